@@ -1,0 +1,5 @@
+//! Where bytes live: Tier-2 objects, ZNodes, ledgers, each behind a small synchronous trait, with the real thing, an
+//! in-memory or directory double, and a fault wrapper for tests.
+
+pub mod tier1;
+pub mod tier2;

@@ -1,0 +1,225 @@
+//! Tier-1: ZNodes and ledgers.
+//!
+//! Two implementations: real ZooKeeper and bookies, and the embedded one, a directory that holds the same ZNodes and
+//! the same ledger entries. Ledger metadata are ZNodes in both, so that the same code makes them.
+
+use std::fmt;
+
+/// Content and version of a ZNode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZNodeData {
+    /// Content.
+    pub data: Vec<u8>,
+    /// Data version, the compare-and-set token; a new node has 0.
+    pub version: i32,
+    /// True for a node that its session owns (a live server).
+    pub ephemeral: bool,
+}
+
+/// A tree of ZNodes. Paths are absolute and begin with `/`.
+pub trait ZNodes: Send + Sync + fmt::Debug {
+    /// Where this is, for messages.
+    fn location(&self) -> String;
+    /// Content, or none if there is no such node.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`] and the like.
+    fn get(&self, path: &str) -> Result<Option<ZNodeData>, Tier1Error>;
+    /// Names of children, sorted; none if there is no such node.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`] and the like.
+    fn children(&self, path: &str) -> Result<Option<Vec<String>>, Tier1Error>;
+    /// Creates a persistent node with open ACL, with the parents it lacks.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Exists`] if it exists.
+    fn create(&self, path: &str, data: &[u8]) -> Result<(), Tier1Error>;
+    /// Replaces the content if the version is `expected_version`; returns the new version.
+    ///
+    /// # Errors
+    /// [`Tier1Error::NotFound`], [`Tier1Error::Version`].
+    fn set(&self, path: &str, data: &[u8], expected_version: i32) -> Result<i32, Tier1Error>;
+    /// Deletes the node if the version is `expected_version`.
+    ///
+    /// # Errors
+    /// [`Tier1Error::NotFound`], [`Tier1Error::Version`], [`Tier1Error::NotEmpty`].
+    fn delete(&self, path: &str, expected_version: i32) -> Result<(), Tier1Error>;
+}
+
+/// What a new ledger shall look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerLayout {
+    /// Bookies that hold the ledger.
+    pub ensemble_size: usize,
+    /// Copies of each entry.
+    pub write_quorum: usize,
+    /// Copies that must be confirmed.
+    pub ack_quorum: usize,
+    /// Custom metadata, in this order.
+    pub custom_metadata: Vec<(String, Vec<u8>)>,
+}
+
+/// A ledger that was closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedLedger {
+    /// Id.
+    pub id: i64,
+    /// Id of the last entry.
+    pub last_entry: i64,
+    /// Payload bytes.
+    pub length: i64,
+}
+
+/// A ledger that is being written. One that is dropped without `close` stays open and is garbage.
+pub trait LedgerWriter: Send {
+    /// Id, known since creation.
+    fn id(&self) -> i64;
+    /// Appends an entry; may return before it is confirmed (a bounded number is on the way).
+    ///
+    /// # Errors
+    /// [`Tier1Error`] of this or an earlier entry.
+    fn append(&mut self, payload: &[u8]) -> Result<(), Tier1Error>;
+    /// Waits for all confirmations and closes the ledger's metadata.
+    ///
+    /// # Errors
+    /// [`Tier1Error`] of any entry; the ledger is then not closed.
+    fn close(self: Box<Self>) -> Result<ClosedLedger, Tier1Error>;
+}
+
+/// BookKeeper, or its embedded double.
+pub trait Ledgers: Send + Sync + fmt::Debug {
+    /// Where this is, for messages.
+    fn location(&self) -> String;
+    /// Checks that a ledger of this layout could be created now: enough bookies, layout node readable.
+    ///
+    /// # Errors
+    /// [`Tier1Error::NotEnoughBookies`], [`Tier1Error::Layout`], [`Tier1Error::Unavailable`].
+    fn check(&self, layout: &LedgerLayout) -> Result<(), Tier1Error>;
+    /// Creates a ledger with a new id.
+    ///
+    /// # Errors
+    /// As [`Ledgers::check`].
+    fn create(&self, layout: &LedgerLayout) -> Result<Box<dyn LedgerWriter>, Tier1Error>;
+    /// Calls `visit` with the payload of every entry of a closed ledger, in order, checking each digest.
+    ///
+    /// # Errors
+    /// [`Tier1Error::NotFound`], [`Tier1Error::Damaged`], and what `visit` returns.
+    fn read(
+        &self,
+        id: i64,
+        visit: &mut dyn FnMut(i64, &[u8]) -> Result<(), Tier1Error>,
+    ) -> Result<(), Tier1Error>;
+    /// Deletes the metadata of a ledger; one that is not there is no error. Bookies drop the entries by themselves.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`].
+    fn delete(&self, id: i64) -> Result<(), Tier1Error>;
+}
+
+/// What can go wrong with Tier-1.
+#[derive(Debug, thiserror::Error)]
+pub enum Tier1Error {
+    /// No such ZNode or ledger.
+    #[error("{location}: `{name}` does not exist")]
+    NotFound {
+        /// Server or directory.
+        location: String,
+        /// ZNode path or ledger.
+        name: String,
+    },
+    /// It exists and would have been overwritten.
+    #[error("{location}: `{name}` exists already")]
+    Exists {
+        /// Server or directory.
+        location: String,
+        /// ZNode path or ledger.
+        name: String,
+    },
+    /// A compare-and-set met another version.
+    #[error("{location}: `{name}` has another version than {expected}")]
+    Version {
+        /// Server or directory.
+        location: String,
+        /// ZNode path.
+        name: String,
+        /// The version expected.
+        expected: i32,
+    },
+    /// A node with children cannot be deleted.
+    #[error("{location}: `{name}` has children")]
+    NotEmpty {
+        /// Server or directory.
+        location: String,
+        /// ZNode path.
+        name: String,
+    },
+    /// No answer within the time, or the connection broke.
+    #[error("{location}: {reason}")]
+    Unavailable {
+        /// Server.
+        location: String,
+        /// What happened, with the time waited.
+        reason: String,
+    },
+    /// Fewer bookies than the layout needs.
+    #[error("{location}: {needed} bookies are needed, {} available{}", available.len(), list(available))]
+    NotEnoughBookies {
+        /// ZooKeeper node looked at.
+        location: String,
+        /// Size of the ensemble.
+        needed: usize,
+        /// Those that are there.
+        available: Vec<String>,
+    },
+    /// The ledgers root is missing or of a kind that is not supported.
+    #[error("{location}: {reason}")]
+    Layout {
+        /// ZooKeeper node looked at.
+        location: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A bookie refused, or wrong credentials.
+    #[error("{location}: ledger {ledger}: {reason}")]
+    Refused {
+        /// Bookie.
+        location: String,
+        /// Ledger.
+        ledger: i64,
+        /// Its answer in words.
+        reason: String,
+    },
+    /// Bytes are not what they should be.
+    #[error("{location}: {name}: {reason}")]
+    Damaged {
+        /// Server or directory.
+        location: String,
+        /// ZNode, ledger or entry.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A path that cannot be a ZNode.
+    #[error("`{path}` is not a possible ZNode path: {reason}")]
+    Path {
+        /// The path.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The embedded directory failed.
+    #[error("{location}: {action}: {source}")]
+    Io {
+        /// File.
+        location: String,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+fn list(bookies: &[String]) -> String {
+    if bookies.is_empty() { String::new() } else { format!(" ({})", bookies.join(", ")) }
+}

@@ -1,0 +1,399 @@
+//! What a recovery procedure can ask of its host: the native twin of `wit/0.1.0/recovery.wit`.
+//!
+//! The runtime translates between the two and adds nothing. The engine's [`crate::staging::Staging`] is the
+//! implementation that recovers clusters; a test host is one more. Documentation of the calls' meaning stands in the
+//! WIT, which is the contract; here stands only what is different natively.
+
+use serde::{Deserialize, Serialize};
+
+/// The number of a segment container.
+pub type ContainerId = u32;
+
+/// Most rows that one page of a listing holds, whatever the caller asks for. Bounds the memory that a guest can make
+/// the host use for one call.
+pub const PAGE_ROWS_MAX: usize = 4096;
+
+/// Why a call of a procedure failed; the WIT's `types.error`, case by case.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(tag = "case", content = "message", rename_all = "kebab-case")]
+pub enum CallError {
+    /// The container, segment, object or ZNode does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// It exists already.
+    #[error("{0}")]
+    AlreadyExists(String),
+    /// The call contradicts what was staged or what the evidence proves.
+    #[error("{0}")]
+    Conflict(String),
+    /// An argument is malformed or out of range.
+    #[error("{0}")]
+    Invalid(String),
+    /// Not granted to the procedure.
+    #[error("{0}")]
+    Denied(String),
+    /// The evidence cannot be read as what it should be.
+    #[error("{0}")]
+    Damaged(String),
+    /// A server or the storage did not answer.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A limit of the host was reached.
+    #[error("{0}")]
+    Exhausted(String),
+    /// The procedure itself failed. The host never returns this case.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Result of a call.
+pub type CallResult<T> = Result<T, CallError>;
+
+/// A listing that hands out its rows page by page.
+pub trait Pages<T>: Send {
+    /// At most `limit` rows, and at most [`PAGE_ROWS_MAX`]; empty at the end.
+    ///
+    /// # Errors
+    /// Whatever reading the evidence can meet.
+    fn next_page(&mut self, limit: usize) -> CallResult<Vec<T>>;
+}
+
+/// A container that left something in Tier-2.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerSummary {
+    /// Its number.
+    pub id: ContainerId,
+    /// Objects in Tier-2 that belong to it.
+    pub objects: u64,
+    /// Their sizes added up, in bytes.
+    pub bytes: u64,
+    /// The highest container epoch in any of their names.
+    pub highest_epoch: u64,
+}
+
+/// One segment after reconciliation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Full name.
+    pub name: String,
+    /// Kind by name; an open set, see the WIT.
+    pub kind: String,
+    /// Owner.
+    pub container: ContainerId,
+    /// Sealed by record or row.
+    pub sealed: bool,
+    /// First readable offset, in bytes.
+    pub start_offset: u64,
+    /// End of the bytes held without a hole.
+    pub length: u64,
+    /// Length by storage metadata.
+    pub recorded_length: Option<u64>,
+    /// Length by old container metadata.
+    pub row_length: Option<u64>,
+    /// `live`, `deleted` or `unrecorded`.
+    pub standing: String,
+    /// Codes of oddities.
+    pub findings: Vec<String>,
+}
+
+/// What the bytes of a segment are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measure {
+    /// `events`, `bytes` or `table`.
+    pub content: String,
+    /// Largest length that does not end inside an item.
+    pub whole_length: u64,
+    /// Events or table entries up to there.
+    pub items: u64,
+}
+
+/// An object of Tier-2.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// Raw key relative to the root.
+    pub key: String,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// A segment to be created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewSegment {
+    /// Name of a listed segment.
+    pub name: String,
+    /// Create it sealed.
+    pub sealed: bool,
+    /// Bytes to keep.
+    pub length: u64,
+}
+
+/// A core attribute: the low half of its id, and its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoreAttribute {
+    /// Low half of the id; the high half is 2^63.
+    pub id: u64,
+    /// Value.
+    pub value: i64,
+}
+
+/// Core attributes to set on one created segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttributeUpdate {
+    /// Name.
+    pub segment: String,
+    /// Attributes to set.
+    pub attributes: Vec<CoreAttribute>,
+}
+
+/// A new start offset for one created segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Truncation {
+    /// Name.
+    pub segment: String,
+    /// First readable offset.
+    pub start_offset: u64,
+}
+
+/// What a fresh container became.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerImage {
+    /// Segments in it, attribute indexes not counted.
+    pub segments: u64,
+    /// Operations in its log.
+    pub operations: u64,
+    /// Bytes of the log.
+    pub log_bytes: u64,
+    /// Epoch written to its log ZNode.
+    pub epoch: u64,
+    /// SHA-256 of the image file, lower-case hex.
+    pub digest: String,
+}
+
+/// One row of old container metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetadataRow {
+    /// Name of the segment.
+    pub name: String,
+    /// As last written.
+    pub start_offset: u64,
+    /// As last written.
+    pub length: u64,
+    /// As last written.
+    pub sealed: bool,
+    /// Core attributes.
+    pub attributes: Vec<CoreAttribute>,
+}
+
+/// A retention policy of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// `time` (milliseconds) or `size` (bytes).
+    pub kind: String,
+    /// How much to keep.
+    pub limit: i64,
+}
+
+/// One stream of the controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamState {
+    /// Scope.
+    pub scope: String,
+    /// Name within the scope.
+    pub name: String,
+    /// State, an open set, see the WIT.
+    pub state: String,
+    /// Policy, if any.
+    pub retention: Option<Retention>,
+    /// ZNode relative to the cluster root by which retention finds the stream.
+    pub retention_znode: String,
+}
+
+/// Counter behind transaction ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TransactionCounter {
+    /// Upper 32 bits.
+    pub high: i32,
+    /// Lower 64 bits.
+    pub low: i64,
+}
+
+/// A ZNode as a procedure sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZNode {
+    /// Content.
+    pub data: Vec<u8>,
+    /// Version for compare-and-set.
+    pub version: i32,
+}
+
+/// How much a message matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// For the author of the procedure.
+    Debug,
+    /// What happens.
+    Info,
+    /// What the operator should look at.
+    Warning,
+}
+
+/// A choice that the procedure made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Container concerned, if one.
+    pub container: Option<ContainerId>,
+    /// What it is about.
+    pub subject: String,
+    /// What was chosen.
+    pub choice: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Bytes that the new cluster will not serve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostRange {
+    /// Owner.
+    pub container: ContainerId,
+    /// Full name of the segment.
+    pub segment: String,
+    /// First lost offset.
+    pub first: u64,
+    /// Offset behind the last lost byte, if known.
+    pub end: Option<u64>,
+    /// `torn`, `missing-object`, `unrecorded` or `dropped`.
+    pub reason: String,
+}
+
+/// A fresh container in the overlay.
+pub trait FreshContainer: Send {
+    /// Adds segments, all or none.
+    ///
+    /// # Errors
+    /// `not-found`, `already-exists`, `invalid` (length beyond what the objects hold, or inside a table entry).
+    fn create_segments(&mut self, segments: Vec<NewSegment>) -> CallResult<()>;
+    /// Sets core attributes, all or none.
+    ///
+    /// # Errors
+    /// `not-found`; `invalid` for attributes that would break the container.
+    fn update_attributes(&mut self, updates: Vec<AttributeUpdate>) -> CallResult<()>;
+    /// Marks segments as sealed, all or none.
+    ///
+    /// # Errors
+    /// `not-found`.
+    fn seal_segments(&mut self, names: Vec<String>) -> CallResult<()>;
+    /// Moves start offsets forward, all or none.
+    ///
+    /// # Errors
+    /// `not-found`; `invalid` if out of range.
+    fn truncate_segments(&mut self, truncations: Vec<Truncation>) -> CallResult<()>;
+    /// Writes the log image and stages its effects. A second call is a `conflict`.
+    ///
+    /// # Errors
+    /// `conflict` while metadata objects would stay in place; `damaged`, `unavailable`.
+    fn close(&mut self) -> CallResult<ContainerImage>;
+}
+
+/// One run of a procedure, seen from the procedure. Implementations are shared by parallel tasks.
+pub trait RecoveryHost: Send + Sync {
+    /// All containers, by number.
+    ///
+    /// # Errors
+    /// As every call here: the classes of [`CallError`].
+    fn containers(&self) -> CallResult<Vec<ContainerSummary>>;
+    /// Segments of a container, by name.
+    ///
+    /// # Errors
+    /// `not-found` for an unknown container, `damaged`, `unavailable`.
+    fn list_segments(&self, container: ContainerId) -> CallResult<Box<dyn Pages<Segment>>>;
+    /// Where the segments' content ends whole, in the order of `names`.
+    ///
+    /// # Errors
+    /// `not-found`, `unavailable`; `exhausted` for more than [`PAGE_ROWS_MAX`] names.
+    fn measure(&self, container: ContainerId, names: &[String]) -> CallResult<Vec<Measure>>;
+    /// Objects of the old metadata of a container, by key.
+    ///
+    /// # Errors
+    /// `not-found`.
+    fn list_metadata_objects(&self, container: ContainerId) -> CallResult<Box<dyn Pages<Object>>>;
+    /// Stages moving objects to `<place>/<key>`.
+    ///
+    /// # Errors
+    /// `not-found`; `invalid` for a place outside `_dr/`; `conflict` for an object that was staged already.
+    fn move_aside(&self, container: ContainerId, keys: &[String], place: &str) -> CallResult<()>;
+    /// Opens a fresh container.
+    ///
+    /// # Errors
+    /// `not-found`; `conflict` if it is open or closed already.
+    fn open_fresh_container(&self, container: ContainerId) -> CallResult<Box<dyn FreshContainer>>;
+    /// Newest rows of the old metadata table.
+    ///
+    /// # Errors
+    /// `not-found`, `damaged`, `unavailable`.
+    fn open_old_metadata(&self, container: ContainerId) -> CallResult<Box<dyn Pages<MetadataRow>>>;
+    /// Streams, by scope and name; only in `finish`.
+    ///
+    /// # Errors
+    /// `conflict` before `finish`.
+    fn list_streams(&self) -> CallResult<Box<dyn Pages<StreamState>>>;
+    /// Highest counter in any transaction id; only in `finish`.
+    ///
+    /// # Errors
+    /// `conflict` before `finish`.
+    fn highest_transaction_counter(&self) -> CallResult<Option<TransactionCounter>>;
+    /// A ZNode, real or staged. Paths are relative to the cluster's root.
+    ///
+    /// # Errors
+    /// `invalid` path, `unavailable`.
+    fn znode(&self, path: &str) -> CallResult<Option<ZNode>>;
+    /// Names of children, sorted.
+    ///
+    /// # Errors
+    /// `invalid` path, `unavailable`.
+    fn znode_children(&self, path: &str) -> CallResult<Vec<String>>;
+    /// Stages creating a node.
+    ///
+    /// # Errors
+    /// `already-exists`, `invalid`, `unavailable`.
+    fn create_znode(&self, path: &str, data: Vec<u8>) -> CallResult<()>;
+    /// Stages new content.
+    ///
+    /// # Errors
+    /// `not-found`; `conflict` for another version.
+    fn set_znode(&self, path: &str, data: Vec<u8>, expected_version: i32) -> CallResult<()>;
+    /// Stages deleting a node.
+    ///
+    /// # Errors
+    /// `not-found`; `conflict` for another version or a node with children.
+    fn delete_znode(&self, path: &str, expected_version: i32) -> CallResult<()>;
+    /// A line for the run's log; `task` is the id of the task that speaks, if one does.
+    fn log(&self, task: Option<&str>, level: Level, message: &str);
+    /// How far a task is.
+    fn progress(&self, task: Option<&str>, done: u64, total: u64);
+    /// Records a decision.
+    fn decision(&self, decision: Decision);
+    /// Records a loss.
+    fn loss(&self, range: LostRange);
+    /// The runtime calls this after the last task succeeded and before `finish`.
+    fn tasks_done(&self);
+}
+
+/// Hands out the rows of a vector page by page.
+#[derive(Debug)]
+pub struct VecPages<T> {
+    rows: std::vec::IntoIter<T>,
+}
+
+impl<T> VecPages<T> {
+    /// A listing of these rows.
+    pub fn new(rows: Vec<T>) -> Self {
+        Self { rows: rows.into_iter() }
+    }
+}
+
+impl<T: Send> Pages<T> for VecPages<T> {
+    fn next_page(&mut self, limit: usize) -> CallResult<Vec<T>> {
+        Ok(self.rows.by_ref().take(limit.min(PAGE_ROWS_MAX)).collect())
+    }
+}

@@ -1,0 +1,1 @@
+//! Runs recovery procedures: WebAssembly components of the world pravega:recovery/procedure.

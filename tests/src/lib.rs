@@ -1,0 +1,1 @@
+//! What the scenario tests share: captured trees, the built `dr`, golden files.

@@ -4,3 +4,4 @@
 //! clients that need an event loop keep it inside their backend (design note 001).
 
 pub mod contract;
+pub mod error;

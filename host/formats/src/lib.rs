@@ -1,1 +1,13 @@
 //! Byte formats of Pravega and BookKeeper: pure codecs, bytes to values and back.
+//!
+//! No input or output, no clock. Every decoder is total: it returns a value or a [`DecodeError`] with the offset and
+//! what was expected; it never panics and never allocates by a length that the bytes cannot hold. Every encoder
+//! returns an [`EncodeError`] for a value that the format cannot hold.
+
+pub mod error;
+pub mod primitives;
+
+pub use error::{DecodeError, EncodeError};
+
+#[cfg(test)]
+pub(crate) mod test_support;

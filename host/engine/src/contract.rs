@@ -96,7 +96,7 @@ pub struct Segment {
     pub findings: Vec<String>,
 }
 
-/// What the bytes of a segment are.
+/// What the bytes of a segment are; the WIT's `measurement`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Measure {
     /// `events`, `bytes` or `table`.
@@ -262,7 +262,7 @@ pub struct LostRange {
     pub first: u64,
     /// Offset behind the last lost byte, if known.
     pub end: Option<u64>,
-    /// `torn`, `missing-object`, `unrecorded` or `dropped`.
+    /// `torn`, `missing-object`, `unflushed`, `unrecorded` or `dropped`; an open set, see the WIT.
     pub reason: String,
 }
 
@@ -369,7 +369,7 @@ pub trait RecoveryHost: Send + Sync {
     fn delete_znode(&self, path: &str, expected_version: i32) -> CallResult<()>;
     /// A line for the run's log; `task` is the id of the task that speaks, if one does.
     fn log(&self, task: Option<&str>, level: Level, message: &str);
-    /// How far a task is.
+    /// How far a task is; a total of 0 is not known.
     fn progress(&self, task: Option<&str>, done: u64, total: u64);
     /// Records a decision.
     fn decision(&self, decision: Decision);

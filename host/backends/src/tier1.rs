@@ -3,7 +3,16 @@
 //! Two implementations: real ZooKeeper and bookies, and the embedded one, a directory that holds the same ZNodes and
 //! the same ledger entries. Ledger metadata are ZNodes in both, so that the same code makes them.
 
+mod embedded;
+mod memory;
+mod znode_path;
+mod zookeeper;
+
 use std::fmt;
+
+pub use embedded::EmbeddedZNodes;
+pub use memory::MemoryZNodes;
+pub use zookeeper::{ZooKeeper, ZooKeeperOptions};
 
 /// Content and version of a ZNode.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +26,8 @@ pub struct ZNodeData {
 }
 
 /// A tree of ZNodes. Paths are absolute and begin with `/`.
+///
+/// A write that fails with [`Tier1Error::Unavailable`] may have happened or may still happen: read before going on.
 pub trait ZNodes: Send + Sync + fmt::Debug {
     /// Where this is, for messages.
     fn location(&self) -> String;
@@ -45,6 +56,13 @@ pub trait ZNodes: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Tier1Error::NotFound`], [`Tier1Error::Version`], [`Tier1Error::NotEmpty`].
     fn delete(&self, path: &str, expected_version: i32) -> Result<(), Tier1Error>;
+    /// Takes the next number of the counter that the parent of `prefix` has for sequential children (creating the parent
+    /// if it lacks, and leaving no child behind). Numbers rise, are never given twice, and may have holes. A Java client
+    /// that creates a sequential child there continues after them.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`] and the like.
+    fn next_sequence(&self, prefix: &str) -> Result<i64, Tier1Error>;
 }
 
 /// What a new ledger shall look like.
@@ -87,6 +105,9 @@ pub trait LedgerWriter: Send {
     fn close(self: Box<Self>) -> Result<ClosedLedger, Tier1Error>;
 }
 
+/// Is called with the id and the payload of an entry; what it returns ends the reading if it is an error.
+pub type EntryVisitor<'a> = dyn FnMut(i64, &[u8]) -> Result<(), Tier1Error> + 'a;
+
 /// BookKeeper, or its embedded double.
 pub trait Ledgers: Send + Sync + fmt::Debug {
     /// Where this is, for messages.
@@ -105,11 +126,7 @@ pub trait Ledgers: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`Tier1Error::NotFound`], [`Tier1Error::Damaged`], and what `visit` returns.
-    fn read(
-        &self,
-        id: i64,
-        visit: &mut dyn FnMut(i64, &[u8]) -> Result<(), Tier1Error>,
-    ) -> Result<(), Tier1Error>;
+    fn read(&self, id: i64, visit: &mut EntryVisitor<'_>) -> Result<(), Tier1Error>;
     /// Deletes the metadata of a ledger; one that is not there is no error. Bookies drop the entries by themselves.
     ///
     /// # Errors

@@ -3,7 +3,16 @@
 //! The trait assumes what every binding of Pravega's long-term storage offers and no more: listing, ranged reads,
 //! whole-object writes, copy and delete. No rename, no append, no directories; keys are raw (never normalised).
 
+mod fault;
+mod file_system;
+mod key;
+mod memory;
+
 use std::fmt;
+
+pub use fault::{Fault, FaultyTier2, Tier2Call};
+pub use file_system::{FileSystemTier2, MAXIMUM_DEPTH, TEMPORARY_PREFIX};
+pub use memory::MemoryTier2;
 
 /// An object and its size.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +33,8 @@ pub trait Tier2: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// What the store answers, and what `visit` returns.
-    fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectInfo) -> Result<(), Tier2Error>) -> Result<(), Tier2Error>;
+    fn list(&self, prefix: &str, visit: &mut dyn FnMut(ObjectInfo) -> Result<(), Tier2Error>)
+    -> Result<(), Tier2Error>;
 
     /// Size in bytes, or none if there is no such object.
     ///
@@ -45,8 +55,9 @@ pub trait Tier2: Send + Sync + fmt::Debug {
     /// [`Tier2Error::Exists`] if there is one; nothing half written stays.
     fn create(&self, key: &str, content: &[u8]) -> Result<(), Tier2Error>;
 
-    /// Moves an object to another key, durably. The default copies, compares sizes, then deletes; a store that can
-    /// rename does. Doing it again after a success is a [`Tier2Error::NotFound`] of the source.
+    /// Moves an object to another key, durably. A store that can rename does; another one copies, compares sizes, then
+    /// deletes. Doing it again after a success is a [`Tier2Error::NotFound`] of the source; doing it again after a crash
+    /// in the middle completes it.
     ///
     /// # Errors
     /// [`Tier2Error::NotFound`] for the source, [`Tier2Error::Exists`] for the target.

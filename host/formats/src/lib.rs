@@ -4,8 +4,15 @@
 //! what was expected; it never panics and never allocates by a length that the bytes cannot hold. Every encoder
 //! returns an [`EncodeError`] for a value that the format cannot hold.
 
+pub mod attribute;
+pub mod checkpoint;
+pub mod container_mapping;
+pub mod data_frame;
 pub mod error;
+pub mod log_metadata;
+pub mod operation;
 pub mod primitives;
+pub mod segment_info;
 
 pub use error::{DecodeError, EncodeError};
 

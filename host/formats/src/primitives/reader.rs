@@ -176,6 +176,16 @@ impl<'a> Reader<'a> {
         self.array().map(i64::from_be_bytes)
     }
 
+    /// A length or an offset: a long that Java has signed, but that is never negative.
+    ///
+    /// # Errors
+    /// If fewer than 8 bytes are left, or the number is negative.
+    pub fn length(&mut self) -> Result<u64, DecodeError> {
+        let start = self.position;
+        let value = self.i64()?;
+        u64::try_from(value).map_err(|_| self.error_at(start, format!("a length that is not negative, found {value}")))
+    }
+
     /// An unsigned long.
     ///
     /// # Errors
@@ -417,6 +427,17 @@ impl<'a> ObjectReader<'a> {
     #[must_use]
     pub const fn version(&self) -> u8 {
         self.version
+    }
+
+    /// Checks that the version is at most `highest`, for types that have fewer versions than their relatives.
+    ///
+    /// # Errors
+    /// If it is higher.
+    pub fn expect_version(&self, highest: u8) -> Result<(), DecodeError> {
+        if self.version <= highest {
+            return Ok(());
+        }
+        Err(self.reader.error(format!("version 0 to {highest} of type {}, found {}", self.type_id, self.version)))
     }
 
     /// Body of the next revision, or none after the last one. What is not read of the body is skipped.

@@ -102,6 +102,14 @@ impl Writer {
         self.bytes(&value.to_be_bytes());
     }
 
+    /// A length or an offset: a long that Java has signed; at most 2^63 - 1.
+    pub fn length(&mut self, value: u64) {
+        match i64::try_from(value) {
+            Ok(value) => self.i64(value),
+            Err(_) => self.fail(EncodeError::new(format!("length {value}"), "at most 2^63 - 1")),
+        }
+    }
+
     /// An unsigned long.
     pub fn u64(&mut self, value: u64) {
         self.bytes(&value.to_be_bytes());

@@ -7,9 +7,11 @@
 pub mod attribute;
 pub mod checkpoint;
 pub mod container_mapping;
+pub mod controller;
 pub mod data_frame;
 pub mod error;
 pub mod log_metadata;
+pub mod names;
 pub mod operation;
 pub mod primitives;
 pub mod segment_info;

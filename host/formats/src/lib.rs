@@ -10,11 +10,13 @@ pub mod container_mapping;
 pub mod controller;
 pub mod data_frame;
 pub mod error;
+pub mod journal;
 pub mod log_metadata;
 pub mod names;
 pub mod operation;
 pub mod primitives;
 pub mod segment_info;
+pub mod slts;
 
 pub use error::{DecodeError, EncodeError};
 

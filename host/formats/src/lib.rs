@@ -10,6 +10,7 @@ pub mod container_mapping;
 pub mod controller;
 pub mod data_frame;
 pub mod error;
+pub mod events;
 pub mod journal;
 pub mod log_metadata;
 pub mod names;
@@ -17,6 +18,7 @@ pub mod operation;
 pub mod primitives;
 pub mod segment_info;
 pub mod slts;
+pub mod table;
 
 pub use error::{DecodeError, EncodeError};
 

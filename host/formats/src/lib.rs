@@ -12,6 +12,8 @@ pub mod data_frame;
 pub mod error;
 pub mod events;
 pub mod journal;
+pub mod ledger_entry;
+pub mod ledger_metadata;
 pub mod log_metadata;
 pub mod names;
 pub mod operation;

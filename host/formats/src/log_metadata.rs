@@ -28,7 +28,7 @@ pub struct LedgerAddress {
     /// See [`FrameAddress`].
     pub frame: FrameAddress,
     /// The ledger's id in BookKeeper.
-    pub ledger_id: u64,
+    pub ledger_id: i64,
 }
 
 impl LedgerAddress {
@@ -64,7 +64,7 @@ impl FrameAddress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogLedger {
     /// Its id in BookKeeper.
-    pub ledger_id: u64,
+    pub ledger_id: i64,
     /// Its number in the log, from 1.
     pub sequence: u32,
     /// What is known of its content.
@@ -95,7 +95,7 @@ impl LogMetadata {
                 epoch: body.compact_long()?,
                 truncation: LedgerAddress {
                     frame: FrameAddress(body.compact_long()?),
-                    ledger_id: body.compact_long()?,
+                    ledger_id: body.compact_long_i64()?,
                 },
                 ledgers: body.list(LEDGER_MIN_BYTES, LogLedger::read)?,
             })
@@ -112,9 +112,9 @@ impl LogMetadata {
             body.bool(self.enabled);
             body.compact_long(self.epoch);
             body.compact_long(self.truncation.frame.0);
-            body.compact_long(self.truncation.ledger_id);
+            body.compact_long_i64(self.truncation.ledger_id);
             body.list(&self.ledgers, |body, ledger| {
-                body.compact_long(ledger.ledger_id);
+                body.compact_long_i64(ledger.ledger_id);
                 body.compact_int(ledger.sequence);
                 body.u8(ledger.status as u8);
             });
@@ -125,7 +125,7 @@ impl LogMetadata {
 
 impl LogLedger {
     fn read(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let ledger_id = body.compact_long()?;
+        let ledger_id = body.compact_long_i64()?;
         let sequence = body.compact_int()?;
         let position = body.position();
         let status = match body.u8()? {

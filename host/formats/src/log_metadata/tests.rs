@@ -1,7 +1,7 @@
 use super::*;
 use crate::test_support::{hex, mutations, unhex};
 
-fn ledger(ledger_id: u64, sequence: u32, status: LedgerStatus) -> LogLedger {
+fn ledger(ledger_id: i64, sequence: u32, status: LedgerStatus) -> LogLedger {
     LogLedger { ledger_id, sequence, status }
 }
 

@@ -1,0 +1,195 @@
+//! Captures: Tier-2 trees of real clusters, packed for tests that need no servers.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::error::{Context, LabError, Result};
+use crate::lab::Lab;
+use crate::options::{LabOptions, WorkloadSize};
+
+/// Events per second while a capture's load runs: the files must stay small.
+const LOAD_EVENTS_PER_SECOND: u32 = 400;
+
+/// A kind of test data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capture {
+    /// Everything moved to Tier-2 before the servers were killed.
+    Flushed,
+    /// Killed in the middle of a load, with data in Tier-1 only.
+    Crashed,
+    /// Killed before the first regular flush: hardly anything in Tier-2.
+    NeverFlushed,
+    /// The store was killed and started several times, then flushed: several epochs.
+    Epochs,
+}
+
+impl Capture {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Flushed, Self::Crashed, Self::NeverFlushed, Self::Epochs];
+
+    /// Name of its directory.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flushed => "flushed",
+            Self::Crashed => "crashed",
+            Self::NeverFlushed => "never-flushed",
+            Self::Epochs => "epochs",
+        }
+    }
+
+    /// The kind with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    fn story(self) -> &'static str {
+        match self {
+            Self::Flushed => {
+                "The workload ran, `FlushToStorage` was answered by every container, then store, controller,\n\
+                 bookies and ZooKeeper were ended with SIGKILL. Tier-2 is complete."
+            }
+            Self::Crashed => {
+                "The workload ran and was flushed. Then a load wrote events, transactions and table updates, and the\n\
+                 store was ended with SIGKILL in the middle of it: `truth.json` holds the workload,\n\
+                 `acknowledged.txt.xz` one line per acknowledged write of the load (see `Load.java`)."
+            }
+            Self::NeverFlushed => {
+                "`writer.flush.threshold.milliseconds` was so large that nothing was flushed on purpose before the store was\n\
+                 ended with SIGKILL. `truth.json` says what clients had been told; hardly anything of it is in Tier-2."
+            }
+            Self::Epochs => {
+                "The store was killed with SIGKILL and started again three times, with writes between, and then flushed:\n\
+                 chunks and journals of several epochs. Tier-2 is complete. `truth.json` holds the workload and the\n\
+                 changes of the rounds after it."
+            }
+        }
+    }
+}
+
+/// Runs a cluster in `work_directory` (which is emptied first) and packs its Tier-2 into `into`: `tier2.tar.xz`,
+/// `truth.json`, `ORIGIN.md` and, for [`Capture::Crashed`], `acknowledged.txt.xz`.
+///
+/// # Errors
+/// As the steps of [`Lab`]; [`LabError::MissingProgram`] without `tar` and `xz`.
+pub fn capture(kind: Capture, work_directory: &Path, into: &Path) -> Result<()> {
+    if work_directory.exists() {
+        fs::remove_dir_all(work_directory).context("empty the work directory", work_directory)?;
+    }
+    let mut options = LabOptions::new(work_directory);
+    options.writer_flush_milliseconds = match kind {
+        Capture::NeverFlushed => 3_600_000,
+        Capture::Crashed => 10_000,
+        Capture::Flushed | Capture::Epochs => 1_000,
+    };
+    let mut lab = Lab::create(options)?;
+    let truth = work_directory.join("truth.json");
+    let acknowledged = work_directory.join("acknowledged.txt");
+    lab.up()?;
+    lab.run_workload(&truth, WorkloadSize::Small)?;
+    live_until_loss(kind, &mut lab, &truth, &acknowledged)?;
+    lab.kill_all()?;
+    pack(kind, &lab, into, &truth, &acknowledged)
+}
+
+/// From the end of the workload to the disaster.
+fn live_until_loss(kind: Capture, lab: &mut Lab, truth: &Path, acknowledged: &Path) -> Result<()> {
+    match kind {
+        Capture::NeverFlushed => Ok(()),
+        Capture::Flushed => lab.flush(),
+        Capture::Crashed => {
+            lab.flush()?;
+            let load = lab.start_load(acknowledged, Some(LOAD_EVENTS_PER_SECOND))?;
+            sleep(Duration::from_secs(25));
+            lab.kill_servers()?;
+            load.kill();
+            Ok(())
+        }
+        Capture::Epochs => {
+            for _ in 0..3 {
+                lab.kill_servers()?;
+                lab.start_servers()?;
+                lab.more(truth)?.require_all_ok()?;
+            }
+            lab.flush()
+        }
+    }
+}
+
+fn pack(kind: Capture, lab: &Lab, into: &Path, truth: &Path, acknowledged: &Path) -> Result<()> {
+    fs::create_dir_all(into).context("create the capture's directory", into)?;
+    let work_directory = &lab.options().work_directory;
+    tar(&lab.tier2_directory(), &into.join("tier2.tar.xz"))?;
+    let copied = into.join("truth.json");
+    fs::copy(truth, &copied).context("copy the truth", &copied)?;
+    if acknowledged.exists() {
+        compress(acknowledged, &into.join("acknowledged.txt.xz"))?;
+    }
+    let origin = origin(kind, lab);
+    let path = into.join("ORIGIN.md");
+    fs::write(&path, origin).context("write the origin of a capture", &path)?;
+    fs::remove_dir_all(work_directory).context("remove the work directory", work_directory)
+}
+
+fn origin(kind: Capture, lab: &Lab) -> String {
+    let options = lab.options();
+    format!(
+        "# Capture `{name}`\n\n\
+         Tier-2 (FILESYSTEM, CHUNKED_STORAGE) of a real Pravega {version} cluster `{cluster}` with {containers} containers, one segment\n\
+         store, one controller and {bookies} bookies, made by `cargo xtask lab capture {name}`.\n\
+         `writer.flush.threshold.milliseconds` = {flush}.\n\n\
+         {story}\n\n\
+         - `tier2.tar.xz`: the directory `filesystem.root` as it was after the end of all processes.\n\
+         - `truth.json`: what was acknowledged (format: `tests/lab/src/main/java/dr/lab/Truth.java`).\n",
+        name = kind.name(),
+        version = options.pravega_version,
+        cluster = options.cluster_name,
+        containers = options.container_count,
+        bookies = options.bookie_count,
+        flush = options.writer_flush_milliseconds,
+        story = kind.story(),
+    )
+}
+
+/// Sorted, without owners and times of this machine, so that the same tree gives the same archive.
+fn tar(directory: &Path, archive: &Path) -> Result<()> {
+    let mut command = Command::new("tar");
+    command.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mtime=@0", "--format=gnu"]);
+    command.args(["--use-compress-program", "xz -9e", "-cf"]).arg(archive).arg("-C").arg(directory).arg(".");
+    run(command, "tar", archive)
+}
+
+fn compress(file: &Path, into: &Path) -> Result<()> {
+    let output = fs::File::create(into).context("create", into)?;
+    let mut command = Command::new("xz");
+    command.args(["-9e", "--stdout"]).arg(file).stdout(output);
+    run(command, "xz", into)
+}
+
+fn run(mut command: Command, program: &str, target: &Path) -> Result<()> {
+    let status = command.stdin(Stdio::null()).status().map_err(|error| LabError::MissingProgram {
+        program: program.to_owned(),
+        purpose: "GNU tar and xz, to pack captures",
+        reason: error.to_string(),
+    })?;
+    if status.success() {
+        return Ok(());
+    }
+    let source = std::io::Error::other(format!("{program} ended with {status}"));
+    Err(LabError::Io { action: "pack", path: target.to_path_buf(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_find_their_kind() {
+        for kind in Capture::ALL {
+            assert_eq!(Capture::from_name(kind.name()), Some(kind));
+        }
+        assert_eq!(Capture::from_name("other"), None);
+    }
+}

@@ -1,0 +1,229 @@
+//! The client programs: workload, checker, more, load, flush.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::Duration;
+
+use crate::error::{Context, LabError, Result};
+use crate::lab::{Lab, Server, redirect};
+use crate::options::{Lifetime, WorkloadSize};
+use crate::process::{tail_of, wait_until};
+use crate::report::{LoadReport, Report};
+
+/// Longest run of one client program.
+const PROGRAM_LIMIT: Duration = Duration::from_secs(900);
+
+/// A load that writes until it is stopped.
+///
+/// Dropping it kills the program.
+#[derive(Debug)]
+pub struct RunningLoad {
+    child: Child,
+    acknowledged_file: PathBuf,
+}
+
+impl RunningLoad {
+    /// Number of acknowledgements recorded so far.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] if the file cannot be read.
+    pub fn acknowledged(&self) -> Result<u64> {
+        let bytes = match fs::read(&self.acknowledged_file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            other => other.context("read the acknowledgements", &self.acknowledged_file)?,
+        };
+        Ok(bytes.iter().filter(|byte| **byte == b'\n').count() as u64)
+    }
+
+    /// Kills the program with SIGKILL. Kill the servers first: what is acknowledged then is what a client knew.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        // Both fail only if it ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for RunningLoad {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Lab {
+    /// Writes everything the checker knows, and the truth about it into `truth_file`.
+    ///
+    /// # Errors
+    /// [`LabError::Program`] with the tail of the program's log.
+    pub fn run_workload(&self, truth_file: &Path, size: WorkloadSize) -> Result<()> {
+        self.run("Workload", &[("--truth", &text(truth_file)), ("--size", size.name())])
+    }
+
+    /// Reads everything back and compares it with the truth. Each run consumes one of the prepared half-read reader groups and
+    /// notes that beside the truth file.
+    ///
+    /// # Errors
+    /// [`LabError::Program`] if the checker could not finish; failed checks are in the report, not an error.
+    pub fn run_checker(&self, truth_file: &Path) -> Result<Report> {
+        Report::read(&self.run_with_report("Checker", truth_file, &[])?)
+    }
+
+    /// Creates, appends, scales, seals, deletes, commits and aborts on old and new streams, and updates the truth.
+    ///
+    /// # Errors
+    /// As [`Lab::run_checker`].
+    pub fn more(&self, truth_file: &Path) -> Result<Report> {
+        Report::read(&self.run_with_report("More", truth_file, &[])?)
+    }
+
+    /// Waits (up to some minutes) until retention truncates a stream that the workload prepared for that.
+    ///
+    /// # Errors
+    /// As [`Lab::run_checker`].
+    pub fn check_retention(&self, truth_file: &Path) -> Result<Report> {
+        Report::read(&self.run_with_report("RetentionCheck", truth_file, &[])?)
+    }
+
+    /// Starts a load that appends each acknowledgement to `acknowledged_file`: at most `events_per_second`, or as fast as the
+    /// cluster acknowledges.
+    ///
+    /// # Errors
+    /// [`LabError::MissingProgram`] if Java cannot be started.
+    pub fn start_load(&self, acknowledged_file: &Path, events_per_second: Option<u32>) -> Result<RunningLoad> {
+        let acknowledged_file = std::path::absolute(acknowledged_file).context("find", acknowledged_file)?;
+        let file = text(&acknowledged_file);
+        // 0 is "no limit".
+        let rate = events_per_second.unwrap_or(0).to_string();
+        let arguments = [("--acknowledged", file.as_str()), ("--events-per-second", &rate)];
+        // Always tied: a load without its driver has no purpose.
+        let child = self.spawn_program("Load", &arguments, Lifetime::Tied)?;
+        Ok(RunningLoad { child, acknowledged_file })
+    }
+
+    /// Reads back what a load wrote and compares it with what was acknowledged.
+    ///
+    /// # Errors
+    /// As [`Lab::run_checker`].
+    pub fn check_load(&self, acknowledged_file: &Path) -> Result<LoadReport> {
+        let report = self.report_path("LoadCheck");
+        self.run_reporting("LoadCheck", &[("--acknowledged", &text(acknowledged_file))], &report)?;
+        LoadReport::read(&report)
+    }
+
+    /// Asks every container, through the admin gateway, to move all it has to Tier-2, its own tables included.
+    ///
+    /// # Errors
+    /// [`LabError::Program`] if a container refuses or does not answer.
+    pub fn flush(&self) -> Result<()> {
+        let port = self.ports().store_admin.to_string();
+        let containers = self.options().container_count.to_string();
+        self.run("FlushToStorage", &[("--port", &port), ("--containers", &containers)])
+    }
+
+    /// Creates a persistent ZNode and its parents, empty; existing ones are left alone.
+    ///
+    /// # Errors
+    /// [`LabError::Program`] if ZooKeeper does not answer.
+    pub fn create_znode(&self, path: &str) -> Result<()> {
+        let address = self.zookeeper_address();
+        self.run("Znodes", &[("--zookeeper", &address), ("--create", path)])
+    }
+
+    /// Deletes a ZNode with everything below it.
+    ///
+    /// # Errors
+    /// [`LabError::Program`] if ZooKeeper does not answer.
+    pub fn delete_znode(&self, path: &str) -> Result<()> {
+        let address = self.zookeeper_address();
+        self.run("Znodes", &[("--zookeeper", &address), ("--delete", path)])
+    }
+
+    /// Waits until the controller answers from its tables, which needs running containers.
+    ///
+    /// # Errors
+    /// [`LabError::Program`] if it does not in a minute or so.
+    pub fn await_cluster(&self) -> Result<()> {
+        self.run("Ready", &[])
+    }
+
+    fn run_with_report(&self, program: &str, truth_file: &Path, more: &[(&str, &str)]) -> Result<PathBuf> {
+        let report = self.report_path(program);
+        let truth = text(&std::path::absolute(truth_file).context("find", truth_file)?);
+        let mut arguments = vec![("--truth", truth.as_str())];
+        arguments.extend_from_slice(more);
+        self.run_reporting(program, &arguments, &report)?;
+        Ok(report)
+    }
+
+    fn report_path(&self, program: &str) -> PathBuf {
+        self.layout.root.join(format!("{program}-report.json"))
+    }
+
+    /// Runs a program that writes a report. It exits with 3 when checks failed: then the report is what counts.
+    fn run_reporting(&self, program: &str, arguments: &[(&str, &str)], report: &Path) -> Result<()> {
+        if report.exists() {
+            fs::remove_file(report).context("remove the old report", report)?;
+        }
+        let report_text = text(report);
+        let mut arguments = arguments.to_vec();
+        arguments.push(("--report", &report_text));
+        match self.run(program, &arguments) {
+            Err(LabError::Program { .. }) if report.exists() => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Runs a program to its end.
+    fn run(&self, program: &str, arguments: &[(&str, &str)]) -> Result<()> {
+        let mut child = self.spawn_program(program, arguments, Lifetime::Tied)?;
+        let mut status = None;
+        let ended = wait_until(PROGRAM_LIMIT, || {
+            status = child.try_wait().ok().flatten();
+            status.is_some()
+        });
+        if !ended {
+            // It is stuck; the error below says so.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if status.is_some_and(|status| status.success()) {
+            return Ok(());
+        }
+        Err(self.program_error(program, status.map_or_else(|| format!("not done in {PROGRAM_LIMIT:?}"), |s| s.to_string())))
+    }
+
+    fn program_error(&self, program: &str, status: String) -> LabError {
+        let dead_server = self.servers().into_iter().find(|server| {
+            self.state.processes.contains_key(&server.to_string()) && !self.is_running(*server)
+        });
+        if let Some(server) = dead_server.filter(|server| *server != Server::ZooKeeper) {
+            return self.server_error(server, format!("ended while {program} ran ({status})"));
+        }
+        let log = self.layout.log(program);
+        LabError::Program { program: program.to_owned(), status, tail: tail_of(&log), log }
+    }
+
+    fn spawn_program(&self, program: &str, arguments: &[(&str, &str)], lifetime: Lifetime) -> Result<Child> {
+        let class = format!("dr.lab.{program}");
+        let controller = self.controller_uri();
+        let mut main = vec![class.as_str(), "--controller", &controller];
+        for (name, value) in arguments {
+            main.extend([*name, *value]);
+        }
+        let mut command = self.java(512, &[], &main, lifetime);
+        redirect(&mut command, &self.layout.log(program))?;
+        command.spawn().map_err(|error| LabError::MissingProgram {
+            program: "java".into(),
+            purpose: "a Java runtime, 11 or 17, for the client programs",
+            reason: error.to_string(),
+        })
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}

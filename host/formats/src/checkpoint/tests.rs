@@ -1,5 +1,7 @@
+use proptest::prelude::*;
+
 use super::*;
-use crate::attribute::{EVENT_COUNT, SEGMENT_TYPE};
+use crate::attribute::{CoreAttribute, EVENT_COUNT, SEGMENT_TYPE};
 use crate::test_support::{hex, mutations, unhex};
 
 const ONE_SEGMENT: &str = "
@@ -60,4 +62,48 @@ fn mutated_checkpoints_give_value_or_error() {
         drop(MetadataCheckpoint::decode(bytes));
         drop(StorageMetadataCheckpoint::decode(bytes));
     });
+}
+
+fn any_segment() -> impl Strategy<Value = CheckpointSegment<'static>> {
+    let flags = any::<[bool; 5]>();
+    let lengths = prop::array::uniform3(0..=i64::MAX as u64);
+    let attributes = prop::collection::vec((any::<u64>(), any::<i64>()), 0..5);
+    (any::<i64>(), any::<String>(), lengths, flags, any::<i64>(), attributes).prop_map(
+        |(segment_id, name, [length, storage_length, start_offset], flags, last_modified, attributes)| {
+            let [merged, sealed, sealed_in_storage, deleted, deleted_in_storage] = flags;
+            CheckpointSegment {
+                segment_id,
+                name: name.into(),
+                length,
+                storage_length,
+                merged,
+                sealed,
+                sealed_in_storage,
+                deleted,
+                deleted_in_storage,
+                last_modified,
+                start_offset,
+                attributes: attributes.into_iter().map(|(number, value)| (CoreAttribute(number), value)).collect(),
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn checkpoints_survive(container_id in 0..=crate::primitives::COMPACT_INT_MAX,
+                           segments in prop::collection::vec(any_segment(), 0..5)) {
+        let storage = segments.iter().map(|segment| StorageCheckpointSegment {
+            segment_id: segment.segment_id,
+            storage_length: segment.storage_length,
+            sealed_in_storage: segment.sealed_in_storage,
+            deleted: segment.deleted,
+            deleted_in_storage: segment.deleted_in_storage,
+        });
+        let storage = StorageMetadataCheckpoint { segments: storage.collect() };
+        prop_assert_eq!(StorageMetadataCheckpoint::decode(&storage.encode().unwrap()).unwrap(), storage);
+        let value = MetadataCheckpoint { container_id, segments };
+        let bytes = value.encode().unwrap();
+        prop_assert_eq!(MetadataCheckpoint::decode(&bytes).unwrap(), value);
+    }
 }

@@ -1,4 +1,7 @@
+use proptest::prelude::*;
+
 use super::*;
+use crate::primitives::{COMPACT_INT_MAX, COMPACT_LONG_MAX};
 use crate::test_support::{hex, mutations, unhex};
 
 fn ledger(ledger_id: i64, sequence: u32, status: LedgerStatus) -> LogLedger {
@@ -62,5 +65,23 @@ fn paths_of_the_reference() {
     ];
     for (container, depth, path) in vectors {
         assert_eq!(log_metadata_path(container, depth), path);
+    }
+}
+
+proptest! {
+    #[test]
+    fn log_metadata_survive(enabled in any::<bool>(), epoch in 0..=COMPACT_LONG_MAX, frame in 0..=COMPACT_LONG_MAX,
+                            ledgers in prop::collection::vec((0..=COMPACT_LONG_MAX as i64, 0..=COMPACT_INT_MAX, 0..3), 0..20)) {
+        let status = |number| [LedgerStatus::Unknown, LedgerStatus::Empty, LedgerStatus::NotEmpty][number as usize];
+        let ledgers: Vec<LogLedger> =
+            ledgers.into_iter().map(|(id, sequence, number)| ledger(id, sequence, status(number))).collect();
+        let truncation = LedgerAddress { frame: FrameAddress(frame), ledger_id: (frame >> 7) as i64 };
+        let value = LogMetadata { enabled, epoch, truncation, ledgers };
+        prop_assert_eq!(LogMetadata::decode(&value.encode().unwrap()).unwrap(), value);
+    }
+
+    #[test]
+    fn any_bytes_give_value_or_error(bytes in any::<Vec<u8>>()) {
+        drop(LogMetadata::decode(&bytes));
     }
 }

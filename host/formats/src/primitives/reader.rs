@@ -8,7 +8,7 @@ use crate::error::DecodeError;
 /// A cursor over bytes, total: every method returns a value or a [`DecodeError`], whatever the bytes are.
 ///
 /// The reader knows the name of the structure that it reads and the position of its first byte in the thing that the
-/// bytes come from, so that errors name both. Reading a primitive after an error leaves the position where it was.
+/// bytes come from, so that errors name both. A primitive that cannot be read leaves the position where it was.
 #[derive(Debug, Clone)]
 pub struct Reader<'a> {
     what: &'static str,
@@ -183,7 +183,10 @@ impl<'a> Reader<'a> {
     pub fn length(&mut self) -> Result<u64, DecodeError> {
         let start = self.position;
         let value = self.i64()?;
-        u64::try_from(value).map_err(|_| self.error_at(start, format!("a length that is not negative, found {value}")))
+        u64::try_from(value).map_err(|_| {
+            self.position = start;
+            self.error(format!("a length that is not negative, found {value}"))
+        })
     }
 
     /// An unsigned long.

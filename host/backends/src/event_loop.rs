@@ -28,11 +28,6 @@ impl EventLoop {
     pub(crate) fn wait<Output>(&self, limit: Duration, future: impl Future<Output = Output>) -> Option<Output> {
         self.handle.block_on(async { tokio::time::timeout(limit, future).await.ok() })
     }
-
-    /// Where tasks are started.
-    pub(crate) fn handle(&self) -> &Handle {
-        &self.handle
-    }
 }
 
 impl Drop for EventLoop {

@@ -3,14 +3,20 @@
 //! Two implementations: real ZooKeeper and bookies, and the embedded one, a directory that holds the same ZNodes and
 //! the same ledger entries. Ledger metadata are ZNodes in both, so that the same code makes them.
 
+mod access;
+mod bookkeeper;
 mod embedded;
+mod ledger_nodes;
 mod memory;
 mod znode_path;
 mod zookeeper;
 
 use std::fmt;
 
-pub use embedded::EmbeddedZNodes;
+pub use access::LedgerAccess;
+pub use bookkeeper::{BookKeeper, BookKeeperOptions};
+pub use dr_formats::ledger_entry::{DigestType, LedgerPassword};
+pub use embedded::{EmbeddedLedgers, EmbeddedZNodes};
 pub use memory::MemoryZNodes;
 pub use zookeeper::{ZooKeeper, ZooKeeperOptions};
 
@@ -88,6 +94,10 @@ pub struct ClosedLedger {
     /// Payload bytes.
     pub length: i64,
 }
+
+/// Payload of an entry, in bytes, that is still written: with its header it fits the 5 MiB that bookies take in a
+/// message by default. Pravega itself stays below 1 MiB.
+pub const MAXIMUM_ENTRY: usize = 4 << 20;
 
 /// A ledger that is being written. One that is dropped without `close` stays open and is garbage.
 pub trait LedgerWriter: Send {
@@ -235,6 +245,14 @@ pub enum Tier1Error {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+fn check_entry_size(location: &dyn fmt::Display, ledger: i64, payload: &[u8]) -> Result<(), Tier1Error> {
+    if payload.len() <= MAXIMUM_ENTRY {
+        return Ok(());
+    }
+    let reason = format!("an entry of {} bytes, more than {MAXIMUM_ENTRY}", payload.len());
+    Err(Tier1Error::Refused { location: location.to_string(), ledger, reason })
 }
 
 fn list(bookies: &[String]) -> String {

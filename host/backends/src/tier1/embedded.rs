@@ -3,6 +3,7 @@
 //! ```text
 //! PATH/znodes/<part>/<part>/…/.znode      a ZNode: a line `version N`, then its content, raw
 //! PATH/znodes/…/.sequence                 decimal: the next number of a sequential child of that ZNode
+//! PATH/ledgers/<id, 10 digits>            entries as bookies get them, each after its length (4 bytes, big-endian)
 //! PATH/lock                               held while something changes, so that several processes may share PATH
 //! ```
 //!
@@ -12,9 +13,11 @@
 //!
 //! Every change is written to a temporary name, synced, then renamed; directories are synced too.
 
+mod ledgers;
 mod names;
 mod znodes;
 
+pub use ledgers::EmbeddedLedgers;
 pub use znodes::EmbeddedZNodes;
 
 use std::io;

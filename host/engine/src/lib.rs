@@ -3,5 +3,26 @@
 //! Knows no Wasm and prints nothing. Everything is synchronous: work on containers runs on threads of the caller,
 //! clients that need an event loop keep it inside their backend (design note 001).
 
+pub mod apply;
+mod attribute_index;
+mod chain;
+pub mod cluster;
+mod content;
 pub mod contract;
+mod controller;
 pub mod error;
+mod evidence;
+mod fresh;
+mod image;
+pub mod listing;
+mod overlay;
+pub mod plan;
+mod pool;
+pub mod progress;
+mod reconcile;
+mod replay;
+pub mod staging;
+pub mod survey;
+mod table_index;
+mod table_scan;
+pub mod verify;

@@ -1,0 +1,377 @@
+//! Applies a plan: ordered, journalled, idempotent.
+//!
+//! Ledgers first (no ZNode names them yet, so Pravega does not see them), then objects aside, then ZNodes, the log
+//! ZNodes last. Each effect has a check whether it is done already; killing the process anywhere and applying the
+//! same plan again ends in the same state.
+
+mod journal;
+
+use std::fs::File;
+use std::io::{BufReader, Read as _};
+use std::path::Path;
+
+use dr_backends::tier1::{LedgerWriter, Tier1Error};
+use dr_backends::tier2::{Tier2, Tier2Error};
+use dr_formats::log_metadata::{LedgerAddress, LedgerStatus, LogLedger, LogMetadata};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use self::journal::{Journal, State};
+use crate::cluster::{ClusterLayout, Tier1, refuse_existing_logs, refuse_live_cluster};
+use crate::contract::ContainerId;
+use crate::error::{OperatorError, Result};
+use crate::listing::Listing;
+use crate::plan::{Effect, MovedObject, PLAN_FILE, Plan, hex, plan_file, run_directory_error};
+use crate::pool::for_each_bounded;
+use crate::progress::{Progress, Unit};
+
+/// Object that marks a recovery under way; it is the lock of the root.
+pub const IN_PROGRESS_KEY: &str = "_dr/in-progress.json";
+
+/// Longest frame that an image may hold: what BookKeeper accepts for one entry (`BookKeeperConfig.MAX_APPEND_LENGTH`).
+const FRAME_BYTES_MAX: u32 = 1024 * 1024 - 1024;
+
+/// What the marker holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InProgress {
+    /// The plan being applied.
+    pub plan: String,
+    /// Directory of the run, absolute.
+    pub run_directory: String,
+}
+
+/// What an application needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Application<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Its directory.
+    pub directory: &'a Path,
+    /// Where the objects are.
+    pub tier2: &'a dyn Tier2,
+    /// Where ZNodes and ledgers go.
+    pub tier1: Tier1<'a>,
+    /// The cluster.
+    pub layout: &'a ClusterLayout,
+    /// Threads.
+    pub parallel: usize,
+    /// The operator accepts that servers of the cluster may be running.
+    pub accept_live_cluster: bool,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// Effects that were applied now.
+    pub effects: usize,
+    /// Effects that had been applied by an earlier, interrupted run.
+    pub already_done: usize,
+    /// Ledger of each container.
+    pub ledgers: Vec<(ContainerId, i64)>,
+}
+
+/// The recovery that is under way in this Tier-2, if one is.
+///
+/// # Errors
+/// Tier-2 errors; `marker-unreadable`.
+pub fn in_progress(tier2: &dyn Tier2) -> Result<Option<InProgress>> {
+    let Some(size) = tier2.size(IN_PROGRESS_KEY)? else { return Ok(None) };
+    let mut content = vec![0; usize::try_from(size.min(64 * 1024)).unwrap_or(0)];
+    let read = tier2.read_at(IN_PROGRESS_KEY, 0, &mut content)?;
+    let marker = serde_json::from_slice(&content[..read]).map_err(|error| {
+        OperatorError::new(
+            "marker-unreadable",
+            format!("{}: the marker `{IN_PROGRESS_KEY}` of an earlier recovery cannot be read", tier2.location()),
+            "find that recovery's run directory and resume it with --run-directory; if there is none, move the marker away",
+        )
+        .because(error)
+    })?;
+    Ok(Some(marker))
+}
+
+/// Applies the plan, or what an interrupted run left of it.
+///
+/// # Errors
+/// `evidence-changed`, `live-cluster`, `log-exists`, `recovery-in-progress`, and the errors of the backends. After an
+/// error the same call resumes.
+pub fn apply(application: &Application<'_>, progress: &dyn Progress) -> Result<Applied> {
+    if !application.accept_live_cluster {
+        refuse_live_cluster(application.tier1.znodes, application.layout)?;
+    }
+    let journal = Journal::open(application.directory, &application.plan.id)?;
+    if journal.is_new() {
+        let containers: Vec<_> = application.plan.containers.iter().map(|container| container.container).collect();
+        refuse_existing_logs(application.tier1.znodes, application.layout, &containers)?;
+        refuse_changed_evidence(application)?;
+    }
+    lock(application)?;
+    let applied = Run { application, journal: &journal, progress }.all_effects()?;
+    unlock(application)?;
+    Ok(applied)
+}
+
+/// Lists Tier-2 again and compares.
+fn refuse_changed_evidence(application: &Application<'_>) -> Result<()> {
+    let listing = Listing::take(application.tier2, Some(application.plan.container_count), &crate::progress::Silent)?;
+    let now = listing.digest();
+    if now == application.plan.evidence {
+        return Ok(());
+    }
+    let then = &application.plan.evidence;
+    Err(OperatorError::new(
+        "evidence-changed",
+        format!("{}: Tier-2 changed since the plan was made", application.tier2.location()),
+        "find out what writes to Tier-2 (a segment store that is still running?), stop it, and make a new plan",
+    )
+    .because(format!("{} objects with {} bytes then, {} with {} now", then.objects, then.bytes, now.objects, now.bytes)))
+}
+
+/// Takes the lock of the root, or finds that this plan has it.
+fn lock(application: &Application<'_>) -> Result<()> {
+    let directory = std::path::absolute(application.directory).unwrap_or_else(|_| application.directory.to_path_buf());
+    let marker =
+        InProgress { plan: application.plan.id.clone(), run_directory: directory.to_string_lossy().into_owned() };
+    let json = serde_json::to_vec(&marker).map_err(|error| run_directory_error("write", &directory, error.into()))?;
+    match application.tier2.create(IN_PROGRESS_KEY, &json) {
+        Ok(()) => Ok(()),
+        Err(Tier2Error::Exists { .. }) => match in_progress(application.tier2)? {
+            Some(other) if other.plan != application.plan.id => Err(refuse_other_recovery(&other)),
+            _ => Ok(()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The error for a root that another recovery holds.
+pub fn refuse_other_recovery(other: &InProgress) -> OperatorError {
+    OperatorError::new(
+        "recovery-in-progress",
+        format!("another recovery of this Tier-2 is under way or was interrupted: plan {}", other.plan),
+        format!("resume it: run the same command with --run-directory {}", other.run_directory),
+    )
+}
+
+/// Turns the marker into the record of a recovery.
+fn unlock(application: &Application<'_>) -> Result<()> {
+    match application.tier2.relocate(IN_PROGRESS_KEY, &format!("_dr/recoveries/{}.json", application.plan.id)) {
+        Ok(()) | Err(Tier2Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+struct Run<'a> {
+    application: &'a Application<'a>,
+    journal: &'a Journal,
+    progress: &'a dyn Progress,
+}
+
+impl Run<'_> {
+    fn all_effects(&self) -> Result<Applied> {
+        let effects = &self.application.plan.effects;
+        let done_before = (0..effects.len()).filter(|&i| matches!(self.journal.state(i), Some(State::Done { .. }))).count();
+        self.stage("writing logs", Unit::Bytes, |effect| match effect {
+            Effect::WriteLog { bytes, .. } => Some(*bytes),
+            _ => None,
+        })?;
+        self.stage("moving old metadata aside", Unit::Objects, |effect| match effect {
+            Effect::MoveAside { objects, .. } => Some(objects.len() as u64),
+            _ => None,
+        })?;
+        for (index, effect) in effects.iter().enumerate() {
+            if matches!(effect, Effect::CreateZnode { .. } | Effect::SetZnode { .. } | Effect::DeleteZnode { .. }) {
+                self.one_effect(index, effect)?;
+            }
+        }
+        self.stage("committing containers", Unit::Containers, |effect| match effect {
+            Effect::CommitLog { .. } => Some(1),
+            _ => None,
+        })?;
+        let ledgers = effects.iter().enumerate().filter_map(|(index, effect)| match effect {
+            Effect::WriteLog { container, .. } => Some((*container, self.ledger_of(index)?)),
+            _ => None,
+        });
+        Ok(Applied { effects: effects.len() - done_before, already_done: done_before, ledgers: ledgers.collect() })
+    }
+
+    /// Applies the effects for which `size` gives a number, in parallel.
+    fn stage(&self, name: &str, unit: Unit, size: impl Fn(&Effect) -> Option<u64>) -> Result<()> {
+        let effects = self.application.plan.effects.iter().enumerate();
+        let chosen: Vec<_> = effects.filter_map(|(index, effect)| Some((index, effect, size(effect)?))).collect();
+        self.progress.stage_started(name, Some(chosen.iter().map(|(_, _, size)| size).sum()), unit);
+        for_each_bounded(self.application.parallel, &chosen, |&(index, effect, size)| {
+            self.one_effect(index, effect)?;
+            self.progress.advanced(size);
+            Ok(())
+        })?;
+        self.progress.stage_finished(name);
+        Ok(())
+    }
+
+    fn one_effect(&self, index: usize, effect: &Effect) -> Result<()> {
+        let state = self.journal.state(index);
+        if matches!(state, Some(State::Done { .. })) {
+            return Ok(());
+        }
+        if state.is_none() {
+            self.journal.record(index, State::Begun)?;
+        }
+        let ledger = match effect {
+            Effect::WriteLog { container, image, digest, .. } => {
+                Some(self.write_log(index, *container, &plan_file(self.application.directory, image)?, digest, state)?)
+            }
+            Effect::MoveAside { place, objects, .. } => {
+                objects.iter().try_for_each(|object| move_aside(self.application.tier2, object, place))?;
+                None
+            }
+            Effect::CreateZnode { path, data } => {
+                self.create_znode(path, data)?;
+                None
+            }
+            Effect::SetZnode { path, data, expected_version } => {
+                self.set_znode(path, data, *expected_version)?;
+                None
+            }
+            Effect::DeleteZnode { path, expected_version } => {
+                self.delete_znode(path, *expected_version)?;
+                None
+            }
+            Effect::CommitLog { container, path, epoch } => {
+                self.create_znode(path, &self.log_metadata(*container, *epoch)?)?;
+                None
+            }
+        };
+        self.journal.record(index, State::Done { ledger })
+    }
+
+    fn ledger_of(&self, effect: usize) -> Option<i64> {
+        if let Some(State::Done { ledger }) = self.journal.state(effect) { ledger } else { None }
+    }
+
+    /// What the log ZNode of a container says: one ledger, nothing truncated.
+    fn log_metadata(&self, container: ContainerId, epoch: u64) -> Result<Vec<u8>> {
+        let of_container = |effect: &Effect| matches!(effect, Effect::WriteLog { container: c, .. } if *c == container);
+        let ledger = self.application.plan.effects.iter().position(of_container).and_then(|index| self.ledger_of(index));
+        let ledger = ledger.ok_or_else(|| {
+            OperatorError::new(
+                "plan-unreadable",
+                format!("the plan commits container {container} without a written log"),
+                "make a new plan",
+            )
+        })?;
+        let metadata = LogMetadata {
+            enabled: true,
+            epoch,
+            truncation: LedgerAddress::START,
+            ledgers: vec![LogLedger { ledger_id: ledger, sequence: 1, status: LedgerStatus::Unknown }],
+        };
+        metadata.encode().map_err(|error| {
+            let what = format!("the log ZNode of container {container} cannot be written");
+            OperatorError::new("log-unencodable", what, "report this as a defect of dr, with the run directory").because(error)
+        })
+    }
+
+    fn write_log(
+        &self,
+        index: usize,
+        container: ContainerId,
+        image: &Path,
+        digest: &str,
+        state: Option<State>,
+    ) -> Result<i64> {
+        let ledgers = self.application.tier1.ledgers;
+        if let Some(State::LedgerOpen { ledger }) = state {
+            // An interrupted run left it; nothing names it, and its entries may be incomplete.
+            ledgers.delete(ledger)?;
+        }
+        let mut writer = ledgers.create(&self.application.layout.ledger_layout(container))?;
+        self.journal.record(index, State::LedgerOpen { ledger: writer.id() })?;
+        let written = append_image(writer.as_mut(), image)?;
+        if written != digest {
+            return Err(OperatorError::new(
+                "image-changed",
+                format!("the log image `{}` is not the one that the plan was made with", image.display()),
+                "make a new plan; nothing of this one was committed",
+            ));
+        }
+        Ok(writer.close()?.id)
+    }
+
+    fn create_znode(&self, path: &str, data: &[u8]) -> Result<()> {
+        match self.application.tier1.znodes.create(path, data) {
+            Err(Tier1Error::Exists { location, name }) => {
+                let existing = self.application.tier1.znodes.get(path)?;
+                if existing.is_some_and(|node| node.data == data) {
+                    return Ok(());
+                }
+                Err(Tier1Error::Exists { location, name }.into())
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn set_znode(&self, path: &str, data: &[u8], expected_version: i32) -> Result<()> {
+        let znodes = self.application.tier1.znodes;
+        if znodes.get(path)?.is_some_and(|node| node.data == data) {
+            return Ok(());
+        }
+        znodes.set(path, data, expected_version)?;
+        Ok(())
+    }
+
+    fn delete_znode(&self, path: &str, expected_version: i32) -> Result<()> {
+        match self.application.tier1.znodes.delete(path, expected_version) {
+            Ok(()) | Err(Tier1Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Moves one object unless it was moved before.
+fn move_aside(tier2: &dyn Tier2, object: &MovedObject, place: &str) -> Result<()> {
+    let target = format!("{place}/{}", object.key);
+    match tier2.relocate(&object.key, &target) {
+        Ok(()) => Ok(()),
+        Err(Tier2Error::NotFound { .. }) if tier2.size(&target)? == Some(object.size) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Appends every frame of an image to a ledger and returns the image's SHA-256.
+fn append_image(writer: &mut dyn LedgerWriter, image: &Path) -> Result<String> {
+    let mut hasher = Sha256::new();
+    for_each_frame(image, &mut |length, frame| {
+        hasher.update(length);
+        hasher.update(frame);
+        Ok(writer.append(frame)?)
+    })?;
+    Ok(hex(&hasher.finalize()))
+}
+
+/// Reads an image frame by frame; `visit` gets the length bytes and the frame.
+///
+/// # Errors
+/// `run-directory` if the file cannot be read or ends inside a frame; what `visit` returns.
+pub(crate) fn for_each_frame(image: &Path, visit: &mut dyn FnMut(&[u8; 4], &[u8]) -> Result<()>) -> Result<()> {
+    let fail = |error| run_directory_error("read", image, error);
+    let mut reader = BufReader::with_capacity(1 << 20, File::open(image).map_err(fail)?);
+    let mut left = reader.get_ref().metadata().map_err(fail)?.len();
+    let mut frame = Vec::new();
+    while left > 0 {
+        let mut length = [0; 4];
+        reader.read_exact(&mut length).map_err(fail)?;
+        let frame_length = u32::from_be_bytes(length);
+        if frame_length == 0 || frame_length > FRAME_BYTES_MAX || u64::from(frame_length) + 4 > left {
+            return Err(fail(std::io::Error::other(format!("a frame of {frame_length} bytes where {left} are left"))));
+        }
+        frame.resize(frame_length as usize, 0);
+        reader.read_exact(&mut frame).map_err(fail)?;
+        left -= u64::from(frame_length) + 4;
+        visit(&length, &frame)?;
+    }
+    Ok(())
+}
+
+/// True if the directory holds a plan, begun or not.
+pub fn has_plan(directory: &Path) -> bool {
+    directory.join(PLAN_FILE).is_file()
+}

@@ -1,0 +1,161 @@
+//! The cluster to be recovered: where its ZNodes lie and what its ledgers look like.
+
+use dr_backends::tier1::{LedgerLayout, Ledgers, ZNodes};
+
+use crate::contract::ContainerId;
+use crate::error::{OperatorError, Result};
+
+/// What configuration says of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterLayout {
+    /// `pravegaservice.cluster.name`.
+    pub cluster_name: String,
+    /// `bookkeeper.zk.metadata.path`, relative to the cluster's root, such as `/segmentstore/containers`.
+    pub log_metadata_path: String,
+    /// `bookkeeper.zk.metadata.hierarchy.depth`.
+    pub hierarchy_depth: usize,
+    /// Bookies that hold a ledger, `bookkeeper.ensemble.size`.
+    pub ensemble_size: usize,
+    /// Copies of an entry, `bookkeeper.write.quorum.size`.
+    pub write_quorum: usize,
+    /// Copies to be confirmed, `bookkeeper.ack.quorum.size`.
+    pub ack_quorum: usize,
+    /// `controller.retention.bucket.count`.
+    pub retention_bucket_count: u32,
+}
+
+impl ClusterLayout {
+    /// The cluster's root ZNode, `/pravega/<cluster>` (class `ServiceStarter`).
+    pub fn root(&self) -> String {
+        format!("/pravega/{}", self.cluster_name)
+    }
+
+    /// The absolute path of a ZNode that is named relative to the root.
+    pub fn absolute(&self, path: &str) -> String {
+        format!("{}/{path}", self.root())
+    }
+
+    /// The ZNode of a container's log: one level for each decimal digit, least significant first, then the whole id
+    /// (class `HierarchyUtils`).
+    pub fn log_znode(&self, container: ContainerId) -> String {
+        let mut path = format!("{}{}", self.root(), self.log_metadata_path.trim_end_matches('/'));
+        let mut rest = container;
+        for _ in 0..self.hierarchy_depth {
+            path.push_str(&format!("/{}", rest % 10));
+            rest /= 10;
+        }
+        path.push_str(&format!("/{container}"));
+        path
+    }
+
+    /// What the ledger of a container's new log looks like; the custom metadata are Pravega's own (class `Ledgers`).
+    pub fn ledger_layout(&self, container: ContainerId) -> LedgerLayout {
+        LedgerLayout {
+            ensemble_size: self.ensemble_size,
+            write_quorum: self.write_quorum,
+            ack_quorum: self.ack_quorum,
+            custom_metadata: vec![
+                ("application".to_owned(), b"Pravega".to_vec()),
+                ("BookKeeperLogId".to_owned(), container.to_string().into_bytes()),
+            ],
+        }
+    }
+}
+
+/// The Tier-1 that a recovery writes to.
+#[derive(Debug, Clone, Copy)]
+pub struct Tier1<'a> {
+    /// ZooKeeper, or its double.
+    pub znodes: &'a dyn ZNodes,
+    /// BookKeeper, or its double.
+    pub ledgers: &'a dyn Ledgers,
+}
+
+/// A server of the cluster that is running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveServer {
+    /// `segment store` or `controller`.
+    pub role: &'static str,
+    /// Name of its ephemeral ZNode.
+    pub name: String,
+}
+
+/// Segment stores and controllers that are registered now.
+///
+/// # Errors
+/// If ZooKeeper does not answer.
+pub fn live_servers(znodes: &dyn ZNodes, layout: &ClusterLayout) -> Result<Vec<LiveServer>> {
+    let mut live = Vec::new();
+    for (role, path) in [("segment store", "cluster/hosts"), ("controller", "cluster/controllers")] {
+        let parent = layout.absolute(path);
+        for name in znodes.children(&parent)?.unwrap_or_default() {
+            if znodes.get(&format!("{parent}/{name}"))?.is_some_and(|node| node.ephemeral) {
+                live.push(LiveServer { role, name });
+            }
+        }
+    }
+    Ok(live)
+}
+
+/// Refuses a cluster with running servers.
+///
+/// # Errors
+/// `live-cluster` that names the servers; Tier-1 errors.
+pub fn refuse_live_cluster(znodes: &dyn ZNodes, layout: &ClusterLayout) -> Result<()> {
+    let live = live_servers(znodes, layout)?;
+    let Some(first) = live.first() else { return Ok(()) };
+    Err(OperatorError::new(
+        "live-cluster",
+        format!("the cluster `{}` is running: {} `{}` is registered in ZooKeeper", layout.cluster_name, first.role, first.name),
+        "stop all segment stores and controllers, wait for their ZooKeeper sessions to end (about 20 s after a kill), and run the command again; \
+         --accept-live-cluster overrides this and risks every byte that they write meanwhile",
+    )
+    .because(format!("{} servers are registered", live.len()))
+    .may_retry())
+}
+
+/// Refuses a Tier-1 that has a log for any of these containers.
+///
+/// # Errors
+/// `log-exists` that names the ZNode; Tier-1 errors.
+pub fn refuse_existing_logs(znodes: &dyn ZNodes, layout: &ClusterLayout, containers: &[ContainerId]) -> Result<()> {
+    for &container in containers {
+        let path = layout.log_znode(container);
+        if znodes.get(&path)?.is_some() {
+            return Err(OperatorError::new(
+                "log-exists",
+                format!("{}: container {container} has a durable log already, at `{path}`", znodes.location()),
+                "a log is never overwritten: if Tier-1 was not lost, just start the segment stores; if stores were started on the empty Tier-1 by \
+                 mistake, stop them and give ZooKeeper and the bookies empty directories again",
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(depth: usize) -> ClusterLayout {
+        ClusterLayout {
+            cluster_name: "lab".to_owned(),
+            log_metadata_path: "/segmentstore/containers".to_owned(),
+            hierarchy_depth: depth,
+            ensemble_size: 3,
+            write_quorum: 3,
+            ack_quorum: 3,
+            retention_bucket_count: 1,
+        }
+    }
+
+    #[test]
+    fn log_znodes_follow_the_reversed_digits() {
+        let root = "/pravega/lab/segmentstore/containers";
+        for (container, depth, tail) in
+            [(0, 2, "/0/0/0"), (7, 2, "/7/0/7"), (12, 2, "/2/1/12"), (137, 2, "/7/3/137"), (12, 3, "/2/1/0/12"), (12, 0, "/12")]
+        {
+            assert_eq!(layout(depth).log_znode(container), format!("{root}{tail}"));
+        }
+    }
+}

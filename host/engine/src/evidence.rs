@@ -1,0 +1,223 @@
+//! The evidence of one container: its old metadata, read through the system journal, and its segments reconciled with
+//! the objects.
+
+mod metadata_tables;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dr_backends::tier2::Tier2;
+use dr_formats::attribute::{SEGMENT_TYPE, SegmentType};
+use dr_formats::names::{SegmentKind, SystemSegment, container_named_in, main_segment_of, owning_container};
+use dr_formats::segment_info::SegmentInfo;
+use dr_formats::slts::{ChunkMetadata, SegmentMetadata};
+
+use self::metadata_tables::MetadataTables;
+use crate::content::measure_events;
+use crate::contract::{CallError, CallResult, ContainerId, CoreAttribute, Measure, MetadataRow, Segment};
+use crate::error::{OperatorError, Result};
+use crate::listing::ContainerObjects;
+use crate::reconcile::{Reconciled, SegmentFacts, Standing};
+use crate::table_scan::scan_table;
+
+/// What is known of one container.
+#[derive(Debug)]
+pub struct ContainerEvidence {
+    /// Its number.
+    pub container: ContainerId,
+    /// The highest epoch in any name or record.
+    pub highest_epoch: u64,
+    objects: Arc<ContainerObjects>,
+    tables: MetadataTables,
+    segments: BTreeMap<Box<str>, Reconciled>,
+    measures: Mutex<HashMap<String, Measure>>,
+}
+
+impl ContainerEvidence {
+    /// Reads the old metadata of a container and reconciles its segments.
+    ///
+    /// # Errors
+    /// `container-count` if the metadata names segments of other containers; `metadata-damaged`; Tier-2 errors.
+    pub fn load(
+        container: ContainerId,
+        container_count: u32,
+        objects: Arc<ContainerObjects>,
+        tier2: &dyn Tier2,
+    ) -> Result<Self> {
+        let tables = MetadataTables::read(container, &objects, tier2)?;
+        check_names(&tables, container, container_count)?;
+        let owner_epochs = tables.records.values().map(|record| record.owner_epoch);
+        let highest_epoch = owner_epochs.chain([objects.highest_epoch()]).max().unwrap_or(0);
+        let mut evidence =
+            Self { container, highest_epoch, objects, tables, segments: BTreeMap::new(), measures: Mutex::default() };
+        evidence.segments = evidence.reconcile_all();
+        Ok(evidence)
+    }
+
+    /// A segment; none for attribute indexes and the container's own metadata.
+    pub fn segment(&self, name: &str) -> Option<&Reconciled> {
+        self.segments.get(name)
+    }
+
+    /// All segments as a procedure sees them, by name.
+    pub fn segments(&self) -> Vec<Segment> {
+        let segment = |(name, reconciled): (&Box<str>, &Reconciled)| Segment {
+            name: name.to_string(),
+            kind: SegmentKind::of(name).as_str().to_owned(),
+            container: self.container,
+            sealed: reconciled.sealed,
+            start_offset: reconciled.start_offset,
+            length: reconciled.chain.end(),
+            recorded_length: self.tables.records.get(name).map(|record| record.length),
+            row_length: self.tables.rows.get(name).map(|row| row.length),
+            standing: reconciled.standing.as_str().to_owned(),
+            findings: reconciled.findings.iter().map(|&finding| finding.to_owned()).collect(),
+        };
+        self.segments.iter().map(segment).collect()
+    }
+
+    /// Rows of the old metadata table, by name.
+    pub fn metadata_rows(&self) -> Vec<MetadataRow> {
+        let attribute = |(attribute, value): (dr_formats::attribute::CoreAttribute, i64)| CoreAttribute { id: attribute.0, value };
+        let row = |row: &SegmentInfo<'static>| MetadataRow {
+            name: row.name.to_string(),
+            start_offset: row.start_offset,
+            length: row.length,
+            sealed: row.sealed,
+            attributes: row.attributes.core().map(attribute).collect(),
+        };
+        let mut rows: Vec<_> = self.tables.rows.values().map(row).collect();
+        rows.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        rows
+    }
+
+    /// The storage record of a segment.
+    pub fn record(&self, name: &str) -> Option<&SegmentMetadata> {
+        self.tables.records.get(name)
+    }
+
+    /// Size of a chunk object of this container.
+    pub fn object_size(&self, key: &str) -> Option<u64> {
+        self.objects.chunk_size(key)
+    }
+
+    /// Names of all segments and chunks that the evidence knows, for what names alone tell (transaction ids).
+    pub fn all_names(&self) -> impl Iterator<Item = &str> {
+        let chunks = self.objects.chunks.iter().map(|chunk| chunk.segment());
+        let rows = self.tables.rows.keys().map(|name| &**name);
+        rows.chain(self.tables.records.keys().map(|name| &**name)).chain(chunks)
+    }
+
+    /// Reconciles a segment that is not listed: the attribute index of one that is.
+    pub fn reconcile(&self, name: &str) -> Reconciled {
+        self.facts(name).reconcile()
+    }
+
+    /// True if some name in the metadata was checked against the container count.
+    pub fn proves_container_count(&self) -> bool {
+        self.tables.rows.keys().any(|name| container_named_in(name).is_none())
+    }
+
+    /// True if the segment holds table entries, by its old row or else by its name.
+    pub fn is_table(&self, name: &str) -> bool {
+        match self.tables.rows.get(name).and_then(|row| row.attributes.get(SEGMENT_TYPE)) {
+            Some(segment_type) => SegmentType(segment_type).is(SegmentType::TABLE),
+            None => matches!(SegmentKind::of(name), SegmentKind::ControllerTable | SegmentKind::KeyValueTable),
+        }
+    }
+
+    /// Where the content of a segment ends whole.
+    ///
+    /// # Errors
+    /// `not-found`; Tier-2 errors.
+    pub fn measure(&self, name: &str, tier2: &dyn Tier2) -> CallResult<Measure> {
+        let measures = || self.measures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(measure) = measures().get(name) {
+            return Ok(measure.clone());
+        }
+        let reconciled = self.segment(name).ok_or_else(|| {
+            CallError::NotFound(format!("container {} has no segment `{name}`", self.container))
+        })?;
+        let measure = if self.is_table(name) {
+            self.measure_table(name, reconciled.chain.end(), tier2)?
+        } else {
+            measure_events(&reconciled.chain, reconciled.start_offset, tier2)?
+        };
+        measures().insert(name.to_owned(), measure.clone());
+        Ok(measure)
+    }
+
+    /// Where the entries of a table end whole, at or before `end`.
+    ///
+    /// # Errors
+    /// `table-damaged`; Tier-2 errors.
+    pub fn measure_table(&self, name: &str, end: u64, tier2: &dyn Tier2) -> Result<Measure> {
+        let Some(reconciled) = self.segment(name) else {
+            return Ok(Measure { content: "table".to_owned(), whole_length: 0, items: 0 });
+        };
+        let scan = scan_table(&reconciled.chain, reconciled.start_offset, end, tier2, &mut |_| {})?;
+        match scan.damage {
+            Some(damage) => Err(table_damaged(name, &damage)),
+            None => Ok(Measure { content: "table".to_owned(), whole_length: scan.whole_end, items: scan.entries }),
+        }
+    }
+
+    fn reconcile_all(&self) -> BTreeMap<Box<str>, Reconciled> {
+        let listed = |name: &&str| main_segment_of(name).is_none() && SystemSegment::parse(name).is_none();
+        let rows = self.tables.rows.keys().map(|name| &**name);
+        let records = self.tables.records.keys().map(|name| &**name);
+        let known: BTreeSet<&str> = rows.chain(records).chain(self.unrecorded()).filter(listed).collect();
+        let mut segments: BTreeMap<Box<str>, Reconciled> =
+            known.into_iter().map(|name| (name.into(), self.facts(name).reconcile())).collect();
+        // A name without metadata whose objects do not even begin at its start describes nothing.
+        segments.retain(|_, segment| segment.standing != Standing::Unrecorded || !segment.chain.parts.is_empty());
+        segments
+    }
+
+    /// Names that only objects carry: with content, and not known as a chunk of any segment.
+    fn unrecorded(&self) -> impl Iterator<Item = &str> {
+        let unexplained = |chunk: &&crate::listing::ChunkObject| {
+            chunk.size > 0 && !self.tables.chunk_records.contains_key(&chunk.key)
+        };
+        self.objects.chunks.iter().filter(unexplained).map(|chunk| chunk.segment())
+    }
+
+    fn facts<'a>(&'a self, name: &'a str) -> SegmentFacts<'a> {
+        SegmentFacts {
+            name,
+            record: self.tables.records.get(name),
+            row: self.tables.rows.get(name),
+            record_removed: self.tables.removed_records.contains(name),
+            row_removed: self.tables.removed_rows.contains(name),
+            chunk_records: &self.tables.chunk_records,
+            objects: &self.objects,
+        }
+    }
+
+    /// The record of a chunk.
+    pub fn chunk_record(&self, key: &str) -> Option<&ChunkMetadata> {
+        self.tables.chunk_records.get(key)
+    }
+}
+
+/// The error for a table whose bytes are no entries.
+pub(crate) fn table_damaged(name: &str, damage: &dr_formats::DecodeError) -> OperatorError {
+    OperatorError::new(
+        "table-damaged",
+        format!("the table segment `{name}` holds bytes that are no table entry"),
+        "restore the objects of this segment from a copy of Tier-2, or leave its container out with --containers",
+    )
+    .because(damage)
+}
+
+/// Every name that the old metadata holds must belong to this container; else the container count is wrong.
+fn check_names(tables: &MetadataTables, container: ContainerId, container_count: u32) -> Result<()> {
+    let stranger = tables.rows.keys().find(|name| owning_container(name, container_count) != container);
+    let Some(name) = stranger else { return Ok(()) };
+    Err(OperatorError::new(
+        "container-count",
+        format!("the container count {container_count} contradicts Tier-2: container {container} holds the segment `{name}`"),
+        "set pravegaservice.container.count (--container-count) to what the lost cluster had",
+    )
+    .because(format!("with {container_count} containers it would belong to container {}", owning_container(name, container_count))))
+}

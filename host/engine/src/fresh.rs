@@ -1,0 +1,204 @@
+//! A fresh container in the overlay: the segments that a procedure creates, checked call by call against the evidence.
+
+use std::collections::BTreeMap;
+
+use dr_backends::tier2::Tier2;
+use dr_formats::attribute as attributes;
+use dr_formats::names::SegmentKind;
+
+use crate::contract::{AttributeUpdate, CallError, CallResult, NewSegment, Truncation};
+use crate::evidence::ContainerEvidence;
+
+/// Core attributes that belong to the lost log or to the old snapshot and would break the new container
+/// (`pravega-durable-log` 8.2 and 14): index root and persisted sequence number, snapshot id and epoch.
+const REFUSED_ATTRIBUTES: [u64; 4] = [
+    attributes::ROOT_POINTER.0,
+    attributes::PERSISTED_SEQUENCE_NUMBER.0,
+    attributes::SNAPSHOT_ID.0,
+    attributes::SNAPSHOT_EPOCH.0,
+];
+
+/// Most core attributes that one segment may get; Pravega defines fewer than twenty.
+const ATTRIBUTES_MAX: usize = 64;
+
+/// One segment to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreshSegment {
+    /// Sealed.
+    pub sealed: bool,
+    /// Length, in bytes.
+    pub length: u64,
+    /// First readable offset.
+    pub start_offset: u64,
+    /// Core attributes by the low half of their ids.
+    pub attributes: BTreeMap<u64, i64>,
+}
+
+/// The segments created so far, by name.
+#[derive(Debug, Default)]
+pub struct FreshSegments {
+    segments: BTreeMap<String, FreshSegment>,
+}
+
+impl FreshSegments {
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &FreshSegment)> {
+        self.segments.iter().map(|(name, segment)| (name.as_str(), segment))
+    }
+
+    /// Adds segments, all or none.
+    ///
+    /// # Errors
+    /// `not-found` for one that the evidence does not list, `already-exists`, `invalid` length, `unavailable`.
+    pub fn create(
+        &mut self,
+        evidence: &ContainerEvidence,
+        tier2: &dyn Tier2,
+        new: Vec<NewSegment>,
+    ) -> CallResult<()> {
+        let mut created = BTreeMap::new();
+        for segment in new {
+            let fresh = self.check_new(evidence, tier2, &segment)?;
+            if created.insert(segment.name.clone(), fresh).is_some() {
+                return Err(CallError::AlreadyExists(format!("the segment `{}` is named twice", segment.name)));
+            }
+        }
+        self.segments.append(&mut created);
+        Ok(())
+    }
+
+    fn check_new(
+        &self,
+        evidence: &ContainerEvidence,
+        tier2: &dyn Tier2,
+        segment: &NewSegment,
+    ) -> CallResult<FreshSegment> {
+        let name = &segment.name;
+        let reconciled = evidence.segment(name).ok_or_else(|| {
+            CallError::NotFound(format!("container {} has no segment `{name}`", evidence.container))
+        })?;
+        if self.segments.contains_key(name) {
+            return Err(CallError::AlreadyExists(format!("the segment `{name}` was created before")));
+        }
+        let (start, end) = (reconciled.start_offset, reconciled.chain.end());
+        if segment.length < start || segment.length > end {
+            return Err(CallError::Invalid(format!(
+                "the segment `{name}` holds bytes {start} to {end}, it cannot have the length {}",
+                segment.length
+            )));
+        }
+        if evidence.is_table(name) && segment.length != end {
+            let whole = evidence.measure_table(name, segment.length, tier2)?.whole_length;
+            if whole != segment.length {
+                return Err(CallError::Invalid(format!(
+                    "the length {} lies inside an entry of the table `{name}`; the last whole one ends at {whole}",
+                    segment.length
+                )));
+            }
+        }
+        Ok(FreshSegment {
+            sealed: segment.sealed,
+            length: segment.length,
+            start_offset: start,
+            attributes: default_attributes(SegmentKind::of(name)),
+        })
+    }
+
+    /// Sets core attributes, all or none.
+    ///
+    /// # Errors
+    /// `not-found`, `invalid`.
+    pub fn update_attributes(&mut self, updates: Vec<AttributeUpdate>) -> CallResult<()> {
+        for update in &updates {
+            self.existing(&update.segment)?;
+            if update.attributes.len() > ATTRIBUTES_MAX {
+                return Err(CallError::Exhausted(format!(
+                    "the segment `{}` would get more than {ATTRIBUTES_MAX} attributes",
+                    update.segment
+                )));
+            }
+            if let Some(refused) = update.attributes.iter().find(|attribute| REFUSED_ATTRIBUTES.contains(&attribute.id)) {
+                return Err(CallError::Invalid(format!(
+                    "the attribute {} of `{}` belongs to the lost log and must not be copied",
+                    refused.id, update.segment
+                )));
+            }
+        }
+        for update in updates {
+            if let Some(segment) = self.segments.get_mut(&update.segment) {
+                segment.attributes.extend(update.attributes.iter().map(|attribute| (attribute.id, attribute.value)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks segments as sealed, all or none.
+    ///
+    /// # Errors
+    /// `not-found`.
+    pub fn seal(&mut self, names: &[String]) -> CallResult<()> {
+        names.iter().try_for_each(|name| self.existing(name).map(|_| ()))?;
+        for name in names {
+            if let Some(segment) = self.segments.get_mut(name) {
+                segment.sealed = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves start offsets forward, all or none.
+    ///
+    /// # Errors
+    /// `not-found`, `invalid`.
+    pub fn truncate(&mut self, truncations: &[Truncation]) -> CallResult<()> {
+        for truncation in truncations {
+            let segment = self.existing(&truncation.segment)?;
+            if truncation.start_offset < segment.start_offset || truncation.start_offset > segment.length {
+                return Err(CallError::Invalid(format!(
+                    "the segment `{}` cannot begin at {}: it holds {} to {}",
+                    truncation.segment, truncation.start_offset, segment.start_offset, segment.length
+                )));
+            }
+        }
+        for truncation in truncations {
+            if let Some(segment) = self.segments.get_mut(&truncation.segment) {
+                segment.start_offset = truncation.start_offset;
+            }
+        }
+        Ok(())
+    }
+
+    fn existing(&self, name: &str) -> CallResult<&FreshSegment> {
+        self.segments
+            .get(name)
+            .ok_or_else(|| CallError::NotFound(format!("the segment `{name}` was not created in this container")))
+    }
+}
+
+/// What a segment without a row of its own gets; a row's values, copied by the procedure, replace these.
+fn default_attributes(kind: SegmentKind) -> BTreeMap<u64, i64> {
+    let pairs: &[(u64, i64)] = match kind {
+        SegmentKind::ControllerTable => &[
+            (attributes::ROLLOVER_SIZE.0, 16 << 20),
+            (attributes::SEGMENT_TYPE.0, attributes::SegmentType::TABLE.0),
+            (attributes::COMPACTION_OFFSET.0, 0),
+            (attributes::MIN_UTILIZATION.0, 75),
+        ],
+        SegmentKind::KeyValueTable => &[
+            (attributes::SEGMENT_TYPE.0, attributes::SegmentType::FIXED_KEY_TABLE.0),
+            (attributes::INDEX_OFFSET.0, 0),
+            (attributes::ENTRY_COUNT.0, 0),
+            (attributes::BUCKET_COUNT.0, 0),
+            (attributes::TOTAL_ENTRY_COUNT.0, 0),
+            (attributes::COMPACTION_OFFSET.0, 0),
+            (attributes::MIN_UTILIZATION.0, 75),
+        ],
+        _ => &[
+            (attributes::SCALE_POLICY_TYPE.0, 0),
+            (attributes::SCALE_POLICY_RATE.0, 0),
+            (attributes::ROLLOVER_SIZE.0, 0),
+            (attributes::SEGMENT_TYPE.0, 0),
+        ],
+    };
+    pairs.iter().copied().collect()
+}

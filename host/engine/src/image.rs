@@ -1,0 +1,193 @@
+//! The log image of a fresh container: everything that an unmodified store needs to boot on, as data frames.
+//!
+//! Recipe: `pravega-durable-log` section 12, with the tables loaded self-indexed. One checkpoint alone in the first
+//! frame; the two metadata tables mapped with length 0 and filled by appends, each followed by the index entries that
+//! the store's own indexer would have written; then the tables whose index in Tier-2 does not match their bytes,
+//! mapped at their real length with only the index entries that differ.
+
+mod log_writer;
+mod prepare;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use dr_backends::tier2::Tier2;
+use dr_formats::names::{SegmentKind, container_metadata_segment, storage_metadata_segment};
+use dr_formats::primitives::Writer;
+use dr_formats::slts::{ChunkMetadata, STATUS_ACTIVE, STATUS_ATOMIC_WRITES, STATUS_SEALED, SegmentMetadata, StorageMetadata, TransactionData};
+
+use self::log_writer::{LogWriter, TableLoad};
+pub(crate) use self::prepare::{MAX_ROLLING_LENGTH, StoredSegment};
+use self::prepare::{Prepared, prepare};
+use crate::chain::Chain;
+use crate::contract::{ContainerId, ContainerImage};
+use crate::controller::ControllerEvidence;
+use crate::error::{OperatorError, Result};
+use crate::evidence::ContainerEvidence;
+use crate::fresh::FreshSegments;
+
+/// Ids of the two metadata tables in the new log; others follow. All stay below the last sequence number, as the store
+/// demands of ids.
+const CONTAINER_METADATA_ID: i64 = 2;
+const STORAGE_METADATA_ID: i64 = 3;
+
+/// Version of every storage record; any but 0 is accepted after a restart.
+const RECORD_VERSION: i64 = 1;
+
+/// A log image on disk, and what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltImage {
+    /// Whose.
+    pub container: ContainerId,
+    /// Figures and digest.
+    pub image: ContainerImage,
+    /// Data frames, each of which becomes a ledger entry.
+    pub frames: u64,
+    /// Segments by kind.
+    pub segments_by_kind: BTreeMap<&'static str, u64>,
+    /// Readable bytes in all segments.
+    pub data_bytes: u64,
+    /// Segments by finding.
+    pub findings: BTreeMap<&'static str, u64>,
+    /// Tables whose index is completed through the log.
+    pub completed_tables: u64,
+}
+
+/// Builds the image of a container in the file `path`, which must not exist.
+///
+/// # Errors
+/// `table-damaged`, `run-directory`, Tier-2 errors. After an error the file may exist in part; nothing names it.
+pub fn build(
+    evidence: &ContainerEvidence,
+    segments: &FreshSegments,
+    tier2: &dyn Tier2,
+    path: &Path,
+) -> Result<(BuiltImage, ControllerEvidence)> {
+    let mut controller = ControllerEvidence::default();
+    evidence.all_names().for_each(|name| controller.see_name(name));
+    let mut prepared = Vec::new();
+    for (name, segment) in segments.iter() {
+        prepared.push(prepare(evidence, name, segment, tier2, &mut controller)?);
+    }
+    let mut log = LogWriter::create(path)?;
+    write_log(&mut log, evidence.container, &prepared)?;
+    let written = log.finish()?;
+    let image = ContainerImage {
+        segments: prepared.len() as u64,
+        operations: written.operations,
+        log_bytes: written.bytes,
+        epoch: evidence.highest_epoch.max(1),
+        digest: written.digest,
+    };
+    Ok((describe(evidence, image, written.frames, &prepared), controller))
+}
+
+fn write_log(log: &mut LogWriter, container: ContainerId, prepared: &[Prepared]) -> Result<()> {
+    log.checkpoint(container)?;
+    log.map_metadata_table(CONTAINER_METADATA_ID, &container_metadata_segment(container))?;
+    log.map_metadata_table(STORAGE_METADATA_ID, &storage_metadata_segment(container))?;
+    write_rows(log, prepared)?;
+    write_records(log, prepared)?;
+    let completed = prepared.iter().filter(|segment| !segment.index_updates.is_empty());
+    for (id, segment) in (STORAGE_METADATA_ID + 1..).zip(completed) {
+        log.map_segment(id, &segment.row)?;
+        log.update_attributes(id, &segment.index_updates)?;
+    }
+    log.pad_above(STORAGE_METADATA_ID)
+}
+
+fn write_rows(log: &mut LogWriter, prepared: &[Prepared]) -> Result<()> {
+    let mut table = TableLoad::new(log, CONTAINER_METADATA_ID);
+    for segment in prepared {
+        let value = segment.row.encode().map_err(|error| unencodable(&segment.row.name, error))?;
+        table.put(segment.row.name.as_bytes(), &value)?;
+    }
+    table.finish()
+}
+
+fn write_records(log: &mut LogWriter, prepared: &[Prepared]) -> Result<()> {
+    let mut table = TableLoad::new(log, STORAGE_METADATA_ID);
+    for segment in prepared {
+        for stored in segment.stored.iter().chain(&segment.stored_attributes) {
+            write_segment_records(&mut table, stored)?;
+        }
+    }
+    table.finish()
+}
+
+/// The record of a segment and those of its chunks.
+fn write_segment_records(table: &mut TableLoad<'_>, stored: &StoredSegment) -> Result<()> {
+    put_record(table, StorageMetadata::Segment(segment_record(stored)))?;
+    let parts = &stored.chain.parts;
+    for (index, part) in parts.iter().enumerate() {
+        put_record(
+            table,
+            StorageMetadata::Chunk(ChunkMetadata {
+                name: part.key.to_string(),
+                length: part.length,
+                next_chunk: parts.get(index + 1).map_or_else(String::new, |next| next.key.to_string()),
+                status: STATUS_ACTIVE,
+            }),
+        )?;
+    }
+    Ok(())
+}
+
+fn segment_record(stored: &StoredSegment) -> SegmentMetadata {
+    let Chain { first_start, parts } = &stored.chain;
+    let end = stored.chain.end();
+    let name_of = |part: Option<&crate::chain::ChunkPart>| part.map_or_else(String::new, |part| part.key.to_string());
+    SegmentMetadata {
+        name: stored.name.clone(),
+        length: end,
+        chunk_count: u32::try_from(parts.len()).unwrap_or(u32::MAX),
+        start_offset: if parts.is_empty() { end } else { stored.start_offset },
+        status: STATUS_ACTIVE | STATUS_ATOMIC_WRITES | if stored.sealed { STATUS_SEALED } else { 0 },
+        max_rolling_length: stored.max_rolling_length,
+        first_chunk: name_of(parts.first()),
+        last_chunk: name_of(parts.last()),
+        last_modified: 0,
+        first_chunk_start_offset: *first_start,
+        last_chunk_start_offset: parts.last().map_or(end, |last| end - last.length),
+        owner_epoch: stored.owner_epoch,
+    }
+}
+
+fn put_record(table: &mut TableLoad<'_>, record: StorageMetadata) -> Result<()> {
+    let key = record.name().to_owned();
+    let mut writer = Writer::new();
+    TransactionData { version: RECORD_VERSION, key: key.clone(), value: Some(record) }.write(&mut writer);
+    let value = writer.finish().map_err(|error| unencodable(&key, error))?;
+    table.put(key.as_bytes(), &value)
+}
+
+pub(crate) fn unencodable(name: &str, error: impl std::fmt::Display) -> OperatorError {
+    OperatorError::new(
+        "name-unencodable",
+        format!("the metadata of `{name}` cannot be written"),
+        "leave its container out with --containers and report this as a defect of dr",
+    )
+    .because(error)
+}
+
+fn describe(evidence: &ContainerEvidence, image: ContainerImage, frames: u64, prepared: &[Prepared]) -> BuiltImage {
+    let mut built = BuiltImage {
+        container: evidence.container,
+        image,
+        frames,
+        segments_by_kind: BTreeMap::new(),
+        data_bytes: 0,
+        findings: BTreeMap::new(),
+        completed_tables: 0,
+    };
+    for segment in prepared {
+        *built.segments_by_kind.entry(SegmentKind::of(&segment.row.name).as_str()).or_default() += 1;
+        built.data_bytes += segment.row.length - segment.row.start_offset;
+        built.completed_tables += u64::from(!segment.index_updates.is_empty());
+        let findings = evidence.segment(&segment.row.name).map(|reconciled| reconciled.findings.as_slice());
+        for &finding in findings.unwrap_or_default().iter().chain(&segment.findings) {
+            *built.findings.entry(finding).or_default() += 1;
+        }
+    }
+    built
+}

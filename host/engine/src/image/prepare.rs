@@ -1,0 +1,188 @@
+//! Makes the final row, storage records and index updates of one segment.
+
+use dr_backends::tier2::Tier2;
+use dr_formats::attribute::{
+    ATTRIBUTE_ID_LENGTH, AttributeUpdate, BUCKET_COUNT, COMPACTION_OFFSET, CoreAttribute, ENTRY_COUNT,
+    INDEX_OFFSET, MIN_UTILIZATION, SEGMENT_TYPE, SegmentType, TOTAL_ENTRY_COUNT,
+};
+use dr_formats::attribute_index::KeyFormat;
+use dr_formats::segment_info::{NO_SEGMENT_ID, SegmentInfo};
+
+use crate::attribute_index::{AttributeIndex, key_format, read_attribute_index};
+use crate::chain::Chain;
+use crate::controller::{ControllerEvidence, TableWatch};
+use crate::error::Result;
+use crate::evidence::{ContainerEvidence, table_damaged};
+use crate::fresh::FreshSegment;
+use crate::table_index::{FixedKeyTableIndex, HashTableIndex};
+use crate::table_scan::scan_table;
+
+/// Length at which a new chunk begins, for segments without a record: the default of the store.
+pub(crate) const MAX_ROLLING_LENGTH: u64 = 128 << 20;
+
+/// Percentage of live entries below which a table is compacted: the default of the store.
+const DEFAULT_MIN_UTILIZATION: i64 = 75;
+
+/// A segment as the new storage metadata will hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredSegment {
+    pub(crate) name: String,
+    pub(crate) chain: Chain,
+    pub(crate) start_offset: u64,
+    pub(crate) sealed: bool,
+    pub(crate) max_rolling_length: u64,
+    pub(crate) owner_epoch: u64,
+}
+
+/// Everything that the log says of one segment.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// Its row in the container metadata.
+    pub(super) row: SegmentInfo<'static>,
+    /// Its storage records; none if the storage never had it.
+    pub(super) stored: Option<StoredSegment>,
+    /// Those of its attribute index.
+    pub(super) stored_attributes: Option<StoredSegment>,
+    /// Index entries that Tier-2 lacks or has wrong; empty for most.
+    pub(super) index_updates: Vec<AttributeUpdate>,
+    /// What turned out only now, see the contract's `findings`.
+    pub(super) findings: Vec<&'static str>,
+}
+
+/// Prepares one segment.
+pub(super) fn prepare(
+    evidence: &ContainerEvidence,
+    name: &str,
+    segment: &FreshSegment,
+    tier2: &dyn Tier2,
+    controller: &mut ControllerEvidence,
+) -> Result<Prepared> {
+    let mut prepared = Prepared {
+        row: row(name, segment),
+        stored: stored(evidence, name, segment),
+        stored_attributes: None,
+        index_updates: Vec::new(),
+        findings: Vec::new(),
+    };
+    let segment_type = SegmentType(prepared.row.attributes.get(SEGMENT_TYPE).unwrap_or(0));
+    let chain = prepared.stored.as_ref().map(|stored| stored.chain.clone()).unwrap_or_default();
+    let index = if segment_type.is(SegmentType::FIXED_KEY_TABLE) {
+        prepare_fixed_key_table(evidence, &mut prepared, &chain, tier2)?
+    } else if segment_type.is(SegmentType::TABLE) {
+        prepare_hash_table(evidence, &mut prepared, &chain, tier2, controller)?
+    } else {
+        read_attribute_index(evidence, name, key_format(&prepared.row.attributes), false, tier2)?
+    };
+    if index.unreadable {
+        prepared.findings.push("attribute-index-unreadable");
+    }
+    if index.cut_bytes > 0 {
+        prepared.findings.push("attribute-index-cut");
+    }
+    if !prepared.index_updates.is_empty() {
+        prepared.findings.push("table-index-completed");
+    }
+    prepared.stored_attributes = index.stored;
+    Ok(prepared)
+}
+
+fn row(name: &str, segment: &FreshSegment) -> SegmentInfo<'static> {
+    SegmentInfo {
+        segment_id: NO_SEGMENT_ID,
+        name: name.to_owned().into(),
+        length: segment.length,
+        start_offset: segment.start_offset,
+        sealed: segment.sealed,
+        attributes: segment.attributes.iter().map(|(&id, &value)| (CoreAttribute(id), value)).collect(),
+    }
+}
+
+fn stored(evidence: &ContainerEvidence, name: &str, segment: &FreshSegment) -> Option<StoredSegment> {
+    let record = evidence.record(name);
+    let chain = evidence.segment(name)?.chain.cut(segment.length);
+    if record.is_none() && chain.parts.is_empty() {
+        return None;
+    }
+    Some(StoredSegment {
+        name: name.to_owned(),
+        chain,
+        start_offset: segment.start_offset,
+        sealed: segment.sealed,
+        max_rolling_length: record.map_or(MAX_ROLLING_LENGTH, |record| record.max_rolling_length),
+        owner_epoch: record.map_or(evidence.highest_epoch.max(1), |record| record.owner_epoch),
+    })
+}
+
+fn prepare_hash_table(
+    evidence: &ContainerEvidence,
+    prepared: &mut Prepared,
+    chain: &Chain,
+    tier2: &dyn Tier2,
+    controller: &mut ControllerEvidence,
+) -> Result<AttributeIndex> {
+    let name = prepared.row.name.to_string();
+    let (start, end) = (prepared.row.start_offset, prepared.row.length);
+    let mut watch = TableWatch::for_segment(&name);
+    let mut table = HashTableIndex::default();
+    let scan = scan_table(chain, start, end, tier2, &mut |entry| {
+        table.see(entry);
+        if let Some(watch) = &mut watch {
+            watch.see(entry);
+        }
+    })?;
+    if let Some(damage) = scan.damage {
+        return Err(table_damaged(&name, &damage));
+    }
+    if let Some(watch) = watch {
+        watch.finish(controller);
+    }
+    let index = read_attribute_index(evidence, &name, KeyFormat::Uuid, true, tier2)?;
+    prepared.index_updates = table.updates(&index.values);
+    set_table_attributes(&mut prepared.row, table.live_keys(), scan.entries);
+    Ok(index)
+}
+
+/// What the store's own indexer would have left on a table that is indexed to its end.
+fn set_table_attributes(row: &mut SegmentInfo<'static>, live_keys: u64, entries: u64) {
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let (start, length) = (row.start_offset, row.length);
+    let attributes = &mut row.attributes;
+    attributes.set(INDEX_OFFSET, number(length));
+    attributes.set(ENTRY_COUNT, number(live_keys));
+    attributes.set(BUCKET_COUNT, number(live_keys));
+    attributes.set(TOTAL_ENTRY_COUNT, number(entries));
+    let compaction = attributes.get(COMPACTION_OFFSET).unwrap_or(0);
+    if compaction < 0 || compaction > number(length) {
+        attributes.set(COMPACTION_OFFSET, number(start));
+    } else {
+        attributes.set(COMPACTION_OFFSET, compaction);
+    }
+    if attributes.get(MIN_UTILIZATION).is_none() {
+        attributes.set(MIN_UTILIZATION, DEFAULT_MIN_UTILIZATION);
+    }
+}
+
+fn prepare_fixed_key_table(
+    evidence: &ContainerEvidence,
+    prepared: &mut Prepared,
+    chain: &Chain,
+    tier2: &dyn Tier2,
+) -> Result<AttributeIndex> {
+    let name = prepared.row.name.to_string();
+    let mut table = FixedKeyTableIndex::new(prepared.row.length);
+    let scan = scan_table(chain, prepared.row.start_offset, prepared.row.length, tier2, &mut |entry| table.see(entry))?;
+    if let Some(damage) = scan.damage {
+        return Err(table_damaged(&name, &damage));
+    }
+    if prepared.row.attributes.get(ATTRIBUTE_ID_LENGTH).unwrap_or(0) == 0 {
+        // Without a row nobody else tells; all keys of such a table have one length.
+        let length = table.key_length().and_then(|length| i64::try_from(length).ok()).unwrap_or(0);
+        prepared.row.attributes.set(ATTRIBUTE_ID_LENGTH, length);
+    }
+    let index = read_attribute_index(evidence, &name, key_format(&prepared.row.attributes), true, tier2)?;
+    prepared.index_updates = table.updates(&index.values);
+    if table.points_beyond_data(&index.values) {
+        prepared.findings.push("table-index-ahead");
+    }
+    Ok(index)
+}

@@ -1,0 +1,295 @@
+//! The listing of Tier-2: every object, classified by its name and given to the container that owns it.
+
+use std::sync::Arc;
+
+use dr_backends::tier2::{ObjectInfo, Tier2, Tier2Error};
+use dr_formats::names::{ChunkName, JournalKind, JournalName, ObjectName, SystemSegment, container_named_in, owning_container};
+use sha2::{Digest as _, Sha256};
+
+use crate::contract::ContainerId;
+use crate::error::{OperatorError, Result};
+use crate::plan::{EvidenceDigest, hex};
+use crate::progress::{Progress, Unit};
+
+/// Most containers that a cluster may have: Pravega's own configuration tops out far below. Bounds what a damaged
+/// name such as `metadata_4000000000` can make us allocate.
+pub const CONTAINERS_MAX: u32 = 65_536;
+
+/// Prefix of our own objects: what was moved aside, markers, records. Never evidence.
+const OWN_PREFIX: &str = "_dr/";
+
+/// A chunk object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChunkObject {
+    /// Raw key.
+    pub key: Box<str>,
+    /// Offset in the name; a hint only.
+    pub offset: u64,
+    /// Container epoch in the name.
+    pub epoch: u64,
+    /// In bytes.
+    pub size: u64,
+    segment_bytes: u32,
+}
+
+impl ChunkObject {
+    /// The segment in the name; a hint only, since merges give chunks to other segments of the stream.
+    pub fn segment(&self) -> &str {
+        &self.key[..self.segment_bytes as usize]
+    }
+}
+
+/// A system journal or snapshot object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JournalObject {
+    /// Container epoch.
+    pub epoch: u64,
+    /// Number of the file or snapshot in its epoch.
+    pub index: u64,
+    /// Which of the two.
+    pub kind: JournalKind,
+    /// Raw key.
+    pub key: Box<str>,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// Objects of one container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContainerObjects {
+    /// By epoch and index.
+    pub journals: Vec<JournalObject>,
+    /// By key, so that chunks of one segment stand together.
+    pub chunks: Vec<ChunkObject>,
+    /// Other metadata objects of later versions: snapshot pointers, epoch files.
+    pub others: Vec<ObjectInfo>,
+}
+
+impl ContainerObjects {
+    /// The highest epoch in any name.
+    pub fn highest_epoch(&self) -> u64 {
+        let journals = self.journals.iter().map(|journal| journal.epoch);
+        journals.chain(self.chunks.iter().map(|chunk| chunk.epoch)).max().unwrap_or(0)
+    }
+
+    /// How many objects.
+    pub fn count(&self) -> u64 {
+        (self.journals.len() + self.chunks.len() + self.others.len()) as u64
+    }
+
+    /// Their sizes added up.
+    pub fn bytes(&self) -> u64 {
+        let journals = self.journals.iter().map(|journal| journal.size);
+        let chunks = self.chunks.iter().map(|chunk| chunk.size);
+        journals.chain(chunks).chain(self.others.iter().map(|object| object.size)).sum()
+    }
+
+    /// Chunks that carry the name of this segment.
+    pub fn chunks_of<'a>(&'a self, segment: &'a str) -> impl Iterator<Item = &'a ChunkObject> {
+        // Keys are sorted, and `<segment>.E-` is a prefix of each of them; other names may share that prefix.
+        let prefix = format!("{segment}.E-");
+        let first = self.chunks.partition_point(|chunk| *chunk.key < *prefix);
+        let in_range = move |chunk: &&ChunkObject| chunk.key.starts_with(&prefix);
+        self.chunks[first..].iter().take_while(in_range).filter(move |chunk| chunk.segment() == segment)
+    }
+
+    /// Size of a chunk object, or none if there is no such object.
+    pub fn chunk_size(&self, key: &str) -> Option<u64> {
+        let index = self.chunks.binary_search_by(|chunk| (*chunk.key).cmp(key)).ok()?;
+        Some(self.chunks[index].size)
+    }
+
+    /// Objects of the old container metadata: journals, the chunks of the four system segments, other metadata.
+    pub fn metadata_objects(&self, container: ContainerId) -> Vec<(&str, u64)> {
+        let journals = self.journals.iter().map(|journal| (&*journal.key, journal.size));
+        let is_system = |chunk: &&ChunkObject| SystemSegment::parse(chunk.segment()).is_some_and(|system| system.container == container);
+        let chunks = self.chunks.iter().filter(is_system).map(|chunk| (&*chunk.key, chunk.size));
+        let others = self.others.iter().map(|object| (object.key.as_str(), object.size));
+        let mut objects: Vec<_> = journals.chain(chunks).chain(others).collect();
+        objects.sort_unstable();
+        objects
+    }
+}
+
+/// All objects of a Tier-2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// By container number.
+    pub containers: Vec<Arc<ContainerObjects>>,
+    /// Objects that no rule explains, by key; never touched.
+    pub unknown: Vec<ObjectInfo>,
+    digest: EvidenceDigest,
+}
+
+impl Listing {
+    /// Lists the whole Tier-2 once.
+    ///
+    /// `container_count` is what configuration says; none lets the names of the containers' own objects decide.
+    ///
+    /// # Errors
+    /// `tier2-empty`, `tier2-not-pravega` (with the level that was probably meant), `rolling-layout`,
+    /// `container-count` for a count that the names contradict; Tier-2 errors.
+    pub fn take(tier2: &dyn Tier2, container_count: Option<u32>, progress: &dyn Progress) -> Result<Self> {
+        progress.stage_started("listing Tier-2", None, Unit::Objects);
+        let mut collected = Collected::default();
+        let mut failure = None;
+        let listed = tier2.list("", &mut |object| {
+            progress.advanced(1);
+            collected.add(object).map_err(|error| {
+                failure = Some(error);
+                // Any error ends the listing; the real one is in `failure`.
+                Tier2Error::NotFound { location: String::new(), key: String::new() }
+            })
+        });
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        listed?;
+        progress.stage_finished("listing Tier-2");
+        collected.into_listing(tier2, container_count)
+    }
+
+    /// Digest of what was listed.
+    pub fn digest(&self) -> EvidenceDigest {
+        self.digest.clone()
+    }
+}
+
+#[derive(Default)]
+struct Collected {
+    journals: Vec<(ContainerId, JournalObject)>,
+    chunks: Vec<ChunkObject>,
+    others: Vec<(ContainerId, ObjectInfo)>,
+    unknown: Vec<ObjectInfo>,
+    highest_container: Option<(ContainerId, String)>,
+}
+
+impl Collected {
+    fn add(&mut self, object: ObjectInfo) -> Result<()> {
+        if object.key.starts_with(OWN_PREFIX) {
+            return Ok(());
+        }
+        let ObjectInfo { key, size } = object;
+        match ObjectName::parse(&key) {
+            ObjectName::Journal(JournalName { epoch, container, kind, index }) => {
+                self.see_container(container, &key)?;
+                self.journals.push((container, JournalObject { epoch, index, kind, key: key.into(), size }));
+            }
+            ObjectName::SnapshotInfo { container } | ObjectName::EpochFile { container } => {
+                self.see_container(container, &key)?;
+                self.others.push((container, ObjectInfo { key, size }));
+            }
+            ObjectName::Chunk(ChunkName { segment, epoch, offset, .. }) => {
+                if let Some(container) = container_named_in(segment) {
+                    self.see_container(container, &key)?;
+                }
+                let segment_bytes = u32::try_from(segment.len()).unwrap_or(u32::MAX);
+                self.chunks.push(ChunkObject { offset, epoch, size, segment_bytes, key: key.into() });
+            }
+            ObjectName::RollingHeader { .. } | ObjectName::RollingData { .. } => return Err(refuse_rolling_layout(&key)),
+            ObjectName::JournalBackup(_) | ObjectName::Unknown => self.unknown.push(ObjectInfo { key, size }),
+        }
+        Ok(())
+    }
+
+    fn see_container(&mut self, container: ContainerId, key: &str) -> Result<()> {
+        if container >= CONTAINERS_MAX {
+            return Err(OperatorError::new(
+                "container-count",
+                format!("the object `{key}` names container {container}; dr supports {CONTAINERS_MAX} containers"),
+                "move that object away if it is not Pravega's",
+            ));
+        }
+        if self.highest_container.as_ref().is_none_or(|(highest, _)| container > *highest) {
+            self.highest_container = Some((container, key.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn into_listing(self, tier2: &dyn Tier2, container_count: Option<u32>) -> Result<Listing> {
+        let Some((highest, key)) = &self.highest_container else {
+            return Err(self.refuse_foreign_tree(tier2));
+        };
+        let count = container_count.unwrap_or(highest + 1);
+        if count <= *highest {
+            return Err(OperatorError::new(
+                "container-count",
+                format!("the container count {count} contradicts Tier-2: the object `{key}` belongs to container {highest}"),
+                format!("set pravegaservice.container.count (--container-count) to what the lost cluster had, at least {}", highest + 1),
+            ));
+        }
+        let mut containers = vec![ContainerObjects::default(); count as usize];
+        for (container, journal) in self.journals {
+            containers[container as usize].journals.push(journal);
+        }
+        for (container, other) in self.others {
+            containers[container as usize].others.push(other);
+        }
+        for chunk in self.chunks {
+            let owner = owning_container(chunk.segment(), count);
+            containers[owner.min(count - 1) as usize].chunks.push(chunk);
+        }
+        let mut unknown = self.unknown;
+        unknown.sort_unstable();
+        for objects in &mut containers {
+            objects.journals.sort_unstable();
+            objects.chunks.sort_unstable();
+            objects.others.sort_unstable();
+        }
+        let digest = digest_of(&containers, &unknown);
+        Ok(Listing { containers: containers.into_iter().map(Arc::new).collect(), unknown, digest })
+    }
+
+    /// Says what is wrong with a tree that has none of Pravega's container objects.
+    fn refuse_foreign_tree(&self, tier2: &dyn Tier2) -> OperatorError {
+        let location = tier2.location();
+        let keys = || self.chunks.iter().map(|chunk| &*chunk.key).chain(self.unknown.iter().map(|object| object.key.as_str()));
+        if keys().next().is_none() {
+            return OperatorError::new(
+                "tier2-empty",
+                format!("{location}: there is no object here"),
+                "name the directory that filesystem.root of the segment stores names, and check that it is mounted",
+            );
+        }
+        let next_step = match keys().find_map(|key| key.find("/_system/containers/").map(|at| &key[..at])) {
+            Some(below) => format!("the root is one level too high: name `{location}/{below}`"),
+            None if keys().any(|key| key.starts_with("containers/") || key.starts_with("metadata_")) => {
+                "the root is too deep: name the directory that contains `_system`".to_owned()
+            }
+            None => "name the directory that filesystem.root of the segment stores names".to_owned(),
+        };
+        OperatorError::new(
+            "tier2-not-pravega",
+            format!("{location}: there are objects, but none of a segment container (`_system/containers/...`)"),
+            next_step,
+        )
+    }
+}
+
+fn refuse_rolling_layout(key: &str) -> OperatorError {
+    OperatorError::new(
+        "rolling-layout",
+        format!("Tier-2 is in the old rolling layout: `{key}`"),
+        "Pravega 0.10 to 0.13 in the chunked layout is supported (pravegaservice.storage.layout=CHUNKED_STORAGE); no released 0.13 server reads the rolling \
+         layout either: migrate with the version that wrote it",
+    )
+}
+
+fn digest_of(containers: &[ContainerObjects], unknown: &[ObjectInfo]) -> EvidenceDigest {
+    let mut hasher = Sha256::new();
+    let (mut objects, mut bytes) = (0, 0);
+    let mut add = |key: &str, size: u64| {
+        hasher.update(key.as_bytes());
+        hasher.update([0]);
+        hasher.update(size.to_be_bytes());
+        objects += 1;
+        bytes += size;
+    };
+    for container in containers {
+        container.journals.iter().for_each(|journal| add(&journal.key, journal.size));
+        container.chunks.iter().for_each(|chunk| add(&chunk.key, chunk.size));
+        container.others.iter().for_each(|object| add(&object.key, object.size));
+    }
+    unknown.iter().for_each(|object| add(&object.key, object.size));
+    EvidenceDigest { listing: hex(&hasher.finalize()), objects, bytes }
+}

@@ -1,0 +1,334 @@
+//! A plan: the ordered effects that a procedure staged, what they rest on, and what they mean.
+//!
+//! A plan is a directory: `plan.json`, the containers' log images, and later the journal of its application. The same
+//! evidence and the same parameters give the same bytes; so there is no time, no host name and no random id in it.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::contract::{ContainerId, ContainerImage, Decision, LostRange};
+use crate::error::{OperatorError, Result};
+
+/// Version of `plan.json`; a reader refuses others.
+pub const PLAN_FORMAT_VERSION: u32 = 1;
+
+/// Name of the plan's file in its directory.
+pub const PLAN_FILE: &str = "plan.json";
+
+/// One staged change. The order of the variants is the order of application: a log that no ZNode names is invisible
+/// to Pravega; an object that was moved aside can be moved back; the log ZNode is the commit point of its container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "kebab-case")]
+pub enum Effect {
+    /// Write the log image of a container as a new, closed ledger.
+    WriteLog {
+        /// Whose log.
+        container: ContainerId,
+        /// File name of the image in the plan's directory: frames, each behind its length as u32.
+        image: String,
+        /// SHA-256 of that file.
+        digest: String,
+        /// Frames in it, which become ledger entries.
+        entries: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// Move objects of a container to `<place>/<key>`.
+    MoveAside {
+        /// Whose objects.
+        container: ContainerId,
+        /// Key prefix of the new place.
+        place: String,
+        /// What to move, by key.
+        objects: Vec<MovedObject>,
+    },
+    /// Create a persistent ZNode and the parents it lacks.
+    CreateZnode {
+        /// Absolute path.
+        path: String,
+        /// Content, lower-case hex.
+        #[serde(with = "hex_bytes")]
+        data: Vec<u8>,
+    },
+    /// Replace the content of a ZNode.
+    SetZnode {
+        /// Absolute path.
+        path: String,
+        /// Content, lower-case hex.
+        #[serde(with = "hex_bytes")]
+        data: Vec<u8>,
+        /// Version it must have.
+        expected_version: i32,
+    },
+    /// Delete a ZNode.
+    DeleteZnode {
+        /// Absolute path.
+        path: String,
+        /// Version it must have.
+        expected_version: i32,
+    },
+    /// Create the log ZNode of a container, naming the ledger that its `WriteLog` made.
+    CommitLog {
+        /// Whose log.
+        container: ContainerId,
+        /// Absolute path of the log ZNode.
+        path: String,
+        /// Epoch in it; the store runs with the next one.
+        epoch: u64,
+    },
+}
+
+impl Effect {
+    /// Where the effect stands in the order of application.
+    fn rank(&self) -> u8 {
+        match self {
+            Effect::WriteLog { .. } => 0,
+            Effect::MoveAside { .. } => 1,
+            Effect::CreateZnode { .. } | Effect::SetZnode { .. } | Effect::DeleteZnode { .. } => 2,
+            Effect::CommitLog { .. } => 3,
+        }
+    }
+
+    /// What it is about, to put effects of one rank in order.
+    fn subject(&self) -> (ContainerId, &str) {
+        match self {
+            Effect::WriteLog { container, image, .. } => (*container, image),
+            Effect::MoveAside { container, place, .. } => (*container, place),
+            Effect::CommitLog { container, path, .. } => (*container, path),
+            Effect::CreateZnode { path, .. } | Effect::SetZnode { path, .. } | Effect::DeleteZnode { path, .. } => (0, path),
+        }
+    }
+}
+
+/// An object that moves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedObject {
+    /// Its key now.
+    pub key: String,
+    /// Its size, by which it is recognised.
+    pub size: u64,
+}
+
+/// What made the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Maker {
+    /// Name of the procedure.
+    pub procedure: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its module.
+    pub digest: String,
+    /// Settings, by name.
+    pub settings: Vec<(String, String)>,
+    /// Version of `dr`.
+    pub host_version: String,
+}
+
+/// What a plan rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceDigest {
+    /// SHA-256 over the sorted keys and sizes of all objects.
+    pub listing: String,
+    /// How many objects.
+    pub objects: u64,
+    /// Their sizes added up, in bytes.
+    pub bytes: u64,
+}
+
+/// What will become of one container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerPlan {
+    /// Which one.
+    pub container: ContainerId,
+    /// Its image.
+    pub image: ContainerImage,
+    /// Segments by kind, attribute indexes not counted.
+    pub segments_by_kind: Vec<(String, u64)>,
+    /// Bytes of user-readable data in them.
+    pub data_bytes: u64,
+    /// How many of its segments each finding concerns.
+    pub findings: Vec<(String, u64)>,
+    /// Segments whose table index is completed through the log.
+    pub completed_tables: u64,
+}
+
+/// A plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`PLAN_FORMAT_VERSION`].
+    pub format_version: u32,
+    /// First 16 hex digits of the SHA-256 over everything else.
+    pub id: String,
+    /// Cluster name.
+    pub cluster: String,
+    /// Containers of the cluster.
+    pub container_count: u32,
+    /// What made it.
+    pub maker: Maker,
+    /// What it rests on.
+    pub evidence: EvidenceDigest,
+    /// By container.
+    pub containers: Vec<ContainerPlan>,
+    /// What the procedure chose.
+    pub decisions: Vec<Decision>,
+    /// What is lost.
+    pub losses: Vec<LostRange>,
+    /// In the order of application.
+    pub effects: Vec<Effect>,
+}
+
+impl Plan {
+    /// Puts the parts in their canonical order and gives the plan its id.
+    ///
+    /// # Errors
+    /// Never in practice: a plan always has a JSON form.
+    pub fn seal(mut self) -> Result<Self> {
+        self.effects.sort_by(|a, b| (a.rank(), a.subject()).cmp(&(b.rank(), b.subject())));
+        self.containers.sort_by_key(|container| container.container);
+        let decision_key = |d: &Decision| (d.container, d.subject.clone(), d.choice.clone(), d.reason.clone());
+        self.decisions.sort_by_key(decision_key);
+        self.losses.sort_by(|a, b| (a.container, &a.segment, a.first).cmp(&(b.container, &b.segment, b.first)));
+        self.id = String::new();
+        self.id = hex(&Sha256::digest(self.to_json()?))[..16].to_owned();
+        Ok(self)
+    }
+
+    /// Writes `plan.json` durably into the plan's directory.
+    ///
+    /// # Errors
+    /// `run-directory` if the file exists or cannot be written.
+    pub fn save(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(PLAN_FILE);
+        let json = self.to_json()?;
+        let write = || -> std::io::Result<()> {
+            let mut file = fs::File::options().write(true).create_new(true).open(&path)?;
+            file.write_all(&json)?;
+            file.sync_all()?;
+            fs::File::open(directory)?.sync_all()
+        };
+        write().map_err(|error| run_directory_error("write", &path, error))
+    }
+
+    /// Reads the plan in a directory.
+    ///
+    /// # Errors
+    /// `plan-unreadable` if it is missing, malformed, edited, or of another format version.
+    pub fn load(directory: &Path) -> Result<Self> {
+        let path = directory.join(PLAN_FILE);
+        let unreadable = |why: String| {
+            OperatorError::new(
+                "plan-unreadable",
+                format!("cannot read the plan `{}`", path.display()),
+                "name the directory that `dr recover` printed as its run directory, or make a new plan",
+            )
+            .because(why)
+        };
+        let bytes = fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
+        let plan: Plan = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+        if plan.format_version != PLAN_FORMAT_VERSION {
+            return Err(unreadable(format!("its format is {}, this dr reads {PLAN_FORMAT_VERSION}", plan.format_version)));
+        }
+        if plan.clone().seal()?.id != plan.id {
+            return Err(unreadable("its content does not match its id; it was edited or cut".to_owned()));
+        }
+        Ok(plan)
+    }
+
+    /// Segments in all containers.
+    pub fn segments(&self) -> u64 {
+        self.containers.iter().map(|container| container.image.segments).sum()
+    }
+
+    /// Objects that move aside.
+    pub fn moved_objects(&self) -> u64 {
+        let moved = |effect: &Effect| if let Effect::MoveAside { objects, .. } = effect { objects.len() as u64 } else { 0 };
+        self.effects.iter().map(moved).sum()
+    }
+
+    fn to_json(&self) -> Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(self).map_err(|error| {
+            OperatorError::new("plan-unwritable", "cannot write the plan as JSON", "report this as a defect of dr").because(error)
+        })?;
+        json.push(b'\n');
+        Ok(json)
+    }
+}
+
+/// The file of a container's log image in the plan's directory.
+pub fn image_file_name(container: ContainerId) -> String {
+    format!("container-{container}.log")
+}
+
+/// Makes the directory of a new run.
+///
+/// # Errors
+/// `run-directory` if it exists and is not empty, or cannot be made.
+pub fn create_run_directory(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).map_err(|error| run_directory_error("create", directory, error))?;
+    let mut entries = fs::read_dir(directory).map_err(|error| run_directory_error("read", directory, error))?;
+    if entries.next().is_some() {
+        return Err(OperatorError::new(
+            "run-directory",
+            format!("the run directory `{}` is not empty", directory.display()),
+            "name a directory that does not exist yet with --run-directory; an old run is never overwritten",
+        ));
+    }
+    Ok(())
+}
+
+/// The error for a run directory that cannot be used.
+pub fn run_directory_error(action: &str, path: &Path, error: std::io::Error) -> OperatorError {
+    OperatorError::new(
+        "run-directory",
+        format!("cannot {action} `{}`", path.display()),
+        "name a writable directory on a disk with room with --run-directory",
+    )
+    .because(error)
+    .may_retry()
+}
+
+/// Path of a file of the plan, refusing names that would leave the directory.
+///
+/// # Errors
+/// `plan-unreadable` for such a name.
+pub fn plan_file(directory: &Path, name: &str) -> Result<PathBuf> {
+    if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
+        return Err(OperatorError::new(
+            "plan-unreadable",
+            format!("the plan names the file `{name}`, which is not in its directory"),
+            "make a new plan",
+        ));
+    }
+    Ok(directory.join(name))
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+        text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+        text
+    })
+}
+
+mod hex_bytes {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::hex(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.len() % 2 != 0 || !text.is_ascii() {
+            return Err(D::Error::custom("hex has an even number of digits"));
+        }
+        (0..text.len() / 2)
+            .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(D::Error::custom))
+            .collect()
+    }
+}

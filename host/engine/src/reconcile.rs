@@ -1,0 +1,195 @@
+//! Reconciliation of one segment: metadata against objects. A pure function, no I/O.
+//!
+//! Follows `pravega-tier2` section 12: the chain of records decides where it exists; the last object may be longer
+//! than its record (Tier-2 ran ahead of its metadata), contiguous objects may not be linked yet; anything shorter or
+//! missing is a loss.
+
+use std::collections::{HashMap, HashSet};
+
+use dr_formats::segment_info::SegmentInfo;
+use dr_formats::slts::{ChunkMetadata, SegmentMetadata};
+
+use crate::chain::{Chain, ChunkPart};
+use crate::listing::{ChunkObject, ContainerObjects};
+
+/// What the metadata says of a segment's existence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Some metadata names it and none says that it was deleted.
+    Live,
+    /// A record or a tombstone says that it was deleted.
+    Deleted,
+    /// Only objects are left.
+    Unrecorded,
+}
+
+impl Standing {
+    /// The word in the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Standing::Live => "live",
+            Standing::Deleted => "deleted",
+            Standing::Unrecorded => "unrecorded",
+        }
+    }
+}
+
+/// All that is known of one segment before reconciliation.
+#[derive(Debug, Clone, Copy)]
+pub struct SegmentFacts<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Record of the storage metadata.
+    pub record: Option<&'a SegmentMetadata>,
+    /// Row of the old container metadata.
+    pub row: Option<&'a SegmentInfo<'a>>,
+    /// The storage metadata holds a tombstone of it.
+    pub record_removed: bool,
+    /// The old container metadata holds a tombstone of it.
+    pub row_removed: bool,
+    /// Chunk records of the whole container, by chunk name.
+    pub chunk_records: &'a HashMap<Box<str>, ChunkMetadata>,
+    /// All objects of the container.
+    pub objects: &'a ContainerObjects,
+}
+
+/// A segment after reconciliation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Whether it exists.
+    pub standing: Standing,
+    /// Sealed by record or row.
+    pub sealed: bool,
+    /// First readable offset by record and objects.
+    pub start_offset: u64,
+    /// What the objects hold.
+    pub chain: Chain,
+    /// Codes of oddities, see the contract.
+    pub findings: Vec<&'static str>,
+}
+
+impl SegmentFacts<'_> {
+    /// Reconciles.
+    pub fn reconcile(&self) -> Reconciled {
+        let mut findings = Vec::new();
+        let chain = self.chain(&mut findings);
+        let recorded_start = self.record.map_or(0, |record| record.start_offset);
+        let start_offset = recorded_start.max(chain.first_start).min(chain.end());
+        let sealed_by_record = self.record.map(SegmentMetadata::is_sealed);
+        let sealed_by_row = self.row.map(|row| row.sealed);
+        if sealed_by_record.is_some() && sealed_by_row.is_some() && sealed_by_record != sealed_by_row {
+            findings.push("sealed-differs");
+        }
+        if self.record.is_none() {
+            findings.push("no-record");
+        }
+        match self.row {
+            None => findings.push("no-row"),
+            Some(row) if row.length != chain.end() => findings.push("row-length-differs"),
+            Some(_) => {}
+        }
+        Reconciled {
+            standing: self.standing(),
+            sealed: sealed_by_record.unwrap_or(false) || sealed_by_row.unwrap_or(false),
+            start_offset,
+            chain,
+            findings,
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        match (self.record, self.row) {
+            (Some(record), _) if !record.is_active() => Standing::Deleted,
+            (None, Some(row)) if self.record_removed && row.length > 0 => Standing::Deleted,
+            (Some(_), None) if self.row_removed => Standing::Deleted,
+            (None, None) if self.record_removed || self.row_removed => Standing::Deleted,
+            (None, None) => Standing::Unrecorded,
+            _ => Standing::Live,
+        }
+    }
+
+    /// The chain that the objects prove.
+    fn chain(&self, findings: &mut Vec<&'static str>) -> Chain {
+        let mut chain = self.recorded_chain(findings);
+        self.drop_leading_gone(&mut chain, findings);
+        self.check_sizes(&mut chain, findings);
+        self.link_contiguous(&mut chain, findings);
+        chain
+    }
+
+    /// Follows the records from the first chunk on.
+    fn recorded_chain(&self, findings: &mut Vec<&'static str>) -> Chain {
+        let Some(record) = self.record else { return Chain::default() };
+        let mut chain = Chain { first_start: record.first_chunk_start_offset, parts: Vec::new() };
+        let mut seen = HashSet::new();
+        let mut next: &str = &record.first_chunk;
+        while !next.is_empty() {
+            let Some(chunk) = self.chunk_records.get(next).filter(|_| seen.insert(next)) else {
+                findings.push("chain-broken");
+                break;
+            };
+            chain.parts.push(ChunkPart { key: next.into(), length: chunk.length });
+            next = &chunk.next_chunk;
+        }
+        chain
+    }
+
+    /// Leading objects that are gone were truncated away after the record was flushed, or lost.
+    fn drop_leading_gone(&self, chain: &mut Chain, findings: &mut Vec<&'static str>) {
+        let is_gone = |part: &&ChunkPart| self.objects.chunk_size(&part.key).is_none();
+        let gone = chain.parts.iter().take_while(is_gone).count();
+        if gone > 0 {
+            findings.push("leading-object-gone");
+            chain.first_start += chain.parts.drain(..gone).map(|part| part.length).sum::<u64>();
+        }
+    }
+
+    /// Takes the objects' word for how much there is.
+    fn check_sizes(&self, chain: &mut Chain, findings: &mut Vec<&'static str>) {
+        let last = chain.parts.len().saturating_sub(1);
+        let mut keep = chain.parts.len();
+        for (index, part) in chain.parts.iter_mut().enumerate() {
+            match self.objects.chunk_size(&part.key) {
+                None => {
+                    findings.push("missing-object");
+                    keep = index;
+                }
+                Some(size) if size < part.length => {
+                    findings.push("shorter-object");
+                    part.length = size;
+                    keep = index + 1;
+                }
+                Some(size) if size > part.length && index == last => {
+                    findings.push("longer-object");
+                    part.length = size;
+                    continue;
+                }
+                Some(_) => continue,
+            }
+            break;
+        }
+        chain.parts.truncate(keep);
+    }
+
+    /// Links objects that continue the segment but have no record yet. Several at one offset: the higher epoch, then
+    /// the longer one.
+    fn link_contiguous(&self, chain: &mut Chain, findings: &mut Vec<&'static str>) {
+        loop {
+            let end = chain.end();
+            let continues = |object: &&ChunkObject| {
+                object.offset == end
+                    && object.size > 0
+                    && !self.chunk_records.contains_key(&object.key)
+                    && chain.parts.iter().all(|part| part.key != object.key)
+            };
+            let candidates = self.objects.chunks_of(self.name).filter(continues);
+            let Some(object) = candidates.max_by(|a, b| (a.epoch, a.size, &a.key).cmp(&(b.epoch, b.size, &b.key))) else {
+                return;
+            };
+            if !findings.contains(&"unlinked-object") {
+                findings.push("unlinked-object");
+            }
+            chain.parts.push(ChunkPart { key: object.key.clone(), length: object.size });
+        }
+    }
+}

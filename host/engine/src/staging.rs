@@ -1,0 +1,396 @@
+//! One run of a procedure: its reads come from the survey, its writes are staged here and become the plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dr_backends::tier1::ZNodes;
+
+use crate::cluster::ClusterLayout;
+use crate::contract::{
+    AttributeUpdate, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision, FreshContainer,
+    Level, LostRange, Measure, MetadataRow, NewSegment, Object, PAGE_ROWS_MAX, Pages, RecoveryHost, Segment,
+    StreamState, TransactionCounter, Truncation, VecPages, ZNode,
+};
+use crate::controller::ControllerEvidence;
+use crate::error::{OperatorError, Result};
+use crate::evidence::ContainerEvidence;
+use crate::fresh::FreshSegments;
+use crate::image::{self, BuiltImage};
+use crate::overlay::ZNodeOverlay;
+use crate::plan::{ContainerPlan, Effect, Maker, MovedObject, PLAN_FORMAT_VERSION, Plan, image_file_name};
+use crate::progress::Progress;
+use crate::survey::Survey;
+
+/// Most decisions and most losses that one run records. Bounds a guest that reports without end.
+pub const REPORTS_MAX: usize = 1_000_000;
+
+/// Where objects may be moved to.
+const ASIDE_PREFIX: &str = "_dr/";
+
+/// A run in the making. Shared by the tasks of the procedure.
+#[derive(Debug, Clone)]
+pub struct Staging(Arc<Shared>);
+
+struct Shared {
+    survey: Arc<Survey>,
+    znodes: Arc<dyn ZNodes>,
+    layout: ClusterLayout,
+    directory: PathBuf,
+    progress: Arc<dyn Progress>,
+    state: Mutex<State>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Staging").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: BTreeSet<ContainerId>,
+    closed: BTreeMap<ContainerId, BuiltImage>,
+    moved: BTreeMap<(ContainerId, String), BTreeMap<String, u64>>,
+    znodes: ZNodeOverlay,
+    controller: ControllerEvidence,
+    decisions: Vec<Decision>,
+    losses: Vec<LostRange>,
+    reports_dropped: u64,
+    tasks_done: bool,
+}
+
+impl Staging {
+    /// A run over this survey. Log images go to `directory`, which must exist.
+    pub fn new(
+        survey: Arc<Survey>,
+        znodes: Arc<dyn ZNodes>,
+        layout: ClusterLayout,
+        directory: &Path,
+        progress: Arc<dyn Progress>,
+    ) -> Self {
+        let directory = directory.to_path_buf();
+        Self(Arc::new(Shared { survey, znodes, layout, directory, progress, state: Mutex::default() }))
+    }
+
+    /// The plan of what was staged; `expected` are the containers that the run was asked to recover.
+    ///
+    /// # Errors
+    /// `nothing-staged` if the procedure closed no container; `procedure-incomplete` for an expected one that it did
+    /// not close; `too-many-reports`.
+    pub fn into_plan(self, maker: Maker, expected: &[ContainerId]) -> Result<Plan> {
+        let mut state = self.lock();
+        if let Some(container) = expected.iter().find(|container| !state.closed.contains_key(container)) {
+            return Err(OperatorError::new(
+                "procedure-incomplete",
+                format!("the procedure `{}` did not close container {container}", maker.procedure),
+                "correct the procedure, or leave the container out with --containers; nothing was changed",
+            ));
+        }
+        if state.closed.is_empty() {
+            return Err(OperatorError::new(
+                "nothing-staged",
+                format!("the procedure `{}` staged no container", maker.procedure),
+                "check --containers and the procedure's settings; nothing was changed",
+            ));
+        }
+        if state.reports_dropped > 0 {
+            return Err(OperatorError::new(
+                "too-many-reports",
+                format!("the procedure `{}` reported more than {REPORTS_MAX} decisions or losses", maker.procedure),
+                "let the procedure report less; nothing was changed",
+            ));
+        }
+        let effects = self.effects(&state);
+        let plan = Plan {
+            format_version: PLAN_FORMAT_VERSION,
+            id: String::new(),
+            cluster: self.0.layout.cluster_name.clone(),
+            container_count: self.0.survey.container_count(),
+            maker,
+            evidence: self.0.survey.listing().digest(),
+            containers: state.closed.values().map(container_plan).collect(),
+            decisions: std::mem::take(&mut state.decisions),
+            losses: std::mem::take(&mut state.losses),
+            effects,
+        };
+        plan.seal()
+    }
+
+    fn effects(&self, state: &State) -> Vec<Effect> {
+        let mut effects = state.znodes.effects(&self.0.layout);
+        for (&container, built) in &state.closed {
+            effects.push(Effect::WriteLog {
+                container,
+                image: image_file_name(container),
+                digest: built.image.digest.clone(),
+                entries: built.frames,
+                bytes: built.image.log_bytes,
+            });
+            let path = self.0.layout.log_znode(container);
+            effects.push(Effect::CommitLog { container, path, epoch: built.image.epoch });
+        }
+        for ((container, place), objects) in &state.moved {
+            let moved = |(key, &size): (&String, &u64)| MovedObject { key: key.clone(), size };
+            effects.push(Effect::MoveAside {
+                container: *container,
+                place: place.clone(),
+                objects: objects.iter().map(moved).collect(),
+            });
+        }
+        effects
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn evidence(&self, container: ContainerId) -> CallResult<Arc<ContainerEvidence>> {
+        let survey = &self.0.survey;
+        if container >= survey.container_count() {
+            let count = survey.container_count();
+            return Err(CallError::NotFound(format!("there is no container {container}: the cluster has {count}")));
+        }
+        Ok(survey.evidence(container)?)
+    }
+
+    fn after_tasks<T>(&self, read: impl FnOnce(&ControllerEvidence) -> T) -> CallResult<T> {
+        let state = self.lock();
+        if !state.tasks_done {
+            return Err(CallError::Conflict("the controller's state is complete only in `finish`".to_owned()));
+        }
+        Ok(read(&state.controller))
+    }
+}
+
+fn container_plan(built: &BuiltImage) -> ContainerPlan {
+    let counts = |map: &BTreeMap<&'static str, u64>| map.iter().map(|(name, &count)| ((*name).to_owned(), count)).collect();
+    ContainerPlan {
+        container: built.container,
+        image: built.image.clone(),
+        segments_by_kind: counts(&built.segments_by_kind),
+        data_bytes: built.data_bytes,
+        findings: counts(&built.findings),
+        completed_tables: built.completed_tables,
+    }
+}
+
+impl RecoveryHost for Staging {
+    fn containers(&self) -> CallResult<Vec<ContainerSummary>> {
+        Ok(self.0.survey.containers())
+    }
+
+    fn list_segments(&self, container: ContainerId) -> CallResult<Box<dyn Pages<Segment>>> {
+        Ok(Box::new(VecPages::new(self.evidence(container)?.segments())))
+    }
+
+    fn measure(&self, container: ContainerId, names: &[String]) -> CallResult<Vec<Measure>> {
+        if names.len() > PAGE_ROWS_MAX {
+            return Err(CallError::Exhausted(format!("measure takes at most {PAGE_ROWS_MAX} names, got {}", names.len())));
+        }
+        let evidence = self.evidence(container)?;
+        let measure = |name: &String| evidence.measure(name, self.0.survey.tier2());
+        names.iter().map(measure).collect()
+    }
+
+    fn list_metadata_objects(&self, container: ContainerId) -> CallResult<Box<dyn Pages<Object>>> {
+        self.evidence(container)?;
+        let objects = self.0.survey.listing().containers[container as usize].metadata_objects(container);
+        let object = |(key, size): (&str, u64)| Object { key: key.to_owned(), size };
+        Ok(Box::new(VecPages::new(objects.into_iter().map(object).collect())))
+    }
+
+    fn move_aside(&self, container: ContainerId, keys: &[String], place: &str) -> CallResult<()> {
+        check_place(place)?;
+        let evidence = self.evidence(container)?;
+        let metadata = self.0.survey.listing().containers[container as usize].metadata_objects(container);
+        let mut state = self.lock();
+        let mut chosen = BTreeMap::new();
+        for key in keys {
+            let size = match metadata.binary_search_by(|(known, _)| (*known).cmp(key)) {
+                Ok(index) => metadata[index].1,
+                Err(_) => evidence.object_size(key).ok_or_else(|| {
+                    CallError::NotFound(format!("container {container} has no object `{key}`"))
+                })?,
+            };
+            let staged = |objects: &BTreeMap<String, u64>| objects.contains_key(key);
+            if state.moved.values().any(staged) || chosen.insert(key.clone(), size).is_some() {
+                return Err(CallError::Conflict(format!("the object `{key}` was staged to move before")));
+            }
+        }
+        state.moved.entry((container, place.to_owned())).or_default().append(&mut chosen);
+        Ok(())
+    }
+
+    fn open_fresh_container(&self, container: ContainerId) -> CallResult<Box<dyn FreshContainer>> {
+        let evidence = self.evidence(container)?;
+        let mut state = self.lock();
+        if state.closed.contains_key(&container) || !state.open.insert(container) {
+            return Err(CallError::Conflict(format!("container {container} was opened before")));
+        }
+        drop(state);
+        Ok(Box::new(OpenContainer {
+            staging: self.clone(),
+            container,
+            evidence: Some(evidence),
+            segments: FreshSegments::default(),
+        }))
+    }
+
+    fn open_old_metadata(&self, container: ContainerId) -> CallResult<Box<dyn Pages<MetadataRow>>> {
+        Ok(Box::new(VecPages::new(self.evidence(container)?.metadata_rows())))
+    }
+
+    fn list_streams(&self) -> CallResult<Box<dyn Pages<StreamState>>> {
+        let buckets = self.0.layout.retention_bucket_count;
+        let streams = self.after_tasks(|controller| controller.streams(buckets))?;
+        Ok(Box::new(VecPages::new(streams)))
+    }
+
+    fn highest_transaction_counter(&self) -> CallResult<Option<TransactionCounter>> {
+        self.after_tasks(ControllerEvidence::highest_transaction_counter)
+    }
+
+    fn znode(&self, path: &str) -> CallResult<Option<ZNode>> {
+        self.lock().znodes.get(self.0.znodes.as_ref(), &self.0.layout, path)
+    }
+
+    fn znode_children(&self, path: &str) -> CallResult<Vec<String>> {
+        self.lock().znodes.children(self.0.znodes.as_ref(), &self.0.layout, path)
+    }
+
+    fn create_znode(&self, path: &str, data: Vec<u8>) -> CallResult<()> {
+        self.lock().znodes.create(self.0.znodes.as_ref(), &self.0.layout, path, data)
+    }
+
+    fn set_znode(&self, path: &str, data: Vec<u8>, expected_version: i32) -> CallResult<()> {
+        self.lock().znodes.set(self.0.znodes.as_ref(), &self.0.layout, path, data, expected_version)
+    }
+
+    fn delete_znode(&self, path: &str, expected_version: i32) -> CallResult<()> {
+        self.lock().znodes.delete(self.0.znodes.as_ref(), &self.0.layout, path, expected_version)
+    }
+
+    fn log(&self, task: Option<&str>, level: Level, message: &str) {
+        match level {
+            Level::Debug => tracing::debug!(task, "{message}"),
+            Level::Info => tracing::info!(task, "{message}"),
+            Level::Warning => {
+                tracing::warn!(task, "{message}");
+                self.0.progress.message(message);
+            }
+        }
+    }
+
+    fn progress(&self, task: Option<&str>, done: u64, total: u64) {
+        tracing::debug!(task, done, total, "progress");
+    }
+
+    fn decision(&self, decision: Decision) {
+        let mut state = self.lock();
+        if state.decisions.len() < REPORTS_MAX {
+            state.decisions.push(decision);
+        } else {
+            state.reports_dropped += 1;
+        }
+    }
+
+    fn loss(&self, range: LostRange) {
+        let mut state = self.lock();
+        if state.losses.len() < REPORTS_MAX {
+            state.losses.push(range);
+        } else {
+            state.reports_dropped += 1;
+        }
+    }
+
+    fn tasks_done(&self) {
+        self.lock().tasks_done = true;
+    }
+}
+
+/// Refuses places where Pravega or a later survey would look.
+fn check_place(place: &str) -> CallResult<()> {
+    let below = place.strip_prefix(ASIDE_PREFIX).unwrap_or_default();
+    let bad_part = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(char::is_control);
+    if below.split('/').any(bad_part) {
+        return Err(CallError::Invalid(format!("objects can be moved below `{ASIDE_PREFIX}` only, not to `{place}`")));
+    }
+    Ok(())
+}
+
+struct OpenContainer {
+    staging: Staging,
+    container: ContainerId,
+    /// None once closed.
+    evidence: Option<Arc<ContainerEvidence>>,
+    segments: FreshSegments,
+}
+
+impl OpenContainer {
+    fn evidence(&self) -> CallResult<Arc<ContainerEvidence>> {
+        self.evidence
+            .clone()
+            .ok_or_else(|| CallError::Conflict(format!("container {} was closed", self.container)))
+    }
+
+    /// Old metadata that stays in place would be adopted by the store at boot, over the new log.
+    fn check_moved(&self, state: &State) -> CallResult<()> {
+        let objects = self.staging.0.survey.listing().containers[self.container as usize].metadata_objects(self.container);
+        let staged = |key: &str| state.moved.values().any(|objects| objects.contains_key(key));
+        match objects.iter().find(|(key, _)| !staged(key)) {
+            None => Ok(()),
+            Some((key, _)) => Err(CallError::Conflict(format!(
+                "container {} cannot be closed while the old metadata object `{key}` stays in place; stage moving it aside first",
+                self.container
+            ))),
+        }
+    }
+}
+
+impl FreshContainer for OpenContainer {
+    fn create_segments(&mut self, segments: Vec<NewSegment>) -> CallResult<()> {
+        let evidence = self.evidence()?;
+        self.segments.create(&evidence, self.staging.0.survey.tier2(), segments)
+    }
+
+    fn update_attributes(&mut self, updates: Vec<AttributeUpdate>) -> CallResult<()> {
+        self.evidence()?;
+        self.segments.update_attributes(updates)
+    }
+
+    fn seal_segments(&mut self, names: Vec<String>) -> CallResult<()> {
+        self.evidence()?;
+        self.segments.seal(&names)
+    }
+
+    fn truncate_segments(&mut self, truncations: Vec<Truncation>) -> CallResult<()> {
+        self.evidence()?;
+        self.segments.truncate(&truncations)
+    }
+
+    fn close(&mut self) -> CallResult<ContainerImage> {
+        let evidence = self.evidence()?;
+        self.check_moved(&self.staging.lock())?;
+        let shared = &self.staging.0;
+        let path = shared.directory.join(image_file_name(self.container));
+        let (built, controller) = image::build(&evidence, &self.segments, shared.survey.tier2(), &path)?;
+        let image = built.image.clone();
+        let mut state = self.staging.lock();
+        state.open.remove(&self.container);
+        state.closed.insert(self.container, built);
+        state.controller.absorb(controller);
+        drop(state);
+        self.evidence = None;
+        shared.survey.forget(self.container);
+        shared.progress.advanced(1);
+        Ok(image)
+    }
+}
+
+impl Drop for OpenContainer {
+    /// A container that the procedure drops without closing is forgotten and can be opened again.
+    fn drop(&mut self) {
+        self.staging.lock().open.remove(&self.container);
+    }
+}

@@ -1,0 +1,120 @@
+//! The survey: what survived in Tier-2.
+//!
+//! One listing for all; the metadata of a container is read when its task begins and forgotten when it ends, so that
+//! memory follows the containers in work, not the cluster.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dr_backends::tier2::Tier2;
+
+use crate::contract::{ContainerId, ContainerSummary, Segment};
+use crate::error::{OperatorError, Result};
+use crate::evidence::ContainerEvidence;
+use crate::listing::Listing;
+use crate::progress::Progress;
+
+/// What configuration says that the survey can check or must know.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SurveyOptions {
+    /// `pravegaservice.container.count`; none: detected.
+    pub container_count: Option<u32>,
+}
+
+/// What survived in Tier-2.
+#[derive(Debug)]
+pub struct Survey {
+    tier2: Arc<dyn Tier2>,
+    listing: Listing,
+    loaded: Mutex<HashMap<ContainerId, Arc<ContainerEvidence>>>,
+}
+
+impl Survey {
+    /// Lists Tier-2 and checks the container count against what the containers hold.
+    ///
+    /// # Errors
+    /// Those of [`Listing::take`] and [`ContainerEvidence::load`].
+    pub fn take(tier2: Arc<dyn Tier2>, options: SurveyOptions, progress: &dyn Progress) -> Result<Self> {
+        let listing = Listing::take(tier2.as_ref(), options.container_count, progress)?;
+        let survey = Self { tier2, listing, loaded: Mutex::default() };
+        survey.check_container_count()?;
+        Ok(survey)
+    }
+
+    /// The objects.
+    pub fn tier2(&self) -> &dyn Tier2 {
+        self.tier2.as_ref()
+    }
+
+    /// The listing.
+    pub fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    /// Containers of the cluster, those without objects included.
+    pub fn container_count(&self) -> u32 {
+        u32::try_from(self.listing.containers.len()).unwrap_or(u32::MAX)
+    }
+
+    /// All containers, by number.
+    pub fn containers(&self) -> Vec<ContainerSummary> {
+        let summary = |(id, objects): (ContainerId, &Arc<crate::listing::ContainerObjects>)| ContainerSummary {
+            id,
+            objects: objects.count(),
+            bytes: objects.bytes(),
+            highest_epoch: objects.highest_epoch(),
+        };
+        (0..).zip(&self.listing.containers).map(summary).collect()
+    }
+
+    /// The evidence of a container, read now or before.
+    ///
+    /// # Errors
+    /// `container-unknown`; those of [`ContainerEvidence::load`].
+    pub fn evidence(&self, container: ContainerId) -> Result<Arc<ContainerEvidence>> {
+        if let Some(evidence) = self.loaded().get(&container) {
+            return Ok(evidence.clone());
+        }
+        let objects = self.listing.containers.get(container as usize).ok_or_else(|| self.unknown_container(container))?;
+        // Loaded outside the lock: containers load in parallel. One container loading twice is harmless.
+        let evidence = Arc::new(ContainerEvidence::load(container, self.container_count(), objects.clone(), self.tier2())?);
+        Ok(self.loaded().entry(container).or_insert(evidence).clone())
+    }
+
+    /// Forgets what was read of a container; it is read again when asked for.
+    pub fn forget(&self, container: ContainerId) {
+        self.loaded().remove(&container);
+    }
+
+    /// Segments of a container, by name, as a procedure sees them.
+    ///
+    /// # Errors
+    /// As [`Survey::evidence`].
+    pub fn segments(&self, container: ContainerId) -> Result<Vec<Segment>> {
+        Ok(self.evidence(container)?.segments())
+    }
+
+    /// Loads containers until one proves the container count by the names in its metadata table.
+    fn check_container_count(&self) -> Result<()> {
+        for container in 0..self.container_count() {
+            let evidence = self.evidence(container)?;
+            if evidence.proves_container_count() {
+                return Ok(());
+            }
+            self.forget(container);
+        }
+        Ok(())
+    }
+
+    fn unknown_container(&self, container: ContainerId) -> OperatorError {
+        OperatorError::new(
+            "container-unknown",
+            format!("there is no container {container}: the cluster has {}, numbered from 0", self.container_count()),
+            "name existing containers with --containers",
+        )
+    }
+
+    fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<ContainerId, Arc<ContainerEvidence>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

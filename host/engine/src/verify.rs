@@ -1,0 +1,411 @@
+//! Verifies a recovered Tier-1 before the store's first boot: replays every log natively, as the store would, and checks
+//! every segment against the objects.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use dr_backends::tier2::Tier2;
+use dr_formats::attribute::{AttributeId, BUCKET_COUNT, CoreAttribute, ENTRY_COUNT, INDEX_OFFSET, SEGMENT_TYPE, SegmentType, TOTAL_ENTRY_COUNT, table_key_hash};
+use dr_formats::log_metadata::{FrameAddress, LogMetadata};
+use dr_formats::names::{attribute_segment_of, container_metadata_segment, storage_metadata_segment};
+use dr_formats::segment_info::SegmentInfo;
+use dr_formats::slts::{ChunkMetadata, SegmentMetadata, StorageMetadata, TransactionData};
+use dr_formats::table::TableEntries;
+use serde::Serialize;
+
+use crate::attribute_index::{key_format, read_index_values};
+use crate::chain::{Chain, ChunkPart};
+use crate::cluster::{ClusterLayout, Tier1};
+use crate::contract::ContainerId;
+use crate::error::{OperatorError, Result};
+use crate::listing::{ContainerObjects, Listing};
+use crate::pool::for_each_bounded;
+use crate::progress::{Progress, Unit};
+use crate::replay::{LogReplay, ReplayedSegment};
+use crate::table_index::{FixedKeyTableIndex, HashTableIndex, IndexValues};
+use crate::table_scan::scan_table;
+
+/// Something that would keep the store from serving what it should.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Problem {
+    /// Whose.
+    pub container: ContainerId,
+    /// Segment, object or ZNode.
+    pub subject: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What was found of one container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ContainerVerification {
+    /// Which one.
+    pub container: ContainerId,
+    /// Segments in its metadata.
+    pub segments: u64,
+    /// Readable bytes in them.
+    pub data_bytes: u64,
+    /// Chunk objects that they need.
+    pub chunks: u64,
+    /// Operations replayed.
+    pub operations: u64,
+    /// Epoch in its log ZNode.
+    pub epoch: u64,
+}
+
+/// The result of a verification.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// By container.
+    pub containers: Vec<ContainerVerification>,
+    /// Empty if all is well.
+    pub problems: Vec<Problem>,
+}
+
+/// Verifies these containers, at most `parallel` at a time.
+///
+/// # Errors
+/// Tier-1 and Tier-2 errors. What is wrong with the recovery itself is a [`Problem`], not an error.
+pub fn verify(
+    tier2: &dyn Tier2,
+    tier1: Tier1<'_>,
+    layout: &ClusterLayout,
+    container_count: Option<u32>,
+    containers: &[ContainerId],
+    parallel: usize,
+    progress: &dyn Progress,
+) -> Result<Verification> {
+    let listing = Listing::take(tier2, container_count, progress)?;
+    let all: Vec<ContainerId> = (0..).take(listing.containers.len()).collect();
+    let chosen = if containers.is_empty() { &all[..] } else { containers };
+    progress.stage_started("verifying containers", Some(chosen.len() as u64), Unit::Containers);
+    let result = Mutex::new(Verification::default());
+    for_each_bounded(parallel, chosen, |&container| {
+        let objects = listing.containers.get(container as usize).cloned().unwrap_or_default();
+        let mut check = ContainerCheck { container, objects: &objects, tier2, tier1, layout, problems: Vec::new() };
+        let verified = check.run()?;
+        let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+        result.containers.extend(verified);
+        result.problems.append(&mut check.problems);
+        progress.advanced(1);
+        Ok(())
+    })?;
+    progress.stage_finished("verifying containers");
+    let mut verification = result.into_inner().unwrap_or_else(PoisonError::into_inner);
+    verification.containers.sort_by_key(|verified| verified.container);
+    verification.problems.sort();
+    Ok(verification)
+}
+
+struct ContainerCheck<'a> {
+    container: ContainerId,
+    objects: &'a ContainerObjects,
+    tier2: &'a dyn Tier2,
+    tier1: Tier1<'a>,
+    layout: &'a ClusterLayout,
+    problems: Vec<Problem>,
+}
+
+/// The newest state of both metadata tables.
+#[derive(Default)]
+struct Tables {
+    rows: BTreeMap<String, SegmentInfo<'static>>,
+    records: BTreeMap<String, SegmentMetadata>,
+    chunks: HashMap<String, ChunkMetadata>,
+}
+
+impl ContainerCheck<'_> {
+    /// None if there is no log to look at.
+    fn run(&mut self) -> Result<Option<ContainerVerification>> {
+        let Some((metadata, replay)) = self.replay()? else { return Ok(None) };
+        let operations = replay.operations();
+        let last_sequence_number = replay.last_sequence_number();
+        let segments = match replay.finish() {
+            Ok(segments) => segments,
+            Err(error) => {
+                self.problem("log", error.to_string());
+                return Ok(None);
+            }
+        };
+        if segments.keys().any(|&id| id > last_sequence_number) {
+            self.problem("log", "a segment id is above the last sequence number".to_owned());
+        }
+        self.check_epoch(&metadata);
+        self.check_old_metadata();
+        let tables = self.tables(&segments);
+        let mapped: HashMap<&str, &ReplayedSegment> = segments.values().map(|segment| (&*segment.name, segment)).collect();
+        for row in tables.rows.values() {
+            self.check_segment(row, &tables, mapped.get(&*row.name).copied())?;
+        }
+        Ok(Some(ContainerVerification {
+            container: self.container,
+            segments: tables.rows.len() as u64,
+            data_bytes: tables.rows.values().map(|row| row.length - row.start_offset.min(row.length)).sum(),
+            chunks: tables.chunks.len() as u64,
+            operations,
+            epoch: metadata.epoch,
+        }))
+    }
+
+    fn problem(&mut self, subject: impl Into<String>, what: String) {
+        self.problems.push(Problem { container: self.container, subject: subject.into(), what });
+    }
+
+    fn replay(&mut self) -> Result<Option<(LogMetadata, LogReplay)>> {
+        let path = self.layout.log_znode(self.container);
+        let Some(node) = self.tier1.znodes.get(&path)? else {
+            self.problem(path, "the container has no log ZNode; the store would start it empty".to_owned());
+            return Ok(None);
+        };
+        let metadata = match LogMetadata::decode(&node.data) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                self.problem(path, format!("the log ZNode cannot be read: {error}"));
+                return Ok(None);
+            }
+        };
+        if !metadata.enabled || metadata.ledgers.is_empty() {
+            self.problem(path, "the log is disabled or has no ledger".to_owned());
+            return Ok(None);
+        }
+        let mut replay = LogReplay::new(self.container);
+        let mut failure = None;
+        for ledger in &metadata.ledgers {
+            let id = i64::try_from(ledger.ledger_id).unwrap_or(i64::MAX);
+            self.tier1.ledgers.read(id, &mut |entry, frame| {
+                let address = FrameAddress::new(ledger.sequence, u32::try_from(entry).unwrap_or(u32::MAX));
+                if failure.is_none() {
+                    failure = replay.frame(address, frame).err();
+                }
+                Ok(())
+            })?;
+        }
+        if let Some(error) = failure {
+            self.problem(path, format!("the store would stop at its log: {error}"));
+            return Ok(None);
+        }
+        Ok(Some((metadata, replay)))
+    }
+
+    fn check_epoch(&mut self, metadata: &LogMetadata) {
+        let highest = self.objects.highest_epoch();
+        if metadata.epoch < highest {
+            self.problem("log", format!("its epoch {} is below the epoch {highest} of an object", metadata.epoch));
+        }
+    }
+
+    fn check_old_metadata(&mut self) {
+        let objects = self.objects.metadata_objects(self.container);
+        if let Some((key, _)) = objects.first() {
+            let what = format!("{} objects of old metadata are in place; the store would adopt them", objects.len());
+            self.problem(*key, what);
+        }
+    }
+
+    fn tables(&mut self, segments: &BTreeMap<i64, ReplayedSegment>) -> Tables {
+        let mut tables = Tables::default();
+        let by_name = |name: &str| segments.values().find(|segment| segment.name == name);
+        let metadata_name = container_metadata_segment(self.container);
+        match by_name(&metadata_name) {
+            None => self.problem(metadata_name, "the log does not map it".to_owned()),
+            Some(segment) => self.each_entry(segment, |check, name, value| match SegmentInfo::decode(value) {
+                Ok(row) if row.name == name => {
+                    tables.rows.insert(name.to_owned(), row.into_owned());
+                }
+                Ok(row) => check.problem(name, format!("its row is one of `{}`", row.name)),
+                Err(error) => check.problem(name, format!("its row cannot be read: {error}")),
+            }),
+        }
+        let storage_name = storage_metadata_segment(self.container);
+        match by_name(&storage_name) {
+            None => self.problem(storage_name, "the log does not map it".to_owned()),
+            Some(segment) => self.each_entry(segment, |check, name, value| {
+                match TransactionData::decode(value).map(|data| data.value) {
+                    Ok(Some(StorageMetadata::Segment(record))) => {
+                        tables.records.insert(name.to_owned(), record);
+                    }
+                    Ok(Some(StorageMetadata::Chunk(record))) => {
+                        tables.chunks.insert(name.to_owned(), record);
+                    }
+                    Ok(_) => {}
+                    Err(error) => check.problem(name, format!("its storage record cannot be read: {error}")),
+                }
+            }),
+        }
+        tables
+    }
+
+    /// Visits the entries of a metadata table in the log, checking that its index names each of them.
+    fn each_entry(&mut self, table: &ReplayedSegment, mut visit: impl FnMut(&mut Self, &str, &[u8])) {
+        let mut count = 0;
+        let mut entries = TableEntries::new(&table.appended, table.storage_length);
+        for entry in entries.by_ref() {
+            let Ok(entry) = entry else { break };
+            count += 1;
+            let indexed = table.extended.get(&AttributeId::Uuid(table_key_hash(entry.key))).copied().flatten();
+            match (std::str::from_utf8(entry.key), entry.value) {
+                (Ok(name), Some(value)) => {
+                    if indexed != i64::try_from(entry.offset).ok() {
+                        self.problem(name, format!("the index of `{}` does not name its entry", table.name));
+                    }
+                    visit(self, name, value);
+                }
+                _ => self.problem(table.name.clone(), format!("the entry at {} is none that dr writes", entry.offset)),
+            }
+        }
+        if entries.end() != table.length {
+            self.problem(table.name.clone(), format!("its entries end at {}, its bytes at {}", entries.end(), table.length));
+        }
+        let expected = [(INDEX_OFFSET, table.length), (ENTRY_COUNT, count), (BUCKET_COUNT, count), (TOTAL_ENTRY_COUNT, count)];
+        for (CoreAttribute(id), value) in expected {
+            if table.core.get(&id).copied() != i64::try_from(value).ok() {
+                let found = table.core.get(&id);
+                self.problem(table.name.clone(), format!("its attribute {id:#x} is {found:?}, not {value}"));
+            }
+        }
+    }
+
+    fn check_segment(&mut self, row: &SegmentInfo<'_>, tables: &Tables, mapped: Option<&ReplayedSegment>) -> Result<()> {
+        let name = &*row.name;
+        let chain = match tables.records.get(name) {
+            None if row.length == 0 => Chain::default(),
+            None => {
+                self.problem(name, format!("its row has the length {}, the storage has no record", row.length));
+                return Ok(());
+            }
+            Some(record) => self.check_record(record, tables, Some(row)),
+        };
+        if let Some(mapped) = mapped
+            && (mapped.length, mapped.start_offset, mapped.sealed) != (row.length, row.start_offset, row.sealed)
+        {
+            self.problem(name, "the log maps it with another length, start or seal than its row".to_owned());
+        }
+        let attributes_name = attribute_segment_of(name);
+        let index_chain = tables.records.get(&attributes_name).map(|record| self.check_record(record, tables, None));
+        if chain.end() == row.length {
+            self.check_table_index(row, &chain, index_chain.as_ref(), mapped)?;
+        }
+        Ok(())
+    }
+
+    /// Checks a storage record against its chunk records, the objects and the row; returns its chain.
+    fn check_record(&mut self, record: &SegmentMetadata, tables: &Tables, row: Option<&SegmentInfo<'_>>) -> Chain {
+        let name = record.name.as_str();
+        if let Err(broken) = record.check_invariants() {
+            self.problem(name, format!("its storage record contradicts itself: {broken}"));
+        }
+        if let Some(row) = row
+            && (row.length, row.start_offset, row.sealed) != (record.length, record.start_offset, record.is_sealed())
+        {
+            self.problem(
+                name,
+                format!(
+                    "row and storage record differ: length {} and {}, start {} and {}, sealed {} and {}",
+                    row.length, record.length, row.start_offset, record.start_offset, row.sealed, record.is_sealed()
+                ),
+            );
+        }
+        let mut chain = Chain { first_start: record.first_chunk_start_offset, parts: Vec::new() };
+        let mut next = record.first_chunk.as_str();
+        while !next.is_empty() && chain.parts.len() < record.chunk_count as usize {
+            let Some(chunk) = tables.chunks.get(next) else {
+                self.problem(name, format!("its chunk `{next}` has no record"));
+                break;
+            };
+            match self.objects.chunk_size(next) {
+                Some(size) if size >= chunk.length => {}
+                Some(size) => self.problem(name, format!("its object `{next}` has {size} bytes, {} are needed", chunk.length)),
+                None => self.problem(name, format!("its object `{next}` is missing")),
+            }
+            chain.parts.push(ChunkPart { key: next.into(), length: chunk.length });
+            next = &chunk.next_chunk;
+        }
+        if chain.end() != record.length || chain.parts.len() != record.chunk_count as usize || !next.is_empty() {
+            self.problem(name, format!("its chunks end at {}, its record at {}", chain.end(), record.length));
+        }
+        chain
+    }
+
+    /// Checks that bytes, index and counts of a table agree, with what the log adds to the index.
+    fn check_table_index(
+        &mut self,
+        row: &SegmentInfo<'_>,
+        chain: &Chain,
+        index_chain: Option<&Chain>,
+        mapped: Option<&ReplayedSegment>,
+    ) -> Result<()> {
+        let segment_type = SegmentType(row.attributes.get(SEGMENT_TYPE).unwrap_or(0));
+        let is_fixed = segment_type.is(SegmentType::FIXED_KEY_TABLE);
+        let keys = key_format(&row.attributes);
+        let values = match index_chain {
+            None => IndexValues::new(),
+            Some(chain) => match read_index_values(chain, keys, segment_type.is(SegmentType::TABLE), self.tier2)? {
+                Some(values) => values,
+                None => {
+                    self.problem(&*row.name, "its attribute index does not end with a footer".to_owned());
+                    return Ok(());
+                }
+            },
+        };
+        if !segment_type.is(SegmentType::TABLE) {
+            return Ok(());
+        }
+        let values = with_updates(values, mapped);
+        let mut hash_table = HashTableIndex::default();
+        let mut fixed_table = FixedKeyTableIndex::new(row.length);
+        let scan = scan_table(chain, row.start_offset, row.length, self.tier2, &mut |entry| {
+            if is_fixed { fixed_table.see(entry) } else { hash_table.see(entry) }
+        })?;
+        if scan.damage.is_some() || scan.whole_end != row.length {
+            self.problem(&*row.name, format!("its entries end at {}, its bytes at {}", scan.whole_end, row.length));
+            return Ok(());
+        }
+        let missing = if is_fixed { fixed_table.updates(&values) } else { hash_table.updates(&values) };
+        if !missing.is_empty() {
+            self.problem(&*row.name, format!("{} entries of its index do not match its bytes", missing.len()));
+        }
+        if !is_fixed {
+            let expected = [
+                (INDEX_OFFSET, row.length),
+                (ENTRY_COUNT, hash_table.live_keys()),
+                (BUCKET_COUNT, hash_table.live_keys()),
+                (TOTAL_ENTRY_COUNT, scan.entries),
+            ];
+            for (attribute, value) in expected {
+                if row.attributes.get(attribute) != i64::try_from(value).ok() {
+                    let found = row.attributes.get(attribute);
+                    self.problem(&*row.name, format!("its attribute {:#x} is {found:?}, not {value}", attribute.0));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An index with what the log sets and deletes.
+fn with_updates(mut values: IndexValues, mapped: Option<&ReplayedSegment>) -> IndexValues {
+    for (id, value) in mapped.iter().flat_map(|mapped| &mapped.extended) {
+        match value {
+            Some(value) => {
+                values.insert(id.clone(), *value);
+            }
+            None => {
+                values.remove(id);
+            }
+        }
+    }
+    values
+}
+
+/// The error for a recovery that was applied but does not verify.
+pub fn verification_failed(verification: &Verification) -> Option<OperatorError> {
+    let first = verification.problems.first()?;
+    Some(
+        OperatorError::new(
+            "verification-failed",
+            format!("{} problems were found, the first in container {}: `{}`", verification.problems.len(), first.container, first.subject),
+            "do not start the segment stores; keep the run directory and report this",
+        )
+        .because(&first.what),
+    )
+}

@@ -1,6 +1,176 @@
 package dr.lab;
 
-/** Placeholder while the rest is tried. */
+import io.pravega.client.stream.EventStreamWriter;
+import io.pravega.client.stream.EventWriterConfig;
+import io.pravega.client.stream.ScalingPolicy;
+import io.pravega.client.stream.StreamConfiguration;
+import io.pravega.client.stream.Transaction;
+import io.pravega.client.stream.TransactionalEventStreamWriter;
+import io.pravega.client.tables.KeyValueTable;
+import io.pravega.client.tables.KeyValueTableClientConfiguration;
+import io.pravega.client.tables.KeyValueTableConfiguration;
+import io.pravega.client.tables.Put;
+import io.pravega.client.tables.TableKey;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * {@code Load --controller URI --acknowledged FILE --events-per-second N}: writes until it is killed and appends a line to FILE
+ * for every acknowledgement, each with one system call, so that a SIGKILL loses none:
+ * <pre>
+ * E scope/stream key number      an event
+ * U key number                   the newest value of a table key
+ * T scope/stream id events       a committed transaction
+ * </pre>
+ * Numbers of a key count from 0 without gaps, and contents follow from stream, key and number, so nothing else must be recorded.
+ */
 public final class Load {
     static final String SCOPE = "load";
+    static final String TABLE = "table";
+    static final List<String> STREAMS = List.of("fixed", "scaled");
+    static final String TRANSACTIONS = "transactions";
+    static final int TRANSACTION_EVENTS = 6;
+    static final int TABLE_KEYS = 50;
+    static final int KEYS_PER_WRITER = 8;
+    private static final int IN_FLIGHT = 64;
+
+    private final Cluster cluster;
+    private final FileOutputStream acknowledged;
+    private final long pauseNanos;
+
+    private Load(Cluster cluster, FileOutputStream acknowledged, int eventsPerSecond) {
+        this.cluster = cluster;
+        this.acknowledged = acknowledged;
+        // Shared by the two writers.
+        pauseNanos = eventsPerSecond == 0 ? 0 : 2_000_000_000L / eventsPerSecond;
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Arguments given = new Arguments(arguments);
+        FileOutputStream file = new FileOutputStream(given.get("--acknowledged"), true);
+        Load load = new Load(new Cluster(given.get("--controller")), file, given.number("--events-per-second", 0));
+        load.create();
+        for (String stream : STREAMS) {
+            start("writer-" + stream, () -> load.write(stream));
+        }
+        start("transactions", load::transactions);
+        start("table", load::updates);
+        start("scaling", load::scale);
+        Thread.sleep(Long.MAX_VALUE);
+    }
+
+    private static void start(String name, Workload.Step work) {
+        new Thread(() -> {
+            try {
+                work.run();
+            } catch (Exception end) {
+                // The servers are killed under the load, so every thread ends like this.
+                System.out.println(name + " ended: " + end);
+            }
+        }, name).start();
+    }
+
+    /** Content of one event of the load. */
+    static byte[] event(String path, String key, int number) {
+        return Events.make(path, key, number, number % 50 == 7 ? 20_000 : Events.sizeOf(number) % 3_000);
+    }
+
+    static ByteBuffer value(int key, int number) {
+        return ByteBuffer.wrap(Events.make(SCOPE + "/" + TABLE, "entry-" + key, number, 60 + key * 11));
+    }
+
+    static TableKey tableKey(int key) {
+        return new TableKey(ByteBuffer.allocate(4).putInt(0, key));
+    }
+
+    static KeyValueTableConfiguration tableConfiguration() {
+        return KeyValueTableConfiguration.builder().partitionCount(2).primaryKeyLength(4).secondaryKeyLength(0).build();
+    }
+
+    private void create() {
+        StreamConfiguration two = StreamConfiguration.builder().scalingPolicy(ScalingPolicy.fixed(2)).build();
+        cluster.streams.createScope(SCOPE);
+        for (String stream : STREAMS) {
+            cluster.streams.createStream(SCOPE, stream, two);
+        }
+        cluster.streams.createStream(SCOPE, TRANSACTIONS, two);
+        cluster.tables.createKeyValueTable(SCOPE, TABLE, tableConfiguration());
+    }
+
+    private synchronized void acknowledge(String line) {
+        try {
+            acknowledged.write((line + "\n").getBytes(StandardCharsets.UTF_8));
+        } catch (IOException failure) {
+            System.out.println("cannot record: " + failure);
+            Runtime.getRuntime().halt(1);
+        }
+    }
+
+    private void write(String stream) throws Exception {
+        String path = SCOPE + "/" + stream;
+        Semaphore inFlight = new Semaphore(IN_FLIGHT);
+        EventStreamWriter<byte[]> writer = cluster.clients(SCOPE)
+            .createEventWriter(stream, Events.SERIALIZER, EventWriterConfig.builder().build());
+        for (int i = 0;; i++) {
+            String key = "key-" + i % KEYS_PER_WRITER;
+            int number = i / KEYS_PER_WRITER;
+            inFlight.acquire();
+            writer.writeEvent(key, event(path, key, number)).whenComplete((done, failure) -> {
+                inFlight.release();
+                if (failure == null) {
+                    acknowledge("E " + path + " " + key + " " + number);
+                }
+            });
+            if (pauseNanos > 0) {
+                TimeUnit.NANOSECONDS.sleep(pauseNanos);
+            }
+        }
+    }
+
+    private void transactions() throws Exception {
+        String path = SCOPE + "/" + TRANSACTIONS;
+        try (TransactionalEventStreamWriter<byte[]> writer = cluster.clients(SCOPE)
+                .createTransactionalEventWriter("load", TRANSACTIONS, Events.SERIALIZER, EventWriterConfig.builder().build())) {
+            while (true) {
+                Transaction<byte[]> transaction = writer.beginTxn();
+                String id = transaction.getTxnId().toString();
+                for (int i = 0; i < TRANSACTION_EVENTS; i++) {
+                    // A routing key each, so that a transaction spreads over the segments.
+                    transaction.writeEvent(id + "-" + i, event(path, id, i));
+                }
+                transaction.commit();
+                while (transaction.checkStatus() != Transaction.Status.COMMITTED) {
+                    Thread.sleep(20);
+                }
+                acknowledge("T " + path + " " + id + " " + TRANSACTION_EVENTS);
+            }
+        }
+    }
+
+    private void updates() throws Exception {
+        KeyValueTable table = cluster.tableClients(SCOPE)
+            .forKeyValueTable(TABLE, KeyValueTableClientConfiguration.builder().build());
+        for (int i = 0;; i++) {
+            int key = i % TABLE_KEYS;
+            int number = i / TABLE_KEYS;
+            table.update(new Put(tableKey(key), value(key, number))).get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS);
+            acknowledge("U " + key + " " + number);
+            if (pauseNanos > 0) {
+                TimeUnit.NANOSECONDS.sleep(4 * pauseNanos);
+            }
+        }
+    }
+
+    /** Scales one of the streams now and then, so that a kill may hit the middle of it. */
+    private void scale() throws Exception {
+        for (int i = 0;; i++) {
+            Thread.sleep(6_000);
+            cluster.scaleTo(SCOPE, "scaled", 2 + i % 2);
+        }
+    }
 }

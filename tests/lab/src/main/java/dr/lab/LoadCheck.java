@@ -1,0 +1,156 @@
+package dr.lab;
+
+import io.pravega.client.stream.StreamCut;
+import io.pravega.client.tables.KeyValueTable;
+import io.pravega.client.tables.KeyValueTableClientConfiguration;
+import io.pravega.client.tables.TableEntry;
+import java.nio.file.Files;
+import java.nio.file.Paths;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * {@code LoadCheck --controller URI --acknowledged FILE --report FILE}: reads a load back.
+ *
+ * Figures say how much of what was acknowledged is lost; checks fail on what recovery must never do: gaps, a wrong order,
+ * torn, doubled or foreign events, unreadable tables.
+ */
+public final class LoadCheck {
+    private final Cluster cluster;
+    private final Checks checks = new Checks();
+    private final Map<String, Object> figures = new LinkedHashMap<>();
+    /** Path and key to the highest acknowledged number. */
+    private final Map<String, Integer> events = new TreeMap<>();
+    private final Map<Integer, Integer> updates = new TreeMap<>();
+    private final Set<String> transactions = new HashSet<>();
+    private long updateCount;
+
+    private LoadCheck(Cluster cluster) {
+        this.cluster = cluster;
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Arguments given = new Arguments(arguments);
+        LoadCheck check = new LoadCheck(new Cluster(given.get("--controller")));
+        check.parse(Files.readAllLines(Paths.get(given.get("--acknowledged"))));
+        check.run();
+        check.checks.finish(given.get("--report"), check.figures);
+    }
+
+    private void parse(List<String> lines) {
+        for (String line : lines) {
+            String[] words = line.split(" ");
+            if (words[0].equals("E") && words.length == 4) {
+                events.merge(words[1] + " " + words[2], Integer.parseInt(words[3]), Math::max);
+            } else if (words[0].equals("U") && words.length == 3) {
+                updates.merge(Integer.parseInt(words[1]), Integer.parseInt(words[2]), Math::max);
+                updateCount++;
+            } else if (words[0].equals("T") && words.length == 4) {
+                transactions.add(words[2]);
+            } else {
+                throw new IllegalStateException("not a line of acknowledgements: " + line);
+            }
+        }
+    }
+
+    private void run() {
+        long acknowledged = events.values().stream().mapToLong(highest -> highest + 1L).sum();
+        figures.put("acknowledged_events", acknowledged);
+        figures.put("read_events", 0L);
+        figures.put("lost_events", acknowledged);
+        for (String stream : Load.STREAMS) {
+            checks.check("load events " + stream, () -> events(Load.SCOPE + "/" + stream, stream));
+        }
+        figures.put("acknowledged_updates", updateCount);
+        figures.put("lost_updates", (long) updates.size());
+        checks.check("load table", this::table);
+        figures.put("acknowledged_transactions", (long) transactions.size());
+        figures.put("lost_transactions", (long) transactions.size());
+        figures.put("torn_transactions", 0L);
+        checks.check("load transactions", this::transactionEvents);
+    }
+
+    /** Every key must hold an unbroken run from 0, each event exactly as it was written. */
+    private String events(String path, String stream) {
+        List<byte[]> read = Reading.bySegment(cluster, Load.SCOPE, stream, StreamCut.UNBOUNDED, StreamCut.UNBOUNDED);
+        Map<String, Integer> next = new HashMap<>();
+        for (byte[] bytes : read) {
+            Events.Parsed event = new Events.Parsed(bytes);
+            int expected = next.getOrDefault(event.key, 0);
+            String whole = Events.digest(Load.event(path, event.key, event.number));
+            if (!event.stream.equals(path) || event.number != expected || !event.digest.equals(whole)) {
+                return Checks.BAD + "key " + event.key + " expected number " + expected + " found " + event.stream + " number "
+                    + event.number + (event.digest.equals(whole) ? "" : " with other content");
+            }
+            next.put(event.key, expected + 1);
+        }
+        long lost = 0;
+        long kept = 0;
+        for (Map.Entry<String, Integer> highest : events.entrySet()) {
+            if (highest.getKey().startsWith(path + " ")) {
+                int acknowledged = highest.getValue() + 1;
+                int found = next.getOrDefault(highest.getKey().substring(path.length() + 1), 0);
+                kept += Math.min(found, acknowledged);
+                lost += Math.max(0, acknowledged - found);
+            }
+        }
+        long keptHere = kept;
+        figures.computeIfPresent("read_events", (name, sum) -> (Long) sum + keptHere);
+        figures.computeIfPresent("lost_events", (name, sum) -> (Long) sum - keptHere);
+        return read.size() + " events, " + lost + " acknowledged ones lost";
+    }
+
+    /** A value may be old, but it must be one that was written. */
+    private String table() throws Exception {
+        long lost = 0;
+        int present = 0;
+        try (KeyValueTable open = cluster.tableClients(Load.SCOPE)
+                .forKeyValueTable(Load.TABLE, KeyValueTableClientConfiguration.builder().build())) {
+            for (int key = 0; key < Load.TABLE_KEYS; key++) {
+                TableEntry entry = open.get(Load.tableKey(key)).get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS);
+                int number = -1;
+                if (entry != null) {
+                    present++;
+                    byte[] value = new byte[entry.getValue().remaining()];
+                    entry.getValue().duplicate().get(value);
+                    number = new Events.Parsed(value).number;
+                    if (!Events.digest(value).equals(Events.digest(Load.value(key, number).array()))) {
+                        return Checks.BAD + "key " + key + " holds what was never written";
+                    }
+                }
+                if (number < updates.getOrDefault(key, -1)) {
+                    lost++;
+                }
+            }
+        }
+        figures.put("lost_updates", lost);
+        return present + " keys, " + lost + " older than acknowledged";
+    }
+
+    private String transactionEvents() {
+        String path = Load.SCOPE + "/" + Load.TRANSACTIONS;
+        Map<String, Set<Integer>> found = new TreeMap<>();
+        for (byte[] bytes
+                : Reading.bySegment(cluster, Load.SCOPE, Load.TRANSACTIONS, StreamCut.UNBOUNDED, StreamCut.UNBOUNDED)) {
+            Events.Parsed event = new Events.Parsed(bytes);
+            if (!event.digest.equals(Events.digest(Load.event(path, event.key, event.number)))) {
+                return Checks.BAD + "an event of transaction " + event.key + " has other content";
+            }
+            if (!found.computeIfAbsent(event.key, id -> new HashSet<>()).add(event.number)) {
+                return Checks.BAD + "event " + event.number + " of transaction " + event.key + " is there twice";
+            }
+        }
+        long torn = found.values().stream().filter(numbers -> numbers.size() < Load.TRANSACTION_EVENTS).count();
+        long lost = transactions.stream()
+            .filter(id -> found.getOrDefault(id, Set.of()).size() < Load.TRANSACTION_EVENTS).count();
+        figures.put("torn_transactions", torn);
+        figures.put("lost_transactions", lost);
+        return found.size() + " transactions, " + torn + " torn, " + lost + " acknowledged ones lost";
+    }
+}

@@ -266,8 +266,8 @@ impl RetentionPolicy {
         };
         let limit = body.i64()?;
         let maximum = match object.revision()? {
-            Some(mut body) => body.i64()?,
-            None => 0,
+            Some(mut body) if !body.is_empty() => body.i64()?,
+            _ => 0,
         };
         Ok(Some(Self { kind, limit, maximum }))
     }
@@ -281,7 +281,12 @@ impl RetentionPolicy {
                     body.i64(policy.limit);
                 }
             });
-            object.revision(|body| body.i64(policy.map_or(0, |policy| policy.maximum)));
+            // Without a policy the server writes the second revision without content.
+            object.revision(|body| {
+                if let Some(policy) = policy {
+                    body.i64(policy.maximum);
+                }
+            });
         });
     }
 }

@@ -33,7 +33,7 @@ fn configuration_vectors() {
     let one_gib = RetentionPolicy { kind: RetentionKind::Size, limit: 1 << 30, maximum: i64::MAX };
     let vectors = [
         (Some(one_gib), "00 00 02 00 0000000a 01 01 0000000040000000 01 00000008 7fffffffffffffff"),
-        (None, "00 00 02 00 00000001 00 01 00000008 0000000000000000"),
+        (None, "00 00 02 00 00000001 00 01 00000000"),
     ];
     for (retention, vector) in vectors {
         let expected = configuration(retention);

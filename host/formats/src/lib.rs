@@ -5,6 +5,7 @@
 //! returns an [`EncodeError`] for a value that the format cannot hold.
 
 pub mod attribute;
+pub mod attribute_index;
 pub mod bookie_protocol;
 pub mod checkpoint;
 pub mod container_mapping;

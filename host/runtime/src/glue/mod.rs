@@ -1,0 +1,84 @@
+//! Translates between the generated bindings and the native contract, one file for each interface. Adds no meaning:
+//! checks of sizes are all that stands between a guest and its host.
+
+// The generated bindings re-export the resources, which asks for `pub` although nothing leaves this crate.
+#![allow(unreachable_pub)]
+
+mod containers;
+mod controller;
+mod coordination;
+mod report;
+mod storage;
+
+use dr_engine::contract::{self, CallError, CallResult, Pages};
+
+use crate::bindings::pravega::recovery::types;
+use crate::state::{HostError, State};
+
+/// A listing that the guest holds.
+pub struct Listing<T>(Box<dyn Pages<T>>);
+
+/// Resource `storage.segment-listing`.
+pub type SegmentListing = Listing<contract::Segment>;
+/// Resource `storage.object-listing`.
+pub type ObjectListing = Listing<contract::Object>;
+/// Resource `containers.metadata-listing`.
+pub type MetadataListing = Listing<contract::MetadataRow>;
+/// Resource `controller.stream-listing`.
+pub type StreamListing = Listing<contract::StreamState>;
+/// Resource `containers.fresh-container`.
+pub struct FreshContainer(Box<dyn contract::FreshContainer>);
+
+impl<T> Listing<T> {
+    /// The next page in the guest's types. The limit is the guest's and not to be trusted; nor does a host that
+    /// ignores it reach the guest's memory with more than a page.
+    fn page<W: From<T>>(&mut self, limit: u32) -> CallResult<Vec<W>> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(contract::PAGE_ROWS_MAX);
+        if limit == 0 {
+            return Err(CallError::Invalid("a page needs a limit of at least one row".to_owned()));
+        }
+        let rows = self.0.next_page(limit)?;
+        Ok(rows.into_iter().map(W::from).collect())
+    }
+}
+
+impl types::Host for State {
+    fn convert_error(&mut self, error: HostError) -> wasmtime::Result<types::Error> {
+        match error {
+            HostError::Call(error) => Ok(error.into()),
+            HostError::End(error) => Err(error),
+        }
+    }
+}
+
+impl From<CallError> for types::Error {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::NotFound(message) => Self::NotFound(message),
+            CallError::AlreadyExists(message) => Self::AlreadyExists(message),
+            CallError::Conflict(message) => Self::Conflict(message),
+            CallError::Invalid(message) => Self::Invalid(message),
+            CallError::Denied(message) => Self::Denied(message),
+            CallError::Damaged(message) => Self::Damaged(message),
+            CallError::Unavailable(message) => Self::Unavailable(message),
+            CallError::Exhausted(message) => Self::Exhausted(message),
+            CallError::Failed(message) => Self::Failed(message),
+        }
+    }
+}
+
+impl From<types::Error> for CallError {
+    fn from(error: types::Error) -> Self {
+        match error {
+            types::Error::NotFound(message) => Self::NotFound(message),
+            types::Error::AlreadyExists(message) => Self::AlreadyExists(message),
+            types::Error::Conflict(message) => Self::Conflict(message),
+            types::Error::Invalid(message) => Self::Invalid(message),
+            types::Error::Denied(message) => Self::Denied(message),
+            types::Error::Damaged(message) => Self::Damaged(message),
+            types::Error::Unavailable(message) => Self::Unavailable(message),
+            types::Error::Exhausted(message) => Self::Exhausted(message),
+            types::Error::Failed(message) => Self::Failed(message),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Test guest: does on demand what a procedure must not do, in a task that has staged something before.
+//!
+//! The setting `how` chooses the deed. The tests of `dr-runtime` say what the host has to answer to each.
+
+use dr_guest_kit::containers::{FreshContainer, NewSegment, open_fresh_container};
+use dr_guest_kit::{
+    Description, Error, Parameter, Procedure, Result, Settings, Task, coordination, report, segment_pages, segments,
+    storage, task_per_container,
+};
+
+struct Misbehaving;
+
+dr_guest_kit::export_procedure!(Misbehaving);
+
+const DEEDS: &str = "choice:nothing|abort|panic|loop|recursion|memory|host-calls|listings|long-list|long-text|\
+                     long-data|log-flood|report-flood|invalid-text|unknown-segment|escape|after-close|give-up|\
+                     many-tasks|same-tasks|panic-in-prepare|loop-in-finish";
+
+impl Procedure for Misbehaving {
+    fn describe() -> Description {
+        Description {
+            name: "misbehaving".to_owned(),
+            version: "0.1.0".to_owned(),
+            summary: "Does on demand what a procedure must not do.".to_owned(),
+            scenarios: vec!["total-loss".to_owned()],
+            parameters: vec![Parameter {
+                name: "how".to_owned(),
+                kind: DEEDS.to_owned(),
+                default_value: "nothing".to_owned(),
+                help: "The deed.".to_owned(),
+            }],
+        }
+    }
+
+    fn prepare(settings: &Settings, selected: &[u32]) -> Result<Vec<Task>> {
+        let task = |id: String| Task { id, container: None, title: String::new() };
+        match settings.text("how")? {
+            "many-tasks" => Ok((0..200_000).map(|n| task(n.to_string())).collect()),
+            "same-tasks" => Ok(vec![task("one".to_owned()), task("one".to_owned())]),
+            "panic-in-prepare" => fail_loudly(),
+            _ => task_per_container(selected),
+        }
+    }
+
+    fn run(settings: &Settings, task: &Task) -> Result<()> {
+        let container = task.container.ok_or_else(|| Error::Failed("a task without a container".to_owned()))?;
+        let fresh = open_fresh_container(container)?;
+        for page in segment_pages(container)? {
+            let all = page?.into_iter();
+            let segments = all.map(|found| NewSegment { name: found.name, sealed: found.sealed, length: found.length });
+            fresh.create_segments(&segments.collect::<Vec<_>>())?;
+        }
+        misbehave(settings.text("how")?, &fresh, container)?;
+        fresh.close().map(drop)
+    }
+
+    fn finish(settings: &Settings) -> Result<()> {
+        if settings.text("how")? == "loop-in-finish" { spin() } else { Ok(()) }
+    }
+}
+
+fn misbehave(how: &str, fresh: &FreshContainer, container: u32) -> Result<()> {
+    match how {
+        "abort" => std::process::abort(),
+        "panic" => fail_loudly(),
+        "loop" => spin(),
+        "recursion" => {
+            report::debug(&recurse(1).to_string());
+            Ok(())
+        }
+        "memory" => hog(),
+        "host-calls" => loop {
+            storage::containers()?;
+        },
+        "listings" => loop {
+            std::mem::forget(segments(container)?);
+        },
+        "long-list" => fresh.seal_segments(&vec![String::new(); 200_000]),
+        "long-text" => coordination::get(&"x".repeat(10_000_000)).map(drop),
+        "long-data" => coordination::create("x", &vec![0; 20_000_000]),
+        "log-flood" => {
+            (0..100_000).for_each(|_| report::info("flood"));
+            Ok(())
+        }
+        "report-flood" => loop {
+            report::decision(None, "flood", "flood", "flood");
+        },
+        "invalid-text" => {
+            report::info(&not_utf8());
+            Ok(())
+        }
+        "unknown-segment" => {
+            fresh.create_segments(&[NewSegment { name: "no/such/0.#epoch.0".to_owned(), sealed: false, length: 1 }])
+        }
+        "escape" => storage::move_aside(container, &["../../etc/passwd".to_owned()], "_dr/../.."),
+        "after-close" => {
+            fresh.close()?;
+            fresh.seal_segments(&[])
+        }
+        "give-up" => Err(Error::Failed("this procedure gives up".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+#[allow(clippy::panic)]
+fn fail_loudly() -> ! {
+    panic!("an assumption of the author was wrong")
+}
+
+fn spin() -> ! {
+    let mut n = 0_u64;
+    loop {
+        n = std::hint::black_box(n.wrapping_add(1));
+    }
+}
+
+#[allow(unconditional_recursion)]
+fn recurse(depth: u64) -> u64 {
+    std::hint::black_box(recurse(std::hint::black_box(depth + 1)) + 1)
+}
+
+fn hog() -> ! {
+    let mut hoard = Vec::new();
+    loop {
+        hoard.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+#[allow(unsafe_code)]
+fn not_utf8() -> String {
+    // SAFETY: not sound, and meant to be so: the host has to notice.
+    unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe, 0xfd]) }
+}

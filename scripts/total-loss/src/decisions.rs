@@ -1,0 +1,287 @@
+//! What the procedure decides, one function a decision. None of them calls the host.
+
+use dr_guest_kit::containers::{CoreAttribute, MetadataRow};
+use dr_guest_kit::controller::{StreamState, TransactionCounter};
+use dr_guest_kit::report::LostRange;
+use dr_guest_kit::storage::{Measurement, Segment};
+use dr_guest_kit::{Error, Result, Settings};
+
+/// What the operator set.
+pub struct Policy {
+    /// Cut events that are only half there.
+    pub whole_events: bool,
+    /// Create segments that no metadata names.
+    pub create_unrecorded: bool,
+    /// Where old metadata goes.
+    pub backup_place: String,
+}
+
+impl Policy {
+    pub fn from_settings(settings: &Settings) -> Result<Self> {
+        Ok(Self {
+            whole_events: settings.choice("tail", &[("whole-events", true), ("as-is", false)])?,
+            create_unrecorded: settings.choice("unrecorded", &[("report", false), ("create", true)])?,
+            backup_place: settings.text("backup-place")?.trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+/// A segment that was created.
+pub struct Kept {
+    pub name: String,
+    pub start_offset: u64,
+    pub length: u64,
+}
+
+/// What becomes of a segment.
+#[derive(Debug, PartialEq)]
+pub enum Fate {
+    Create,
+    /// Left out for this reason although it exists.
+    Drop(&'static str),
+    /// It had been deleted before the disaster.
+    Deleted,
+    /// Nobody knows whether it had been.
+    Unrecorded,
+}
+
+/// Whether a segment lives again. What is dropped here would harm the new cluster; the reasons say how.
+pub fn fate(segment: &Segment, policy: &Policy) -> Fate {
+    match (segment.standing.as_str(), segment.kind.as_str()) {
+        ("deleted", _) => Fate::Deleted,
+        (_, "garbage-collection-queue") => Fate::Drop("its entries name objects that the new cluster may own again"),
+        (_, "controller-reader-group") => {
+            Fate::Drop("its readers are gone and would own their segments for ever; the controller creates it anew")
+        }
+        (_, "transient") => Fate::Drop("it does not outlive the connection of its client"),
+        ("live", _) => Fate::Create,
+        _ if policy.create_unrecorded => Fate::Create,
+        _ => Fate::Unrecorded,
+    }
+}
+
+/// Whether the end of a segment has to be looked at. A table must end with a whole entry, whatever the operator set:
+/// else the store refuses it. A sealed segment is no exception: its seal can be older than the loss of its tail.
+pub fn may_be_torn(segment: &Segment, policy: &Policy) -> bool {
+    let has_bytes = segment.length > segment.start_offset;
+    has_bytes
+        && match segment.kind.as_str() {
+            "key-value-table" | "controller-table" => true,
+            "stream" | "transaction" | "reader-group" | "mark" => policy.whole_events,
+            _ => false,
+        }
+}
+
+/// How many bytes to keep. Content that is neither events nor table entries has no inside to respect.
+pub fn kept_length(segment: &Segment, measure: &Option<Measurement>) -> u64 {
+    match measure {
+        Some(measure) if matches!(measure.content.as_str(), "events" | "table") => {
+            measure.whole_length.min(segment.length)
+        }
+        _ => segment.length,
+    }
+}
+
+/// What of a segment is lost although it lives again. Each range has one reason: bytes cut off, bytes that the storage
+/// had recorded, bytes that only the old container metadata knew of.
+pub fn lost_ranges(segment: &Segment, kept_length: u64) -> Vec<LostRange> {
+    let recorded = segment.recorded_length.unwrap_or(0);
+    let row = segment.row_length.unwrap_or(0);
+    let range = |first: u64, end: u64, reason: &str| LostRange {
+        container: segment.container,
+        segment: segment.name.clone(),
+        first,
+        end: Some(end),
+        reason: reason.to_owned(),
+    };
+    [
+        range(kept_length, segment.length, "torn"),
+        range(segment.length, recorded, "missing-object"),
+        range(segment.length.max(recorded), row, "unflushed"),
+    ]
+    .into_iter()
+    .filter(|range| range.end > Some(range.first))
+    .collect()
+}
+
+/// The loss of a segment that is not created.
+pub fn whole_segment_lost(segment: &Segment) -> LostRange {
+    LostRange {
+        container: segment.container,
+        segment: segment.name.clone(),
+        first: segment.start_offset,
+        end: Some(segment.length),
+        reason: "unrecorded".to_owned(),
+    }
+}
+
+/// Where a segment has to start, if not where the storage says. The later truncation is the true one.
+pub fn new_start_offset(kept: &Kept, row: &MetadataRow) -> Option<u64> {
+    let start_offset = row.start_offset.min(kept.length);
+    (start_offset > kept.start_offset).then_some(start_offset)
+}
+
+/// Core attributes without those that describe the old container's own state: 7 and 8 would stop attribute indexes from
+/// being written, 10 and 11 name snapshots that are no longer in place.
+pub fn attributes_to_copy(mut attributes: Vec<CoreAttribute>) -> Vec<CoreAttribute> {
+    attributes.retain(|attribute| !matches!(attribute.id, 7 | 8 | 10 | 11));
+    attributes
+}
+
+/// A counter value above every transaction id that can ever have been issued: the upper half grows by one, because ids
+/// above the highest one found may have been issued, used and forgotten.
+pub fn safe_counter(highest: Option<TransactionCounter>) -> Result<TransactionCounter> {
+    let high = highest.map_or(0, |counter| counter.high);
+    let exhausted =
+        || Error::Conflict(format!("the transaction counter stands at its end, {high}; it cannot be raised"));
+    Ok(TransactionCounter { high: high.checked_add(1).ok_or_else(exhausted)?, low: 0 })
+}
+
+/// The counter as its ZNode holds it.
+pub fn encode_counter(counter: TransactionCounter) -> Vec<u8> {
+    [&counter.high.to_be_bytes()[..], &counter.low.to_be_bytes()[..]].concat()
+}
+
+/// Whether a counter ZNode has to be raised. One that no controller could read has to be replaced.
+pub fn counter_is_below(data: &[u8], safe: TransactionCounter) -> bool {
+    let Some((high, low)) = data.split_first_chunk::<4>() else { return true };
+    let Ok(low) = <[u8; 8]>::try_from(low) else { return true };
+    (i32::from_be_bytes(*high), i64::from_be_bytes(low)) < (safe.high, safe.low)
+}
+
+/// Whether the controller has to find a stream for retention.
+pub fn needs_retention_node(stream: &StreamState) -> bool {
+    stream.retention.is_some() && !matches!(stream.state.as_str(), "creating" | "sealed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> Policy {
+        Policy { whole_events: true, create_unrecorded: false, backup_place: "_dr/x".into() }
+    }
+
+    fn segment(kind: &str, standing: &str) -> Segment {
+        Segment {
+            name: "scope/stream/0.#epoch.0".into(),
+            kind: kind.into(),
+            container: 3,
+            sealed: false,
+            start_offset: 10,
+            length: 100,
+            recorded_length: Some(100),
+            row_length: None,
+            standing: standing.into(),
+            findings: vec![],
+        }
+    }
+
+    fn measure(content: &str, whole_length: u64) -> Option<Measurement> {
+        Some(Measurement { content: content.into(), whole_length, items: 1 })
+    }
+
+    #[test]
+    fn only_live_segments_that_do_no_harm_live_again() {
+        let fate_of = |kind, standing| fate(&segment(kind, standing), &policy());
+        assert_eq!(fate_of("stream", "live"), Fate::Create);
+        assert_eq!(fate_of("something-new", "live"), Fate::Create);
+        assert_eq!(fate_of("stream", "deleted"), Fate::Deleted);
+        assert_eq!(fate_of("stream", "unrecorded"), Fate::Unrecorded);
+        assert_eq!(fate_of("stream", "something-new"), Fate::Unrecorded);
+        for kind in ["garbage-collection-queue", "controller-reader-group", "transient"] {
+            assert!(matches!(fate_of(kind, "live"), Fate::Drop(_)), "{kind}");
+            let adopting = Policy { create_unrecorded: true, ..policy() };
+            assert!(matches!(fate(&segment(kind, "unrecorded"), &adopting), Fate::Drop(_)), "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_operator_can_have_unrecorded_segments_created_but_never_deleted_ones() {
+        let policy = Policy { create_unrecorded: true, ..policy() };
+        assert_eq!(fate(&segment("stream", "unrecorded"), &policy), Fate::Create);
+        assert_eq!(fate(&segment("stream", "deleted"), &policy), Fate::Deleted);
+    }
+
+    #[test]
+    fn tables_are_always_measured_and_events_unless_kept_as_they_are() {
+        let as_is = Policy { whole_events: false, ..policy() };
+        assert!(may_be_torn(&segment("controller-table", "live"), &as_is));
+        assert!(may_be_torn(&segment("stream", "live"), &policy()));
+        assert!(!may_be_torn(&segment("stream", "live"), &as_is));
+        assert!(!may_be_torn(&segment("other", "live"), &policy()));
+        let empty = Segment { length: 10, ..segment("stream", "live") };
+        assert!(!may_be_torn(&empty, &policy()));
+    }
+
+    #[test]
+    fn bytes_are_never_cut_and_nothing_grows() {
+        let stream = segment("stream", "live");
+        assert_eq!(kept_length(&stream, &measure("events", 90)), 90);
+        assert_eq!(kept_length(&stream, &measure("table", 90)), 90);
+        assert_eq!(kept_length(&stream, &measure("bytes", 90)), 100);
+        assert_eq!(kept_length(&stream, &measure("events", 900)), 100);
+        assert_eq!(kept_length(&stream, &None), 100);
+    }
+
+    #[test]
+    fn each_lost_range_has_one_reason() {
+        let damaged = Segment { recorded_length: Some(130), row_length: Some(150), ..segment("stream", "live") };
+        let ranges: Vec<_> =
+            lost_ranges(&damaged, 90).into_iter().map(|range| (range.first, range.end, range.reason)).collect();
+        let expected = [(90, 100, "torn"), (100, 130, "missing-object"), (130, 150, "unflushed")];
+        assert_eq!(ranges, expected.map(|(first, end, reason)| (first, Some(end), reason.to_owned())));
+        assert_eq!(lost_ranges(&segment("stream", "live"), 100), []);
+    }
+
+    #[test]
+    fn the_later_truncation_wins_within_the_bytes_left() {
+        let kept = Kept { name: String::new(), start_offset: 10, length: 100 };
+        let row = |start_offset| MetadataRow {
+            name: String::new(),
+            start_offset,
+            length: 0,
+            sealed: false,
+            attributes: vec![],
+        };
+        assert_eq!(new_start_offset(&kept, &row(5)), None);
+        assert_eq!(new_start_offset(&kept, &row(10)), None);
+        assert_eq!(new_start_offset(&kept, &row(50)), Some(50));
+        assert_eq!(new_start_offset(&kept, &row(500)), Some(100));
+    }
+
+    #[test]
+    fn attributes_of_the_old_containers_state_stay_behind() {
+        let all = (0..16).map(|id| CoreAttribute { id, value: 1 }).collect();
+        let ids: Vec<u64> = attributes_to_copy(all).iter().map(|attribute| attribute.id).collect();
+        assert_eq!(ids, [0, 1, 2, 3, 4, 5, 6, 9, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn the_counter_only_rises() {
+        let counter = |high, low| TransactionCounter { high, low };
+        assert_eq!(encode_counter(safe_counter(None).unwrap()), [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(safe_counter(Some(counter(4, 77))).unwrap(), counter(5, 0));
+        assert!(safe_counter(Some(counter(i32::MAX, 0))).is_err());
+        assert!(counter_is_below(&encode_counter(counter(4, i64::MAX)), counter(5, 0)));
+        assert!(!counter_is_below(&encode_counter(counter(5, 0)), counter(5, 0)));
+        assert!(!counter_is_below(&encode_counter(counter(5, 10_000)), counter(5, 0)));
+        assert!(counter_is_below(b"garbage", counter(5, 0)));
+    }
+
+    #[test]
+    fn retention_is_for_streams_that_live() {
+        let stream = |state: &str, limit: Option<i64>| StreamState {
+            scope: "s".into(),
+            name: "n".into(),
+            state: state.into(),
+            retention: limit.map(|limit| dr_guest_kit::controller::Retention { kind: "time".into(), limit }),
+            retention_znode: "buckets/0/x".into(),
+        };
+        assert!(needs_retention_node(&stream("active", Some(1))));
+        assert!(needs_retention_node(&stream("something-new", Some(1))));
+        assert!(!needs_retention_node(&stream("active", None)));
+        assert!(!needs_retention_node(&stream("sealed", Some(1))));
+        assert!(!needs_retention_node(&stream("creating", Some(1))));
+    }
+}

@@ -1,0 +1,233 @@
+//! Procedure `total-loss`: bookies and ZooKeeper are gone, only Tier-2 is left.
+//!
+//! Reads like the runbook that it replaces. For each container, alone:
+//! 1. list its segments with sealed state and length;
+//! 2. open a fresh container;
+//! 3. create each segment there;
+//! 4. move the old container metadata aside to a backup place;
+//! 5. read the old metadata table, copy start offsets and core attributes;
+//! 6. close.
+//!
+//! When all containers are done, restore what only ZooKeeper knew and Tier-2 can tell: the transaction counter and the
+//! streams under retention. What is decided on the way stands in [`decisions`], one small function each.
+
+mod decisions;
+
+use decisions::{Fate, Kept, Policy};
+use dr_guest_kit::containers::{AttributeUpdate, FreshContainer, MetadataRow, NewSegment, Truncation};
+use dr_guest_kit::storage::{Measurement, Segment};
+use dr_guest_kit::{
+    ContainerId, Description, Error, Parameter, Procedure, Result, Settings, Task, containers, controller,
+    coordination, metadata_object_pages, metadata_row_pages, report, segment_pages, storage, streams,
+};
+
+struct TotalLoss;
+
+dr_guest_kit::export_procedure!(TotalLoss);
+
+impl Procedure for TotalLoss {
+    fn describe() -> Description {
+        let parameter = |name: &str, kind: &str, default_value: &str, help: &str| Parameter {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            default_value: default_value.to_owned(),
+            help: help.to_owned(),
+        };
+        Description {
+            name: "total-loss".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            summary: "Builds all containers anew from Tier-2 after the loss of all bookies and ZooKeeper.".to_owned(),
+            scenarios: vec!["total-loss".to_owned()],
+            parameters: vec![
+                parameter(
+                    "tail",
+                    "choice:whole-events|as-is",
+                    "whole-events",
+                    "What to do with a last event that is only half there: cut it off, or keep its bytes as they are.",
+                ),
+                parameter(
+                    "unrecorded",
+                    "choice:report|create",
+                    "report",
+                    "Objects that no metadata names: report them as lost, or create segments from them.",
+                ),
+                parameter(
+                    "backup-place",
+                    "text",
+                    "_dr/moved-aside",
+                    "Where in Tier-2 the old container metadata is moved to; below `_dr/`.",
+                ),
+            ],
+        }
+    }
+
+    fn run(settings: &Settings, task: &Task) -> Result<()> {
+        let policy = Policy::from_settings(settings)?;
+        let container = task.container.ok_or_else(|| Error::Invalid(format!("task {} has no container", task.id)))?;
+
+        let fresh = containers::open_fresh_container(container)?;
+        let created = create_segments(&fresh, container, &policy)?;
+        move_old_metadata_aside(container, &policy)?;
+        copy_old_metadata(&fresh, container, &created)?;
+        let image = fresh.close()?;
+
+        report::info(&format!(
+            "container {container}: {} segments in a log of {} operations and {} bytes",
+            image.segments, image.operations, image.log_bytes
+        ));
+        Ok(())
+    }
+
+    fn finish(_settings: &Settings) -> Result<()> {
+        raise_transaction_counter()?;
+        put_streams_under_retention()
+    }
+}
+
+/// Creates every segment that is to live again, page by page. Returns them in the order of their names.
+fn create_segments(fresh: &FreshContainer, container: ContainerId, policy: &Policy) -> Result<Vec<Kept>> {
+    let mut created = Vec::new();
+    let mut left_out = 0;
+    for page in segment_pages(container)? {
+        let (wanted, other): (Vec<_>, Vec<_>) =
+            page?.into_iter().partition(|segment| decisions::fate(segment, policy) == Fate::Create);
+        other.iter().for_each(|segment| report_left_out(segment, policy));
+        left_out += other.len();
+
+        let measures = measure_tails(container, &wanted, policy)?;
+        let lengths = wanted.iter().zip(&measures).map(|(segment, measure)| decisions::kept_length(segment, measure));
+        let lengths: Vec<u64> = lengths.collect();
+        wanted.iter().zip(&lengths).for_each(|(segment, length)| report_kept(segment, *length));
+        fresh.create_segments(&new_segments(&wanted, &lengths))?;
+
+        created.extend(wanted.into_iter().zip(lengths).map(|(segment, length)| Kept {
+            name: segment.name,
+            start_offset: segment.start_offset,
+            length,
+        }));
+        report::progress(created.len() as u64, 0);
+    }
+    report::info(&format!("container {container}: {} segments created, {left_out} left out", created.len()));
+    Ok(created)
+}
+
+fn new_segments(segments: &[Segment], lengths: &[u64]) -> Vec<NewSegment> {
+    let pairs = segments.iter().zip(lengths);
+    pairs
+        .map(|(segment, length)| NewSegment { name: segment.name.clone(), sealed: segment.sealed, length: *length })
+        .collect()
+}
+
+/// Measures the segments whose tail may be torn; the answers are in the order of the segments, none where none is due.
+fn measure_tails(container: ContainerId, segments: &[Segment], policy: &Policy) -> Result<Vec<Option<Measurement>>> {
+    let due: Vec<bool> = segments.iter().map(|segment| decisions::may_be_torn(segment, policy)).collect();
+    let names = segments.iter().zip(&due).filter(|(_, due)| **due).map(|(segment, _)| segment.name.clone());
+    let names: Vec<String> = names.collect();
+    if names.is_empty() {
+        return Ok(vec![None; segments.len()]);
+    }
+    let mut measured = storage::measure(container, &names)?.into_iter();
+    Ok(due.into_iter().map(|due| if due { measured.next() } else { None }).collect())
+}
+
+/// Moves everything that holds old metadata out of the store's sight. Nothing is deleted. The epoch in the name keeps
+/// the backups of several disasters apart.
+fn move_old_metadata_aside(container: ContainerId, policy: &Policy) -> Result<()> {
+    let all = storage::containers()?;
+    let epoch = all.iter().find(|summary| summary.id == container).map_or(0, |summary| summary.highest_epoch);
+    let place = format!("{}/container-{container}.epoch-{epoch}", policy.backup_place);
+    // Collected before the first one is moved, so that the listing is not read while it changes.
+    let pages = metadata_object_pages(container)?.collect::<Result<Vec<_>>>()?;
+    for page in pages {
+        let keys: Vec<String> = page.into_iter().map(|object| object.key).collect();
+        storage::move_aside(container, &keys, &place)?;
+    }
+    Ok(())
+}
+
+/// Copies what only the old metadata table knows. Its rows and the created segments are both in the order of their
+/// names, so one walk joins them.
+fn copy_old_metadata(fresh: &FreshContainer, container: ContainerId, created: &[Kept]) -> Result<()> {
+    let mut created = created.iter().peekable();
+    for page in metadata_row_pages(container)? {
+        let mut updates = Vec::new();
+        let mut truncations = Vec::new();
+        for row in page? {
+            while created.next_if(|kept| kept.name < row.name).is_some() {}
+            let Some(kept) = created.next_if(|kept| kept.name == row.name) else { continue };
+            truncations.extend(truncation(container, kept, &row));
+            let attributes = decisions::attributes_to_copy(row.attributes);
+            if !attributes.is_empty() {
+                updates.push(AttributeUpdate { segment: row.name, attributes });
+            }
+        }
+        fresh.update_attributes(&updates)?;
+        fresh.truncate_segments(&truncations)?;
+    }
+    Ok(())
+}
+
+fn truncation(container: ContainerId, kept: &Kept, row: &MetadataRow) -> Option<Truncation> {
+    let start_offset = decisions::new_start_offset(kept, row)?;
+    if start_offset < row.start_offset {
+        report::decision(
+            Some(container),
+            &kept.name,
+            "start offset moved back to the end of the segment",
+            &format!("it was truncated at {}, behind the {} bytes that are left", row.start_offset, kept.length),
+        );
+    }
+    Some(Truncation { segment: kept.name.clone(), start_offset })
+}
+
+/// Makes sure that no transaction id is ever issued twice.
+fn raise_transaction_counter() -> Result<()> {
+    const COUNTER: &str = "counter";
+    let safe = decisions::safe_counter(controller::highest_transaction_counter()?)?;
+    match coordination::get(COUNTER)? {
+        None => coordination::create(COUNTER, &decisions::encode_counter(safe)),
+        Some(node) if decisions::counter_is_below(&node.data, safe) => {
+            coordination::set(COUNTER, &decisions::encode_counter(safe), node.version)
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// The controller finds the streams that it truncates by ZNodes, which it never writes again by itself. Their content
+/// means nothing.
+fn put_streams_under_retention() -> Result<()> {
+    for stream in streams()? {
+        let stream = stream?;
+        if decisions::needs_retention_node(&stream) && coordination::get(&stream.retention_znode)?.is_none() {
+            coordination::create(&stream.retention_znode, &[])?;
+        }
+    }
+    Ok(())
+}
+
+fn report_left_out(segment: &Segment, policy: &Policy) {
+    match decisions::fate(segment, policy) {
+        Fate::Drop(reason) => report::decision(Some(segment.container), &segment.name, "not created", reason),
+        Fate::Unrecorded => {
+            report::decision(Some(segment.container), &segment.name, "not created", "no metadata names its objects");
+            report::loss(&decisions::whole_segment_lost(segment));
+        }
+        Fate::Deleted | Fate::Create => {}
+    }
+}
+
+fn report_kept(segment: &Segment, length: u64) {
+    if segment.findings.iter().any(|finding| finding == "sealed-differs") {
+        let reason = "one of storage metadata and old container metadata says sealed; seals are never taken back";
+        report::decision(Some(segment.container), &segment.name, "sealed", reason);
+    }
+    if segment.standing != "live" {
+        let reason = "no metadata names its objects, and the setting `unrecorded` is `create`";
+        report::decision(Some(segment.container), &segment.name, "created", reason);
+    }
+    if length < segment.length {
+        let choice = format!("cut to {length} of {} bytes", segment.length);
+        report::decision(Some(segment.container), &segment.name, &choice, "what stands behind is only half there");
+    }
+    decisions::lost_ranges(segment, length).iter().for_each(report::loss);
+}

@@ -1,5 +1,7 @@
 //! Ledgers in a directory.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test")]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The embedded directory against the model in memory, and what a crash may leave.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test")]
+
 use std::fs;
 
 use dr_backends::tier1::{EmbeddedZNodes, MemoryZNodes, Tier1Error, ZNodes};

@@ -1,6 +1,8 @@
 //! Against servers that somebody started: `DR_TEST_ZOOKEEPER=host:port cargo test -p dr-backends -- --ignored`.
 //! The ledgers root is `DR_TEST_LEDGERS`, with at least three bookies.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test")]
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -125,4 +127,18 @@ fn many_ledgers_at_once() {
         }
     });
     println!("4 ledgers of 50 MB in {:.1} s", started.elapsed().as_secs_f32());
+}
+
+#[test]
+#[ignore = "needs bookies"]
+fn an_abandoned_ledger_is_refused() {
+    let ledgers = bookkeeper(Arc::new(zookeeper()));
+    let mut writer = ledgers.create(&layout(3, 3, 2)).unwrap();
+    (0..10).for_each(|entry| writer.append(&payload(entry, 1000)).unwrap());
+    let id = writer.id();
+    // Long enough for the bookies to have all entries.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    drop(writer);
+    assert!(ledgers.read(id, &mut |_, _| Ok(())).is_err());
+    println!("ledger {id} was abandoned with 10 entries");
 }

@@ -1,5 +1,7 @@
 //! What an operator sees when ZooKeeper is not there.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test")]
+
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 

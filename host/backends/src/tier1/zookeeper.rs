@@ -318,17 +318,26 @@ impl ZNodes for ZooKeeper {
     }
 }
 
-/// True if the request may or may not have been carried out.
+/// True if the request may or may not have been carried out. What is not certainly an answer counts as lost: a broken
+/// socket comes as an error of its own kind.
 fn is_lost(error: &ClientError) -> bool {
-    matches!(
+    !matches!(
         error,
-        ClientError::ConnectionLoss
-            | ClientError::SessionExpired
-            | ClientError::SessionMoved
-            | ClientError::ClientClosed
-            | ClientError::Timeout
-            | ClientError::NoHosts
-            | ClientError::Throttled
+        ClientError::NoNode
+            | ClientError::NodeExists
+            | ClientError::BadVersion
+            | ClientError::NotEmpty
+            | ClientError::NoChildrenForEphemerals
+            | ClientError::NoAuth
+            | ClientError::AuthFailed
+            | ClientError::InvalidAcl
+            | ClientError::NotReadOnly
+            | ClientError::QuotaExceeded
+            | ClientError::MarshallingError
+            | ClientError::UnmarshalError { .. }
+            | ClientError::Unimplemented
+            | ClientError::UnexpectedErrorCode(_)
+            | ClientError::BadArguments(_)
     )
 }
 

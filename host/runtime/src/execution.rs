@@ -154,7 +154,7 @@ impl Run<'_> {
         if answer.is_err() {
             self.stop.store(true, Ordering::Release);
         }
-        self.observer.task_ended(task, answer.as_ref().map(|()| ()));
+        self.observer.task_ended(task, answer.as_ref().copied());
         answer
     }
 

@@ -1,5 +1,6 @@
 //! What is not a procedure of this contract is refused with a sentence, before anything of it runs.
-#![allow(missing_docs)]
+// Helpers of tests may fail like tests.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use dr_runtime::{Limits, Runtime, RuntimeError};
 

@@ -1,5 +1,6 @@
 //! The built-in procedure against a host in memory: what it stages, what it reports, what it costs.
-#![allow(missing_docs)]
+// Helpers of tests may fail like tests.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! A host in memory for the tests: a few containers with segments, and a list of everything that was staged.
 
 // Each test file uses a part of it.
-#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

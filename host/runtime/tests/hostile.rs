@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use dr_engine::contract::{CallError, RecoveryHost};
-use dr_runtime::{Export, Failure, Limits, Runtime, RuntimeError};
+use dr_runtime::{Export, Failure, Limits, Observer, Runtime, RuntimeError, Task};
 use support::{MockHost, guest, overrides};
 
 fn limits() -> Limits {
@@ -180,4 +180,33 @@ fn a_table_hog_reaches_the_elements() {
     let tight = Limits { table_elements: 1, ..limits() };
     let error = Runtime::new(tight).unwrap().load(&guest("misbehaving"), "misbehaving.wasm").unwrap_err();
     assert!(error.to_string().contains("failed in `describe`: it reached the limit `table-elements` of 1"), "{error}");
+}
+
+#[test]
+fn the_first_failure_stops_the_other_tasks() {
+    let patient = Limits { guest_time: Duration::from_secs(300), wall_time: Duration::from_secs(300), ..limits() };
+    let procedure = Runtime::new(patient).unwrap().load(&guest("misbehaving"), "misbehaving.wasm").unwrap();
+    let settings = procedure.settings(&overrides(&[("how", "odd-gives-up")])).unwrap();
+    let host = Arc::new(MockHost::with_segments(6, 3));
+    let as_host: Arc<dyn RecoveryHost> = host.clone();
+    let ended = Endings::default();
+    let began = Instant::now();
+    let error = procedure.execute(as_host, &settings, &[], 2, &ended).unwrap_err();
+    assert!(matches!(&error, RuntimeError::Failed { task: Some(task), .. } if task == "container-1"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(60));
+    assert_eq!(host.open.load(Ordering::SeqCst), 0);
+    let mut ended = ended.0.into_inner().unwrap();
+    ended.sort();
+    assert_eq!(ended.len(), 2, "{ended:?}");
+    assert!(ended[0].contains("container-0") && ended[0].contains("another task had failed"), "{ended:?}");
+}
+
+/// How tasks ended.
+#[derive(Default)]
+struct Endings(std::sync::Mutex<Vec<String>>);
+
+impl Observer for Endings {
+    fn task_ended(&self, task: &Task, outcome: Result<(), &RuntimeError>) {
+        self.0.lock().unwrap().push(format!("{}: {:?}", task.id, outcome.map_err(ToString::to_string)));
+    }
 }

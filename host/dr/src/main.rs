@@ -1,1 +1,21 @@
-fn main() {}
+//! `dr`: brings a Pravega cluster back after its Tier-1 is lost.
+//!
+//! The command line and nothing else: [`arguments`] are what was typed, [`configuration`] is what it means, the
+//! [`commands`] call the engine, [`output`] tells what came of it, [`exit_code`] is the last word.
+
+mod arguments;
+mod commands;
+mod configuration;
+mod diary;
+mod exit_code;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::Arguments;
+
+fn main() -> ExitCode {
+    commands::run(Arguments::parse()).into()
+}

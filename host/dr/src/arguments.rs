@@ -1,0 +1,283 @@
+//! What was typed. What it means is decided in [`crate::configuration`] and in the commands.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use dr_engine::listing::CONTAINERS_MAX;
+
+use crate::configuration::Overrides;
+
+/// Most threads that work on containers.
+const PARALLEL_MAX: i64 = 256;
+
+const LONG_ABOUT: &str = "Brings a Pravega cluster back after its Tier-1 (bookies and ZooKeeper) was lost.
+
+Reads what Tier-2 (long-term storage) holds, works out what the segment containers were, and writes a new Tier-1 from
+outside. An unmodified Pravega then boots on it. Nothing is ever deleted: what has to give way is moved aside, and every
+range of bytes that is lost is listed with its reason.";
+
+const AFTER_HELP: &str =
+    "Configuration comes from Pravega's own properties files (--config, several allowed, the later wins; segment store,
+controller and admin CLI, legacy names included), then from environment variables named after the property
+(DR_PRAVEGASERVICE_CONTAINER_COUNT for pravegaservice.container.count), then from flags.
+
+Exit codes: 0 done and nothing lost; 1 failed; 2 wrong arguments or configuration; 3 refused, nothing was changed;
+4 done, but data is lost (or would be, in a dry run); 5 verification found problems. See docs/exit-codes.md.";
+
+/// Everything that was typed.
+#[derive(Debug, Parser)]
+#[command(name = "dr", version, about = "Brings a Pravega cluster back after its Tier-1 was lost", long_about = LONG_ABOUT, after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    /// Flags of all commands.
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of all commands.
+#[derive(Debug, Args)]
+pub(crate) struct GlobalArguments {
+    /// Diary on standard error: a level or a filter such as dr_engine=debug [default: $RUST_LOG, else error]
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub(crate) log_level: Option<String>,
+    /// Say more; twice: still more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say only results and errors, no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the segments that Tier-2 holds; changes nothing
+    ListSegments(ListSegmentsArguments),
+    /// Write a new Tier-1 from what Tier-2 holds, after showing what will change
+    Recover(RecoverArguments),
+    /// Read a recovered Tier-1 back as a segment store would and check it against Tier-2; changes nothing
+    Verify(VerifyArguments),
+}
+
+/// Tier-2 and what is told of the cluster.
+#[derive(Debug, Args)]
+pub(crate) struct SourceArguments {
+    /// Root directory of Tier-2: what `filesystem.root` is for the segment stores
+    #[arg(value_name = "ROOT")]
+    pub(crate) root: PathBuf,
+    /// Properties file of a segment store, the controller, or the admin CLI; may be given several times
+    #[arg(short, long = "config", value_name = "FILE")]
+    pub(crate) config: Vec<PathBuf>,
+    /// Number of segment containers [property: pravegaservice.container.count; default: what the data tells]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(CONTAINERS_MAX)))]
+    pub(crate) container_count: Option<u32>,
+    /// Only these containers, such as 0-3,7 [default: all]
+    #[arg(long, value_name = "LIST", value_parser = parse_containers)]
+    pub(crate) containers: Option<ContainerSelection>,
+    /// Containers worked on at the same time [default: number of processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=PARALLEL_MAX))]
+    pub(crate) parallel: Option<u16>,
+}
+
+/// Where Tier-1 is.
+#[derive(Debug, Args)]
+pub(crate) struct Tier1Arguments {
+    /// Tier-1 as a directory instead of servers: dir:PATH. For rehearsals, demonstrations and review
+    #[arg(long, value_name = "dir:PATH", value_parser = parse_tier1, conflicts_with_all = ["zookeeper", "bookkeeper_zookeeper"])]
+    pub(crate) tier1: Option<Tier1Directory>,
+    /// Name of the cluster [property: pravegaservice.clusterName; default: the only one in ZooKeeper]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+    /// ZooKeeper [property: pravegaservice.zk.connect.uri]
+    #[arg(long, value_name = "HOST:PORT,...")]
+    pub(crate) zookeeper: Option<String>,
+    /// ZooKeeper of the bookies, if it is another one [property: bookkeeper.zk.connect.uri]
+    #[arg(long, value_name = "HOST:PORT,...")]
+    pub(crate) bookkeeper_zookeeper: Option<String>,
+    /// ZNode of the ledgers' metadata [property: bookkeeper.ledger.path; default: /pravega/<cluster>/bookkeeper/ledgers]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ledgers_path: Option<String>,
+}
+
+/// Arguments of `dr list-segments`.
+#[derive(Debug, Args)]
+pub(crate) struct ListSegmentsArguments {
+    /// Tier-2.
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
+    /// Form of the list
+    #[arg(short, long, value_enum, default_value_t = ListFormat::Table)]
+    pub(crate) output: ListFormat,
+    /// Also write one file segToContainer_<id> for each container (CSV: Sealed Status,Length,Segment Name). Existing files are never overwritten
+    #[arg(long, value_name = "DIR")]
+    pub(crate) group_by_container: Option<PathBuf>,
+}
+
+/// Arguments of `dr recover`.
+#[derive(Debug, Args)]
+pub(crate) struct RecoverArguments {
+    /// Tier-2.
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
+    /// Tier-1.
+    #[command(flatten)]
+    pub(crate) tier1: Tier1Arguments,
+    /// Stop after showing what would change; nothing is changed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask before changing anything, even if data is lost
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Setting of the procedure, such as tail=whole-events; may be given several times
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
+    pub(crate) settings: Vec<(String, String)>,
+    /// Recovery procedure to run, a WebAssembly component [default: the built-in one for total loss]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) procedure: Option<PathBuf>,
+    /// Directory for plan, log images and journal of this run, new or empty; one that holds a plan is carried on with [default: dr-run-<time>]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run_directory: Option<PathBuf>,
+    /// Work although segment stores or controllers are running. They overwrite what is written here, and every byte they acknowledge meanwhile can be lost
+    #[arg(long)]
+    pub(crate) accept_live_cluster: bool,
+    /// Form of the report; json is a stream of events, one a line
+    #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) output: ReportFormat,
+}
+
+/// Arguments of `dr verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// Tier-2.
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
+    /// Tier-1.
+    #[command(flatten)]
+    pub(crate) tier1: Tier1Arguments,
+    /// Form of the report; json is a stream of events, one a line
+    #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) output: ReportFormat,
+}
+
+/// Forms of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    /// For people
+    Table,
+    /// One event a line
+    Json,
+    /// One segment a line, with a header
+    Csv,
+}
+
+/// Forms of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// For people
+    Text,
+    /// One event a line
+    Json,
+}
+
+/// The containers that were chosen: sorted, without repetition, not empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ContainerSelection(Vec<u32>);
+
+impl ContainerSelection {
+    /// Their numbers.
+    pub(crate) fn numbers(&self) -> &[u32] {
+        &self.0
+    }
+}
+
+/// The path of `dir:PATH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tier1Directory(pub(crate) PathBuf);
+
+impl Tier1Arguments {
+    /// What is said in place of properties.
+    pub(crate) fn overrides(&self, source: &SourceArguments) -> Overrides {
+        Overrides {
+            cluster_name: self.cluster.clone(),
+            container_count: source.container_count,
+            tier1_directory: self.tier1.as_ref().map(|directory| directory.0.clone()),
+            zookeeper: self.zookeeper.clone(),
+            bookkeeper_zookeeper: self.bookkeeper_zookeeper.clone(),
+            ledgers_path: self.ledgers_path.clone(),
+        }
+    }
+}
+
+fn parse_containers(text: &str) -> Result<ContainerSelection, String> {
+    let mut numbers = Vec::new();
+    for part in text.split(',') {
+        let part = part.trim();
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (container_number(first, part)?, container_number(last, part)?);
+        if first > last {
+            return Err(format!("`{part}` ends before it begins"));
+        }
+        numbers.extend(first..=last);
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    Ok(ContainerSelection(numbers))
+}
+
+fn container_number(text: &str, part: &str) -> Result<u32, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = if is_number { text.parse::<u32>().ok() } else { None };
+    number
+        .filter(|&number| number < CONTAINERS_MAX)
+        .ok_or_else(|| format!("`{part}` is neither a container number below {CONTAINERS_MAX} nor a range such as 0-3"))
+}
+
+fn parse_tier1(text: &str) -> Result<Tier1Directory, String> {
+    match text.strip_prefix("dir:") {
+        Some(path) if !path.is_empty() => Ok(Tier1Directory(PathBuf::from(path))),
+        _ => Err("only dir:PATH is possible; for servers use --zookeeper HOST:PORT or --config FILE".to_owned()),
+    }
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        _ => Err("a setting is NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn lists_of_containers() {
+        for (text, expected) in
+            [("0", vec![0]), ("0-3,7", vec![0, 1, 2, 3, 7]), ("7, 1-2,2", vec![1, 2, 7]), ("5-5", vec![5])]
+        {
+            assert_eq!(parse_containers(text).unwrap().numbers(), expected, "{text}");
+        }
+        for text in
+            ["", ",", "1,", "a", "-1", "1-", "3-1", "1-2-3", "+1", "0-4294967295", "100000", "99999999999", "0x1"]
+        {
+            assert!(parse_containers(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn tier1_and_settings() {
+        assert_eq!(parse_tier1("dir:/a:b").unwrap().0, PathBuf::from("/a:b"));
+        assert!(parse_tier1("dir:").is_err() && parse_tier1("/a").is_err());
+        assert_eq!(parse_setting("tail=a=b").unwrap(), ("tail".to_owned(), "a=b".to_owned()));
+        assert!(parse_setting("tail").is_err() && parse_setting("=x").is_err());
+    }
+}

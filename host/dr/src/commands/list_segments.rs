@@ -1,0 +1,49 @@
+//! `dr list-segments`: what Tier-2 holds.
+
+use dr_engine::contract::{ContainerId, Segment};
+use dr_engine::error::Result;
+
+use super::{Session, source};
+use crate::arguments::{ListFormat, ListSegmentsArguments};
+use crate::configuration::Overrides;
+use crate::exit_code::ExitCode;
+use crate::output::json::Event;
+use crate::output::list;
+
+/// Lists container by container, so that memory follows the largest container and not the cluster.
+pub(super) fn run(session: &Session, arguments: &ListSegmentsArguments) -> Result<ExitCode> {
+    let overrides = Overrides { container_count: arguments.source.container_count, ..Overrides::default() };
+    let configuration = source::configuration(session, &arguments.source, &overrides)?;
+    let tier2 = source::open(&arguments.source.root)?;
+    let survey = source::survey(session, tier2, configuration.container_count)?;
+    let containers = source::containers(survey.container_count(), arguments.source.containers.as_ref())?;
+    if let Some(directory) = &arguments.group_by_container {
+        list::prepare_group_directory(directory, &containers)?;
+    }
+    if arguments.output == ListFormat::Csv {
+        session.console.write(|output| list::write_csv_header(output));
+    }
+    for summary in survey.containers().iter().filter(|summary| containers.binary_search(&summary.id).is_ok()) {
+        if session.console.is_abandoned() && arguments.group_by_container.is_none() {
+            break;
+        }
+        let segments = survey.segments(summary.id)?;
+        survey.forget(summary.id);
+        session.console.event(Event::Container(summary));
+        show(session, arguments.output, summary.id, &segments);
+        if let Some(directory) = &arguments.group_by_container {
+            let path = list::write_group_file(directory, summary.id, &segments)?;
+            session.console.event(Event::FileWritten { path: &path });
+        }
+    }
+    Ok(ExitCode::Done)
+}
+
+fn show(session: &Session, format: ListFormat, container: ContainerId, segments: &[Segment]) {
+    let console = &session.console;
+    match format {
+        ListFormat::Table => console.text(&list::table(container, segments, console.colour())),
+        ListFormat::Csv => console.write(|output| list::write_csv(segments, output)),
+        ListFormat::Json => segments.iter().for_each(|segment| console.event(Event::Segment(segment))),
+    }
+}

@@ -1,0 +1,79 @@
+//! The commands: each calls the engine in the right order and tells what came of it.
+
+mod list_segments;
+mod procedure;
+mod recover;
+mod source;
+mod tier1;
+mod verify;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::sync::Arc;
+
+use dr_engine::error::Result;
+
+use crate::arguments::{Arguments, Command, GlobalArguments, ListFormat, ReportFormat};
+use crate::diary;
+use crate::exit_code::ExitCode;
+use crate::output::json::Event;
+use crate::output::progress::ConsoleProgress;
+use crate::output::{Console, Manner};
+
+/// What every command needs.
+struct Session {
+    console: Arc<Console>,
+    progress: Arc<ConsoleProgress>,
+    environment: BTreeMap<String, String>,
+    arguments_typed: Vec<String>,
+}
+
+/// Does what was typed.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let console = Arc::new(Console::new(manner(&arguments)));
+    let command = command_name(&arguments.command);
+    console.event(Event::Started { command, dr_version: env!("CARGO_PKG_VERSION") });
+    let outcome = run_command(&console, &arguments.global, &arguments.command);
+    let code = outcome.unwrap_or_else(|error| {
+        console.error(&error);
+        ExitCode::of(&error)
+    });
+    console.finished(code);
+    code
+}
+
+fn run_command(console: &Arc<Console>, global: &GlobalArguments, command: &Command) -> Result<ExitCode> {
+    // Variables that are not text cannot be overrides.
+    let environment: BTreeMap<String, String> = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    diary::open(global, environment.get("RUST_LOG").map(String::as_str))?;
+    let session = Session {
+        console: console.clone(),
+        progress: Arc::new(ConsoleProgress::new(console.clone())),
+        environment,
+        arguments_typed: env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+    };
+    match command {
+        Command::ListSegments(arguments) => list_segments::run(&session, arguments),
+        Command::Recover(arguments) => recover::run(&session, arguments),
+        Command::Verify(arguments) => verify::run(&session, arguments),
+    }
+}
+
+fn manner(arguments: &Arguments) -> Manner {
+    let json = match &arguments.command {
+        Command::ListSegments(list) => list.output == ListFormat::Json,
+        Command::Recover(recover) => recover.output == ReportFormat::Json,
+        Command::Verify(verify) => verify.output == ReportFormat::Json,
+    };
+    Manner { json, quiet: arguments.global.quiet, verbose: arguments.global.verbose > 0 }
+}
+
+fn command_name(command: &Command) -> &'static str {
+    match command {
+        Command::ListSegments(_) => "list-segments",
+        Command::Recover(_) => "recover",
+        Command::Verify(_) => "verify",
+    }
+}

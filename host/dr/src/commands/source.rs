@@ -1,0 +1,71 @@
+//! Tier-2, and which of its containers are meant.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use dr_backends::tier2::FileSystemTier2;
+use dr_backends::tier2::Tier2;
+use dr_engine::contract::ContainerId;
+use dr_engine::error::{OperatorError, Result};
+use dr_engine::survey::{Survey, SurveyOptions};
+
+use super::Session;
+use crate::arguments::{ContainerSelection, SourceArguments};
+use crate::configuration::{Configuration, Overrides};
+
+/// Reads the configuration and tells what is odd about it.
+pub(super) fn configuration(
+    session: &Session,
+    source: &SourceArguments,
+    overrides: &Overrides,
+) -> Result<Configuration> {
+    let configuration = Configuration::load(&source.config, session.environment.clone(), overrides, &source.root)?;
+    for warning in &configuration.warnings {
+        session.console.warning(warning);
+    }
+    Ok(configuration)
+}
+
+/// Opens the root directory.
+///
+/// # Errors
+/// `root-missing`, `root-wrong`; what the file system says.
+pub(super) fn open(root: &Path) -> Result<Arc<dyn Tier2>> {
+    let next_step = "name the directory that filesystem.root of the segment stores names, and check that it is mounted";
+    match root.metadata() {
+        Ok(metadata) if metadata.is_dir() => Ok(Arc::new(FileSystemTier2::open(root)?)),
+        Ok(_) => Err(OperatorError::new("root-wrong", format!("{} is not a directory", root.display()), next_step)),
+        Err(error) => {
+            let what = format!("the root {} cannot be opened", root.display());
+            Err(OperatorError::new("root-missing", what, next_step).because(error))
+        }
+    }
+}
+
+/// Looks at all that is there.
+pub(super) fn survey(session: &Session, tier2: Arc<dyn Tier2>, container_count: Option<u32>) -> Result<Survey> {
+    Survey::take(tier2, SurveyOptions { container_count }, session.progress.as_ref())
+}
+
+/// The containers that were chosen, or all; each exists.
+///
+/// # Errors
+/// `container-unknown`.
+pub(super) fn containers(container_count: u32, selection: Option<&ContainerSelection>) -> Result<Vec<ContainerId>> {
+    let Some(selection) = selection else { return Ok((0..container_count).collect()) };
+    match selection.numbers().iter().find(|&&number| number >= container_count) {
+        None => Ok(selection.numbers().to_vec()),
+        Some(unknown) => Err(OperatorError::new(
+            "container-unknown",
+            format!("there is no container {unknown}: the cluster has {container_count}, numbered from 0"),
+            format!("give --containers numbers up to {}", container_count.saturating_sub(1)),
+        )),
+    }
+}
+
+/// How many containers are worked on at the same time.
+pub(super) fn parallel(source: &SourceArguments) -> usize {
+    let processors = || thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    source.parallel.map_or_else(processors, usize::from)
+}

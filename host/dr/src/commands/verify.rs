@@ -1,0 +1,62 @@
+//! `dr verify`: would the segment stores boot on this?
+
+use dr_backends::tier2::Tier2;
+use dr_engine::contract::ContainerId;
+use dr_engine::error::Result;
+use dr_engine::verify::{Verification, verify};
+
+use super::tier1::{OpenTier1, Purpose};
+use super::{Session, source};
+use crate::arguments::{ContainerSelection, VerifyArguments};
+use crate::exit_code::ExitCode;
+use crate::output::json::Event;
+use crate::output::verification::{self, VerificationEvent};
+
+/// Reads everything back and tells.
+pub(super) fn run(session: &Session, arguments: &VerifyArguments) -> Result<ExitCode> {
+    let overrides = arguments.tier1.overrides(&arguments.source);
+    let configuration = source::configuration(session, &arguments.source, &overrides)?;
+    let tier2 = source::open(&arguments.source.root)?;
+    let tier1 = OpenTier1::open(session, &configuration, Purpose::Read)?;
+    let containers = arguments.source.containers.as_ref().map(ContainerSelection::numbers).unwrap_or_default();
+    let scope = Scope {
+        container_count: configuration.container_count,
+        containers,
+        parallel: source::parallel(&arguments.source),
+    };
+    let verification = check(session, tier2.as_ref(), &tier1, &scope)?;
+    Ok(if verification.problems.is_empty() { ExitCode::Done } else { ExitCode::Problems })
+}
+
+/// What to check.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope<'a> {
+    /// None: detected.
+    pub(super) container_count: Option<u32>,
+    /// Empty: all.
+    pub(super) containers: &'a [ContainerId],
+    /// Containers at the same time.
+    pub(super) parallel: usize,
+}
+
+/// Verifies and shows what was found.
+pub(super) fn check(
+    session: &Session,
+    tier2: &dyn Tier2,
+    tier1: &OpenTier1,
+    scope: &Scope<'_>,
+) -> Result<Verification> {
+    let verification = verify(
+        tier2,
+        tier1.tier1(),
+        &tier1.layout,
+        scope.container_count,
+        scope.containers,
+        scope.parallel,
+        session.progress.as_ref(),
+    )?;
+    let console = &session.console;
+    console.event(Event::Verified(VerificationEvent::new(&verification)));
+    console.text(&verification::render(&verification, console.manner().verbose, console.colour()));
+    Ok(verification)
+}

@@ -1,0 +1,78 @@
+//! What the process returns; documented in `docs/exit-codes.md`. The numbers are kept for ever.
+
+use std::process;
+
+use dr_engine::error::OperatorError;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum ExitCode {
+    /// All done, nothing lost.
+    Done = 0,
+    /// Something failed; the error tells whether to try again.
+    Failed = 1,
+    /// Arguments or configuration are wrong.
+    Usage = 2,
+    /// Refused before anything was changed.
+    Refused = 3,
+    /// Done, but Tier-2 does not hold everything that was there, or would not.
+    Losses = 4,
+    /// Tier-1 and Tier-2 do not fit.
+    Problems = 5,
+}
+
+impl ExitCode {
+    /// The code for an error.
+    pub(crate) fn of(error: &OperatorError) -> Self {
+        match error.code {
+            code if code.starts_with("configuration-") => Self::Usage,
+            "root-missing"
+            | "root-wrong"
+            | "tier2-empty"
+            | "tier2-not-pravega"
+            | "tier1-absent"
+            | "container-unknown"
+            | "procedure-unreadable"
+            | "procedure-invalid"
+            | "plan-unreadable" => Self::Usage,
+            "live-cluster"
+            | "log-exists"
+            | "recovery-in-progress"
+            | "evidence-changed"
+            | "container-count"
+            | "rolling-layout"
+            | "run-directory"
+            | "group-file-exists"
+            | "not-confirmed"
+            | "no-terminal" => Self::Refused,
+            "verification-failed" => Self::Problems,
+            _ => Self::Failed,
+        }
+    }
+
+    /// The number.
+    pub(crate) fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<ExitCode> for process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        process::ExitCode::from(code.number())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_codes() {
+        let of = |code| ExitCode::of(&OperatorError::new(code, "", ""));
+        assert_eq!(of("configuration-missing"), ExitCode::Usage);
+        assert_eq!(of("live-cluster"), ExitCode::Refused);
+        assert_eq!(of("tier1-unavailable"), ExitCode::Failed);
+        assert_eq!(of("verification-failed"), ExitCode::Problems);
+    }
+}

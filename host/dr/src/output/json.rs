@@ -1,0 +1,123 @@
+//! The stream of events: one JSON object a line, each with the version of the stream and the name of the event.
+//!
+//! Within a version, events and fields may be added, never removed or changed in meaning.
+
+use std::path::Path;
+
+use dr_engine::apply::Applied;
+use dr_engine::contract::{ContainerSummary, Segment};
+use serde::Serialize;
+
+use super::error::ErrorEvent;
+use super::next::Step;
+use super::plan::PlanEvent;
+use super::verification::VerificationEvent;
+
+/// Version of the stream.
+pub(crate) const STREAM_VERSION: u32 = 1;
+
+/// An event as it is written.
+#[derive(Debug, Serialize)]
+pub(crate) struct StreamedEvent<'a> {
+    version: u32,
+    #[serde(flatten)]
+    event: Event<'a>,
+}
+
+impl<'a> StreamedEvent<'a> {
+    /// The event with the stream's version.
+    pub(crate) fn new(event: Event<'a>) -> Self {
+        Self { version: STREAM_VERSION, event }
+    }
+}
+
+/// What can be told.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Event<'a> {
+    /// Always the first.
+    Started {
+        /// The command.
+        command: &'a str,
+        /// Version of `dr`.
+        dr_version: &'a str,
+    },
+    /// Something the operator may want to know.
+    Message {
+        /// In words.
+        sentence: &'a str,
+    },
+    /// Something the operator should look at.
+    Warning {
+        /// In words.
+        sentence: &'a str,
+    },
+    /// A stage of the work begins.
+    StageStarted {
+        /// Its name.
+        stage: &'a str,
+        /// Its end, if it is known.
+        total: Option<u64>,
+        /// What is counted.
+        unit: &'a str,
+    },
+    /// How far it is; at most about two each second.
+    StageAdvanced {
+        /// Its name.
+        stage: &'a str,
+        /// So far.
+        done: u64,
+        /// Its end, if it is known.
+        total: Option<u64>,
+    },
+    /// It ended well.
+    StageFinished {
+        /// Its name.
+        stage: &'a str,
+        /// All that was counted.
+        done: u64,
+    },
+    /// A segment container.
+    Container(&'a ContainerSummary),
+    /// A segment.
+    Segment(&'a Segment),
+    /// A file was written.
+    FileWritten {
+        /// Which.
+        path: &'a Path,
+    },
+    /// What would change.
+    Plan(PlanEvent<'a>),
+    /// The plan was carried out.
+    Applied(&'a Applied),
+    /// Tier-1 was read back.
+    Verified(VerificationEvent<'a>),
+    /// What the operator should do next, in this order.
+    Next {
+        /// Sentences and commands.
+        steps: &'a [Step],
+    },
+    /// Something could not be done.
+    Error(ErrorEvent<'a>),
+    /// Always the last.
+    Finished {
+        /// As the process returns it.
+        exit_code: u8,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_flat_and_versioned() {
+        let line = |event| serde_json::to_string(&StreamedEvent::new(event)).unwrap();
+        assert_eq!(line(Event::Finished { exit_code: 4 }), r#"{"version":1,"event":"finished","exit_code":4}"#);
+        let summary = ContainerSummary { id: 1, objects: 2, bytes: 3, highest_epoch: 4 };
+        assert_eq!(
+            line(Event::Container(&summary)),
+            r#"{"version":1,"event":"container","id":1,"objects":2,"bytes":3,"highest_epoch":4}"#
+        );
+    }
+}

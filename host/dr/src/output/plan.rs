@@ -1,0 +1,403 @@
+//! What an operator sees of a plan before anything is changed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use dr_engine::contract::{Decision, LostRange};
+use dr_engine::plan::{ContainerPlan, Effect, Maker, Plan};
+use serde::Serialize;
+
+use super::table::{self, Align};
+use super::text::{Colour, bytes, counted, grouped, shown};
+
+/// Most rows of decisions and of losses that are shown; the plan's file holds all.
+const ROWS_SHOWN_MAX: usize = 20;
+
+/// A plan in the stream of events; the effects themselves stand in the file.
+#[derive(Debug, Serialize)]
+pub(crate) struct PlanEvent<'a> {
+    id: &'a str,
+    cluster: &'a str,
+    container_count: u32,
+    run_directory: &'a Path,
+    maker: &'a Maker,
+    containers: &'a [ContainerPlan],
+    decisions: &'a [Decision],
+    losses: &'a [LostRange],
+    effects: EffectCounts,
+}
+
+impl<'a> PlanEvent<'a> {
+    /// The event for a plan in its directory.
+    pub(crate) fn new(plan: &'a Plan, run_directory: &'a Path) -> Self {
+        Self {
+            id: &plan.id,
+            cluster: &plan.cluster,
+            container_count: plan.container_count,
+            run_directory,
+            maker: &plan.maker,
+            containers: &plan.containers,
+            decisions: &plan.decisions,
+            losses: &plan.losses,
+            effects: EffectCounts::of(plan),
+        }
+    }
+}
+
+/// How many effects of each sort.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct EffectCounts {
+    ledgers: u64,
+    log_bytes: u64,
+    objects_moved: u64,
+    znodes_created: u64,
+    znodes_set: u64,
+    znodes_deleted: u64,
+    logs_committed: u64,
+}
+
+impl EffectCounts {
+    fn of(plan: &Plan) -> Self {
+        let mut counts = Self::default();
+        for effect in &plan.effects {
+            match effect {
+                Effect::WriteLog { bytes, .. } => {
+                    counts.ledgers += 1;
+                    counts.log_bytes += bytes;
+                }
+                Effect::MoveAside { objects, .. } => counts.objects_moved += objects.len() as u64,
+                Effect::CreateZnode { .. } => counts.znodes_created += 1,
+                Effect::SetZnode { .. } => counts.znodes_set += 1,
+                Effect::DeleteZnode { .. } => counts.znodes_deleted += 1,
+                Effect::CommitLog { .. } => counts.logs_committed += 1,
+            }
+        }
+        counts
+    }
+}
+
+/// The plan for people. `destination` is where Tier-1 is; `verbose` shows all decisions and losses.
+pub(crate) fn render(plan: &Plan, destination: &str, run_directory: &Path, verbose: bool, colour: Colour) -> String {
+    let rows_max = if verbose { usize::MAX } else { ROWS_SHOWN_MAX };
+    let mut text = String::new();
+    let title = format!("Plan {} for the cluster `{}`", plan.id, shown(&plan.cluster));
+    let _ = writeln!(text, "\n{}", colour.bold(&title));
+    let _ = writeln!(
+        text,
+        "made by the procedure {} {} from {} ({}) in Tier-2; kept in {}\n",
+        shown(&plan.maker.procedure),
+        shown(&plan.maker.version),
+        counted(plan.evidence.objects, "object", "objects"),
+        bytes(plan.evidence.bytes),
+        run_directory.display()
+    );
+    text.push_str(&containers(plan));
+    text.push_str(&changes(plan, destination, colour));
+    text.push_str(&oddities(plan, colour));
+    text.push_str(&decisions(plan, verbose, colour));
+    text.push_str(&losses(plan, rows_max, colour));
+    text
+}
+
+fn containers(plan: &Plan) -> String {
+    let columns = [
+        ("Container", Align::Right),
+        ("Segments", Align::Right),
+        ("Data", Align::Right),
+        ("Of streams", Align::Right),
+        ("Of tables", Align::Right),
+        ("Other", Align::Right),
+        ("New log", Align::Right),
+        ("Epoch", Align::Right),
+    ];
+    let row = |container: &ContainerPlan| {
+        let (streams, tables, other) = by_family(container);
+        vec![
+            container.container.to_string(),
+            grouped(container.image.segments),
+            bytes(container.data_bytes),
+            grouped(streams),
+            grouped(tables),
+            grouped(other),
+            bytes(container.image.log_bytes),
+            container.image.epoch.to_string(),
+        ]
+    };
+    table::render(&columns, plan.containers.iter().map(row))
+}
+
+/// Segments with events, tables, and the rest.
+fn by_family(container: &ContainerPlan) -> (u64, u64, u64) {
+    let mut families = (0, 0, 0);
+    for (kind, count) in &container.segments_by_kind {
+        match kind.as_str() {
+            "stream" | "transaction" | "transient" | "reader-group" | "mark" => families.0 += count,
+            "key-value-table" | "controller-table" => families.1 += count,
+            _ => families.2 += count,
+        }
+    }
+    families
+}
+
+fn changes(plan: &Plan, destination: &str, colour: Colour) -> String {
+    let counts = EffectCounts::of(plan);
+    let mut text = format!("\n{}\n", colour.bold("What will change"));
+    let mut line = |number: u64, sentence: String| {
+        if number > 0 {
+            let _ = writeln!(text, "  {sentence}");
+        }
+    };
+    let ledgers = counted(counts.ledgers, "ledger", "ledgers");
+    line(counts.ledgers, format!("{ledgers} with {} created in {}", bytes(counts.log_bytes), shown(destination)));
+    let objects = counted(counts.objects_moved, "metadata object", "metadata objects");
+    let places = aside_places(plan).join(", ");
+    line(counts.objects_moved, format!("{objects} of Tier-2 moved aside, to {}; nothing is deleted", shown(&places)));
+    line(counts.znodes_created, format!("{} created", counted(counts.znodes_created, "ZNode", "ZNodes")));
+    line(counts.znodes_set, format!("{} changed", counted(counts.znodes_set, "ZNode", "ZNodes")));
+    line(counts.znodes_deleted, format!("{} deleted", counted(counts.znodes_deleted, "ZNode", "ZNodes")));
+    let logs = counted(counts.logs_committed, "container", "containers");
+    line(counts.logs_committed, format!("{logs} given the new log, last of all"));
+    text
+}
+
+fn aside_places(plan: &Plan) -> Vec<String> {
+    let place =
+        |effect: &Effect| if let Effect::MoveAside { place, .. } = effect { Some(format!("`{place}`")) } else { None };
+    let mut places: Vec<_> = plan.effects.iter().filter_map(place).collect();
+    places.sort();
+    places.dedup();
+    if places.len() > 2 {
+        let rest = places.len() - 1;
+        places.truncate(1);
+        places.push(format!("and {rest} more places like it"));
+    }
+    places
+}
+
+fn oddities(plan: &Plan, colour: Colour) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for (finding, count) in plan.containers.iter().flat_map(|container| &container.findings) {
+        *counts.entry(finding).or_default() += count;
+    }
+    if counts.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n{}\n", colour.bold("What was found"));
+    for (finding, count) in counts {
+        let _ = writeln!(text, "  {} {}", counted(count, "segment", "segments"), in_words(finding));
+    }
+    text
+}
+
+/// What a finding means, with its code; an open set, so that an unknown one is shown as it is.
+fn in_words(finding: &str) -> String {
+    let meaning = match finding {
+        "no-record" => "without objects, as nothing was ever written to them",
+        "no-row" => "that the old container metadata did not name yet",
+        "sealed-differs" => "sealed by one source and open by another",
+        "longer-object" => "with more bytes in the last object than the metadata knew; they are examined and kept",
+        "shorter-object" => "with an object that is shorter than the metadata says",
+        "missing-object" => "with an object that is missing",
+        "leading-object-gone" => "whose first objects are gone, as after a truncation",
+        "unlinked-object" => "with an object behind the end that the metadata knew",
+        "row-length-differs" => "whose length in the old container metadata is another one",
+        "table-index-completed" => "whose table index is completed from the entries themselves",
+        unknown => return format!("with the finding {}", shown(unknown)),
+    };
+    format!("{meaning} ({finding})")
+}
+
+/// All decisions, or one line for each choice and its reason.
+fn decisions(plan: &Plan, verbose: bool, colour: Colour) -> String {
+    if plan.decisions.is_empty() {
+        return String::new();
+    }
+    let title = colour.bold("What the procedure decided");
+    if verbose {
+        return format!("\n{title}\n{}", all_decisions(plan));
+    }
+    let mut groups: BTreeMap<(&str, &str), Vec<&Decision>> = BTreeMap::new();
+    for decision in &plan.decisions {
+        groups.entry((&decision.choice, &decision.reason)).or_default().push(decision);
+    }
+    let mut text = format!("\n{title}\n");
+    for ((choice, reason), decisions) in groups.iter().take(ROWS_SHOWN_MAX) {
+        let subject = match decisions[..] {
+            [only] => shown(&only.subject),
+            _ => format!("{}, such as {}", counted(decisions.len() as u64, "subject", "subjects"), example(decisions)),
+        };
+        let _ = writeln!(text, "  {}: {subject}\n    because {}", shown(choice), shown(reason));
+    }
+    text.push_str(&more(groups.len(), ROWS_SHOWN_MAX));
+    if groups.len() < plan.decisions.len() {
+        text.push_str("  (-v shows each of them)\n");
+    }
+    text
+}
+
+/// The shortest subject, which is the one that a person recognises.
+fn example(decisions: &[&Decision]) -> String {
+    let subjects = decisions.iter().map(|decision| decision.subject.as_str());
+    subjects.min_by_key(|subject| subject.len()).map(shown).unwrap_or_default()
+}
+
+fn all_decisions(plan: &Plan) -> String {
+    let columns =
+        [("Container", Align::Right), ("Subject", Align::Left), ("Choice", Align::Left), ("Reason", Align::Left)];
+    let row = |decision: &Decision| {
+        vec![
+            decision.container.map_or_else(|| "all".to_owned(), |container| container.to_string()),
+            shown(&decision.subject),
+            shown(&decision.choice),
+            shown(&decision.reason),
+        ]
+    };
+    table::render(&columns, plan.decisions.iter().map(row))
+}
+
+fn losses(plan: &Plan, rows_max: usize, colour: Colour) -> String {
+    if plan.losses.is_empty() {
+        return format!("\n{}\n", colour.green("Nothing that Tier-2 holds will be lost."));
+    }
+    let columns = [
+        ("Container", Align::Right),
+        ("Segment", Align::Left),
+        ("From", Align::Right),
+        ("Bytes", Align::Right),
+        ("Reason", Align::Left),
+    ];
+    let row = |range: &LostRange| {
+        let length = range.end.map_or_else(|| "not known".to_owned(), |end| grouped(end.saturating_sub(range.first)));
+        vec![range.container.to_string(), shown(&range.segment), grouped(range.first), length, shown(&range.reason)]
+    };
+    let table = table::render(&columns, plan.losses.iter().take(rows_max).map(row));
+    let title = format!("What is lost: {}", counted(plan.losses.len() as u64, "range of bytes", "ranges of bytes"));
+    format!("\n{}\n{table}{}", colour.red(&title), more(plan.losses.len(), rows_max))
+}
+
+fn more(rows: usize, rows_max: usize) -> String {
+    if rows <= rows_max {
+        return String::new();
+    }
+    format!(" and {} more; -v shows all, plan.json holds them\n", grouped((rows - rows_max) as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use dr_engine::contract::ContainerImage;
+    use dr_engine::plan::{EvidenceDigest, MovedObject};
+
+    use super::*;
+
+    fn plan() -> Plan {
+        let image =
+            ContainerImage { segments: 120, operations: 200, log_bytes: 4096, epoch: 1010, digest: "d".to_owned() };
+        let kinds = [("stream", 90), ("controller-table", 20), ("other", 10)];
+        let move_aside = Effect::MoveAside {
+            container: 0,
+            place: "_dr/aside/container-0".to_owned(),
+            objects: vec![MovedObject { key: "k".to_owned(), size: 1 }],
+        };
+        let write =
+            Effect::WriteLog { container: 0, image: "i".to_owned(), digest: "d".to_owned(), entries: 2, bytes: 4096 };
+        Plan {
+            format_version: 1,
+            id: "0123456789abcdef".to_owned(),
+            cluster: "lab".to_owned(),
+            container_count: 1,
+            maker: Maker {
+                procedure: "total-loss".to_owned(),
+                version: "0.1.0".to_owned(),
+                digest: "d".to_owned(),
+                settings: vec![],
+                host_version: "0.1.0".to_owned(),
+            },
+            evidence: EvidenceDigest { listing: "l".to_owned(), objects: 380, bytes: 1 << 20 },
+            containers: vec![ContainerPlan {
+                container: 0,
+                image,
+                segments_by_kind: kinds.map(|(kind, count)| (kind.to_owned(), count)).to_vec(),
+                data_bytes: 3 << 20,
+                findings: vec![("longer-object".to_owned(), 2)],
+                completed_tables: 1,
+            }],
+            decisions: vec![Decision {
+                container: None,
+                subject: "tail".to_owned(),
+                choice: "whole-events".to_owned(),
+                reason: "setting".to_owned(),
+            }],
+            losses: vec![],
+            effects: vec![
+                write,
+                move_aside,
+                Effect::CreateZnode { path: "/pravega/lab/counter".to_owned(), data: vec![] },
+                Effect::CommitLog { container: 0, path: "/pravega/lab/x".to_owned(), epoch: 1010 },
+            ],
+        }
+    }
+
+    #[test]
+    fn a_plan_without_losses() {
+        let expected = "\nPlan 0123456789abcdef for the cluster `lab`
+made by the procedure total-loss 0.1.0 from 380 objects (1.0 MiB) in Tier-2; kept in run
+
+ Container   Segments      Data   Of streams   Of tables   Other   New log   Epoch
+-----------------------------------------------------------------------------------
+         0        120   3.0 MiB           90          20      10   4.0 KiB    1010
+
+What will change
+  1 ledger with 4.0 KiB created in directory t
+  1 metadata object of Tier-2 moved aside, to `_dr/aside/container-0`; nothing is deleted
+  1 ZNode created
+  1 container given the new log, last of all
+
+What was found
+  2 segments with more bytes in the last object than the metadata knew; they are examined and kept (longer-object)
+
+What the procedure decided
+  whole-events: tail
+    because setting
+
+Nothing that Tier-2 holds will be lost.
+";
+        assert_eq!(render(&plan(), "directory t", Path::new("run"), false, Colour::NONE), expected);
+    }
+
+    #[test]
+    fn losses_are_counted_and_cut_off_with_a_word() {
+        let mut lossy = plan();
+        let range = |first| LostRange {
+            container: 0,
+            segment: "s/a/0".to_owned(),
+            first,
+            end: None,
+            reason: "torn".to_owned(),
+        };
+        lossy.losses = (0..25).map(range).collect();
+        let text = losses(&lossy, ROWS_SHOWN_MAX, Colour::NONE);
+        assert!(text.contains("What is lost: 25 ranges of bytes") && text.contains("and 5 more"), "{text}");
+        assert!(!losses(&lossy, usize::MAX, Colour::NONE).contains("more;"));
+    }
+
+    #[test]
+    fn many_decisions_of_one_sort_are_one_line() {
+        let mut many = plan();
+        let decision =
+            |subject: &str| Decision { container: Some(0), subject: subject.to_owned(), ..many.decisions[0].clone() };
+        many.decisions = vec![decision("a/long/name"), decision("short")];
+        let expected = "\nWhat the procedure decided\n  whole-events: 2 subjects, such as short\n    because setting\n  (-v shows each of them)\n";
+        assert_eq!(decisions(&many, false, Colour::NONE), expected);
+        assert!(decisions(&many, true, Colour::NONE).contains("a/long/name"));
+    }
+
+    #[test]
+    fn the_event_counts_effects() {
+        let plan = plan();
+        let event = serde_json::to_value(PlanEvent::new(&plan, Path::new("run"))).unwrap();
+        assert_eq!(event["effects"]["ledgers"], 1);
+        assert_eq!(event["effects"]["objects_moved"], 1);
+        assert_eq!(event["containers"][0]["image"]["epoch"], 1010);
+    }
+}

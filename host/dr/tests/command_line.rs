@@ -1,0 +1,267 @@
+//! The binary as an operator meets it when something is wrong: what it says, which code it returns, and that nothing
+//! was changed. Each test has a directory of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A directory and a command that runs in it, without the environment of whoever runs the tests.
+struct Workplace {
+    directory: TempDir,
+}
+
+/// What a command said.
+struct Said {
+    code: i32,
+    output: String,
+    errors: String,
+}
+
+impl Workplace {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &str) -> &Self {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+        self
+    }
+
+    fn run(&self, line: &str) -> Said {
+        self.run_with(line, &[])
+    }
+
+    fn run_with(&self, line: &str, environment: &[(&str, &str)]) -> Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dr"));
+        command.current_dir(self.directory.path()).env_clear().envs(environment.iter().copied());
+        said(command.args(line.split_whitespace()).stdin(Stdio::null()).output().unwrap())
+    }
+
+    /// Everything in the directory, to prove that nothing was changed.
+    fn content(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        collect(self.directory.path(), &mut found);
+        found.sort();
+        found
+    }
+}
+
+fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        }
+        found.push(path);
+    }
+}
+
+fn said(output: Output) -> Said {
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Said { code: output.status.code().unwrap(), output: text(output.stdout), errors: text(output.stderr) }
+}
+
+impl Said {
+    /// It ended with this code and this error, and the error says all of these.
+    #[track_caller]
+    fn refuses(&self, code: i32, error: &str, words: &[&str]) {
+        assert_eq!(self.code, code, "{}{}", self.output, self.errors);
+        assert!(self.errors.contains(&format!("error[{error}]:")), "{}", self.errors);
+        assert!(self.errors.contains("\n  next: "), "{}", self.errors);
+        for word in words {
+            assert!(self.errors.contains(word), "`{word}` is not in: {}", self.errors);
+        }
+    }
+}
+
+#[test]
+fn help_and_version() {
+    let place = Workplace::new();
+    let help = place.run("--help");
+    assert_eq!(help.code, 0);
+    for word in ["list-segments", "recover", "verify", "Exit codes", "DR_PRAVEGASERVICE_CONTAINER_COUNT"] {
+        assert!(help.output.contains(word), "`{word}` is not in: {}", help.output);
+    }
+    let recover = place.run("recover --help");
+    for word in ["--config", "--tier1", "--dry-run", "--accept-live-cluster", "--set", "--containers"] {
+        assert!(recover.output.contains(word), "`{word}` is not in: {}", recover.output);
+    }
+    assert_eq!(place.run("--version").output, format!("dr {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn arguments_that_cannot_be_understood() {
+    let place = Workplace::new();
+    fs::create_dir(place.path("root")).unwrap();
+    for line in [
+        "",
+        "recover",
+        "restore root",
+        "recover root --force",
+        "recover root --containers 3-1",
+        "recover root --containers 0-4294967295",
+        "recover root --container-count 0",
+        "recover root --tier1 /tmp/x",
+        "recover root --tier1 dir:x --zookeeper z:2181",
+        "recover root --set tail",
+        "recover root --output table",
+        "list-segments root --output text",
+        "recover root -q -v",
+    ] {
+        let said = place.run(line);
+        assert_eq!(said.code, 2, "{line}: {}{}", said.output, said.errors);
+        assert!(said.output.is_empty() && !said.errors.is_empty(), "{line}");
+    }
+    assert_eq!(place.content().len(), 1);
+}
+
+#[test]
+fn a_root_that_is_missing_wrong_or_empty() {
+    let place = Workplace::new();
+    place.write("file", "");
+    place.run("list-segments absent").refuses(2, "root-missing", &["absent", "filesystem.root"]);
+    place.run("recover absent --tier1 dir:t --yes").refuses(2, "root-missing", &["absent"]);
+    place.run("verify absent --tier1 dir:t").refuses(2, "root-missing", &["absent"]);
+    place.run("list-segments file").refuses(2, "root-wrong", &["not a directory"]);
+    fs::create_dir(place.path("empty")).unwrap();
+    place.run("list-segments empty").refuses(2, "tier2-empty", &["filesystem.root"]);
+    place.run("recover empty --tier1 dir:t --yes").refuses(2, "tier2-empty", &[]);
+    assert!(place.content().iter().all(|path| !path.starts_with(place.path("empty")) || path == &place.path("empty")));
+}
+
+#[test]
+fn a_root_that_is_not_pravegas_or_one_level_off() {
+    let place = Workplace::new();
+    place.write("other/photo.jpg", "x").write("above/tier2/_system/containers/metadata_0.E-1-O-0.0-x", "x");
+    place.run("list-segments other").refuses(2, "tier2-not-pravega", &[]);
+    place.run("list-segments above").refuses(2, "tier2-not-pravega", &["one level too high", "tier2"]);
+}
+
+#[test]
+fn a_rolling_layout_is_refused() {
+    let place = Workplace::new();
+    place.write("root/scope/stream/0.#epoch.0$header", "x").write("root/scope/stream/0.#epoch.0$offset.0", "x");
+    place.run("list-segments root").refuses(3, "rolling-layout", &["chunked"]);
+}
+
+#[test]
+fn configuration_files_that_cannot_be_read() {
+    let place = Workplace::new();
+    place.write("root/x", "").write("bad.properties", "a=b\npravegaservice.clusterName=\\u00zz\n");
+    place.run("list-segments root --config absent.properties").refuses(
+        2,
+        "configuration-unreadable",
+        &["absent.properties", "--config"],
+    );
+    place.run("list-segments root --config root").refuses(2, "configuration-unreadable", &["root"]);
+    place.run("recover root --tier1 dir:t --config bad.properties").refuses(2, "configuration-syntax", &["line 2"]);
+}
+
+#[test]
+fn what_is_missing_is_asked_for_by_name() {
+    let place = Workplace::new();
+    place.write("root/x", "");
+    let said = place.run("recover root --yes");
+    said.refuses(2, "configuration-missing", &["pravegaservice.zk.connect.uri", "--zookeeper", "--tier1 dir:PATH"]);
+    place.run("verify root").refuses(2, "configuration-missing", &["--zookeeper"]);
+}
+
+#[test]
+fn what_cannot_be_recovered_is_refused_before_anything_is_read() {
+    let place = Workplace::new();
+    place.write("root/x", "");
+    for (line, reason) in [
+        ("pravegaservice.storage.impl.name=HDFS", "FILESYSTEM"),
+        ("pravegaservice.storage.layout=ROLLING_STORAGE", "CHUNKED_STORAGE"),
+        ("pravegaservice.dataLog.impl.name=INMEMORY", "BOOKKEEPER"),
+    ] {
+        place.write("store.properties", line);
+        let said = place.run("recover root --tier1 dir:t --yes --config store.properties");
+        said.refuses(2, "configuration-unsupported", &[reason, "store.properties:1"]);
+    }
+    assert!(!place.path("t").exists());
+}
+
+#[test]
+fn values_that_are_impossible_or_contradict() {
+    let place = Workplace::new();
+    place.write("root/x", "").write("store.properties", "bookkeeper.ensemble.size=2\nbookkeeper.bkPass=hunter2\n");
+    let said = place.run("recover root --tier1 dir:t --config store.properties");
+    said.refuses(2, "configuration-value", &["bookkeeper.ensemble.size", "bookkeeper.write.quorum.size"]);
+    assert!(!said.errors.contains("hunter2"));
+    let environment = [("DR_BOOKKEEPER_ENSEMBLE_SIZE", "x")];
+    let said = place.run_with("recover root --tier1 dir:t --config store.properties", &environment);
+    said.refuses(2, "configuration-value", &["DR_BOOKKEEPER_ENSEMBLE_SIZE"]);
+    place.write("other.properties", "pravegaservice.clusterName=a\ncontroller.cluster.name=b\n");
+    let said = place.run("recover root --tier1 dir:t --config other.properties");
+    said.refuses(2, "configuration-conflict", &["--cluster"]);
+}
+
+#[test]
+fn nobody_to_ask() {
+    let place = Workplace::new();
+    place.write("root/x", "");
+    place.run("recover root --tier1 dir:t").refuses(3, "no-terminal", &["--yes", "--dry-run"]);
+    assert!(!place.path("t").exists());
+}
+
+#[test]
+fn procedures_and_settings_that_are_wrong() {
+    let place = Workplace::new();
+    place.write("root/x", "").write("text.wasm", "this is no component");
+    let with = |rest: &str| place.run(&format!("recover root --tier1 dir:t --yes {rest}"));
+    with("--procedure absent.wasm").refuses(2, "procedure-unreadable", &["absent.wasm"]);
+    with("--procedure text.wasm").refuses(2, "procedure-invalid", &["text.wasm"]);
+    with("--set colour=red").refuses(2, "configuration-setting", &["colour"]);
+    with("--set tail=as-is --set tail=as-is").refuses(2, "configuration-setting", &["twice"]);
+    assert!(!place.path("t").exists());
+}
+
+#[test]
+fn servers_that_do_not_answer() {
+    let place = Workplace::new();
+    place.write("root/x", "");
+    // Port 1 of this machine refuses connections at once.
+    let said = place.run("recover root --zookeeper 127.0.0.1:1 --cluster lab --yes");
+    said.refuses(1, "tier1-unavailable", &["127.0.0.1:1", "retry:"]);
+}
+
+#[test]
+fn a_tier1_that_is_not_there_is_not_made_by_verify() {
+    let place = Workplace::new();
+    place.write("root/x", "");
+    place.run("verify root --tier1 dir:absent").refuses(2, "tier1-absent", &["absent"]);
+    assert!(!place.path("absent").exists());
+}
+
+#[test]
+fn errors_in_json_are_events_and_the_last_event_has_the_code() {
+    let place = Workplace::new();
+    let said = place.run("recover absent --tier1 dir:t --yes --output json");
+    let lines: Vec<_> = said.output.lines().collect();
+    assert_eq!(
+        lines[0],
+        format!(
+            r#"{{"version":1,"event":"started","command":"recover","dr_version":"{}"}}"#,
+            env!("CARGO_PKG_VERSION")
+        )
+    );
+    assert!(lines[1].starts_with(r#"{"version":1,"event":"error","code":"root-missing","what":"#), "{}", lines[1]);
+    assert_eq!(lines[2], r#"{"version":1,"event":"finished","exit_code":2}"#);
+    assert_eq!(said.code, 2);
+}
+
+#[test]
+fn a_log_level_that_cannot_be_understood() {
+    let place = Workplace::new();
+    place.run("list-segments absent --log-level dr=loud").refuses(2, "configuration-log-level", &["debug"]);
+    place.run_with("list-segments absent", &[("RUST_LOG", "dr=loud")]).refuses(2, "configuration-log-level", &[]);
+}

@@ -1,1 +1,5 @@
-//! What the scenario tests share: captured trees, the built `dr`, golden files.
+//! What the scenario tests share: captured trees, the built `dr`, labs.
+
+pub mod captured;
+pub mod dr;
+pub mod real_servers;

@@ -35,6 +35,26 @@ pub(crate) struct AttributeIndex {
     pub(crate) unreadable: bool,
 }
 
+/// Most earlier states of an index that are looked at.
+const EARLIER_STATES_MAX: usize = 1000;
+
+/// The largest value in this and all earlier states of an index that its segment still holds, or -1. An index segment
+/// is append-only: each update leaves the pages of the one before.
+///
+/// # Errors
+/// Tier-2 errors.
+pub(crate) fn largest_value_ever(chain: &Chain, keys: KeyFormat, tier2: &dyn Tier2) -> Result<i64> {
+    let mut largest = -1;
+    let mut end = chain.end();
+    for _ in 0..EARLIER_STATES_MAX {
+        let state = chain.cut(end);
+        let Some((footer, values)) = read_chain(&state, keys, true, tier2)? else { break };
+        largest = values.values().copied().max().unwrap_or(-1).max(largest);
+        end = footer.end - 1;
+    }
+    Ok(largest)
+}
+
 /// How the attribute ids of a segment are stored.
 pub(crate) fn key_format(attributes: &AttributeMap) -> KeyFormat {
     KeyFormat::of_id_length(attributes.get(ATTRIBUTE_ID_LENGTH)).unwrap_or(KeyFormat::Uuid)

@@ -10,7 +10,7 @@ use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{SEGMENT_TYPE, SegmentType};
 use dr_formats::names::{SegmentKind, SystemSegment, container_named_in, main_segment_of, owning_container};
 use dr_formats::segment_info::SegmentInfo;
-use dr_formats::slts::{ChunkMetadata, SegmentMetadata};
+use dr_formats::slts::SegmentMetadata;
 
 use self::metadata_tables::MetadataTables;
 use crate::content::measure_events;
@@ -89,6 +89,11 @@ impl ContainerEvidence {
         let mut rows: Vec<_> = self.tables.rows.values().map(row).collect();
         rows.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         rows
+    }
+
+    /// The old row of a segment.
+    pub fn row(&self, name: &str) -> Option<&SegmentInfo<'static>> {
+        self.tables.rows.get(name)
     }
 
     /// The storage record of a segment.
@@ -192,11 +197,6 @@ impl ContainerEvidence {
             chunk_records: &self.tables.chunk_records,
             objects: &self.objects,
         }
-    }
-
-    /// The record of a chunk.
-    pub fn chunk_record(&self, key: &str) -> Option<&ChunkMetadata> {
-        self.tables.chunk_records.get(key)
     }
 }
 

@@ -130,6 +130,24 @@ impl Listing {
     /// `tier2-empty`, `tier2-not-pravega` (with the level that was probably meant), `rolling-layout`,
     /// `container-count` for a count that the names contradict; Tier-2 errors.
     pub fn take(tier2: &dyn Tier2, container_count: Option<u32>, progress: &dyn Progress) -> Result<Self> {
+        let collected = Self::collect(tier2, progress)?;
+        let Some((highest, _)) = &collected.highest_container else {
+            return Err(collected.refuse_foreign_tree(tier2));
+        };
+        let count = container_count.unwrap_or(highest + 1);
+        collected.into_listing(count)
+    }
+
+    /// Lists a Tier-2 of which the container count is known for certain, also if the objects that tell it were moved
+    /// aside.
+    ///
+    /// # Errors
+    /// As [`Listing::take`], without `tier2-empty` and `tier2-not-pravega`.
+    pub fn take_known(tier2: &dyn Tier2, container_count: u32, progress: &dyn Progress) -> Result<Self> {
+        Self::collect(tier2, progress)?.into_listing(container_count)
+    }
+
+    fn collect(tier2: &dyn Tier2, progress: &dyn Progress) -> Result<Collected> {
         progress.stage_started("listing Tier-2", None, Unit::Objects);
         let mut collected = Collected::default();
         let mut failure = None;
@@ -146,7 +164,7 @@ impl Listing {
         }
         listed?;
         progress.stage_finished("listing Tier-2");
-        collected.into_listing(tier2, container_count)
+        Ok(collected)
     }
 
     /// Digest of what was listed.
@@ -206,12 +224,8 @@ impl Collected {
         Ok(())
     }
 
-    fn into_listing(self, tier2: &dyn Tier2, container_count: Option<u32>) -> Result<Listing> {
-        let Some((highest, key)) = &self.highest_container else {
-            return Err(self.refuse_foreign_tree(tier2));
-        };
-        let count = container_count.unwrap_or(highest + 1);
-        if count <= *highest {
+    fn into_listing(self, count: u32) -> Result<Listing> {
+        if let Some((highest, key)) = self.highest_container.as_ref().filter(|(highest, _)| *highest >= count) {
             return Err(OperatorError::new(
                 "container-count",
                 format!("the container count {count} contradicts Tier-2: the object `{key}` belongs to container {highest}"),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
 
+use crate::apply::recoveries;
 use crate::contract::{ContainerId, ContainerSummary, Segment};
 use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
@@ -36,6 +37,7 @@ impl Survey {
     /// Those of [`Listing::take`] and [`ContainerEvidence::load`].
     pub fn take(tier2: Arc<dyn Tier2>, options: SurveyOptions, progress: &dyn Progress) -> Result<Self> {
         let listing = Listing::take(tier2.as_ref(), options.container_count, progress)?;
+        refuse_without_journals(&listing, tier2.as_ref())?;
         let survey = Self { tier2, listing, loaded: Mutex::default() };
         survey.check_container_count()?;
         Ok(survey)
@@ -117,4 +119,28 @@ impl Survey {
     fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<ContainerId, Arc<ContainerEvidence>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Refuses containers that have data but no system journal: every container that ever ran has one, so the old metadata
+/// was moved away, most likely by an earlier recovery on which no store has booted yet. Recovering once more from what
+/// is left would give empty containers.
+fn refuse_without_journals(listing: &Listing, tier2: &dyn Tier2) -> Result<()> {
+    let is_stripped = |objects: &Arc<crate::listing::ContainerObjects>| objects.journals.is_empty() && !objects.chunks.is_empty();
+    let Some(container) = listing.containers.iter().position(is_stripped) else { return Ok(()) };
+    let what = format!("{}: container {container} has chunks but no system journal", tier2.location());
+    let recovered = recoveries(tier2)?;
+    Err(match recovered.last() {
+        Some(earlier) => OperatorError::new(
+            "recovered-already",
+            what,
+            "start the segment stores on the Tier-1 that was recovered; if that Tier-1 is lost too, move the objects below `_dr/moved-aside/<place>/` back \
+             to where they were (the part of their path behind the place) and run the command again",
+        )
+        .because(format!("the recovery of plan {} moved its metadata aside, and no store has booted since", earlier.plan)),
+        None => OperatorError::new(
+            "metadata-missing",
+            what,
+            "restore the objects `_system/containers/_sysjournal.*` from a copy of Tier-2, or check that the root is complete",
+        ),
+    })
 }

@@ -66,8 +66,11 @@ impl HashTableIndex {
     }
 }
 
-/// The index of a fixed-key table: key to the offset of its newest entry. Removals write no bytes, only the index, so
-/// the newest index is the base and only entries behind it count.
+/// The index of a fixed-key table: key to the offset of its newest entry.
+///
+/// Removals write no bytes, only the index. So an entry that the newest index does not name was either removed, or
+/// written after that index; the newest index is the base, and only entries behind all that any index ever covered
+/// are added to it.
 #[derive(Debug)]
 pub struct FixedKeyTableIndex {
     end: i64,
@@ -101,9 +104,16 @@ impl FixedKeyTableIndex {
         present.values().any(|&offset| offset >= self.end)
     }
 
-    /// What must be written so that an index with these values becomes right, in the order of keys.
-    pub fn updates(&self, present: &IndexValues) -> Vec<AttributeUpdate> {
-        let indexed_to = present.values().copied().filter(|&offset| offset < self.end).max().unwrap_or(-1);
+    /// True if there are entries at or behind `covered`, the end of what an index is known to have covered.
+    pub fn has_entries_behind(&self, covered: i64) -> bool {
+        self.offsets.values().any(|offsets| offsets.last().is_some_and(|&newest| newest >= covered))
+    }
+
+    /// What must be written so that an index with these values becomes right, in the order of keys. Entries before
+    /// `covered` that it does not name were removed.
+    pub fn updates(&self, present: &IndexValues, covered: i64) -> Vec<AttributeUpdate> {
+        let named_last = present.values().copied().filter(|&offset| offset < self.end).max().unwrap_or(-1);
+        let covered = covered.max(named_last + 1);
         let mut updates = BTreeMap::new();
         for (id, &offset) in present {
             let AttributeId::Bytes(key) = id else { continue };
@@ -115,12 +125,81 @@ impl FixedKeyTableIndex {
         }
         for (key, offsets) in &self.offsets {
             let newest = offsets.last().copied().unwrap_or(NULL_ATTRIBUTE_VALUE);
-            if newest > indexed_to {
+            if newest >= covered {
                 updates.insert(key.clone(), newest);
             }
         }
         let is_change = |(key, value): &(Box<[u8]>, i64)| present.get(&AttributeId::Bytes(key.clone())) != Some(value);
         let update = |(key, value)| AttributeUpdate::replace(AttributeId::Bytes(key), value);
         updates.into_iter().filter(is_change).map(update).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(entries: &[(&[u8], u64)], end: u64) -> FixedKeyTableIndex {
+        let mut table = FixedKeyTableIndex::new(end);
+        for (key, offset) in entries {
+            table.see(&TableEntry { offset: *offset, version: 0, key, value: Some(b"v") });
+        }
+        table
+    }
+
+    fn index(values: &[(&[u8], i64)]) -> IndexValues {
+        values.iter().map(|(key, offset)| (AttributeId::Bytes((*key).into()), *offset)).collect()
+    }
+
+    fn updates(table: &FixedKeyTableIndex, present: &IndexValues, covered: i64) -> Vec<(AttributeId, i64)> {
+        table.updates(present, covered).into_iter().map(|update| (update.id, update.value)).collect()
+    }
+
+    #[test]
+    fn an_emptied_table_stays_empty() {
+        let table = table(&[(b"a", 0), (b"b", 20)], 40);
+        assert_eq!(updates(&table, &index(&[]), 40), vec![]);
+    }
+
+    #[test]
+    fn entries_behind_the_index_are_added_and_removed_ones_are_not() {
+        let table = table(&[(b"a", 0), (b"b", 20), (b"c", 40), (b"a", 60)], 80);
+        let present = index(&[(b"a", 0), (b"c", 40)]);
+        assert_eq!(updates(&table, &present, 0), vec![(AttributeId::Bytes((*b"a").into()), 60)]);
+        assert_eq!(updates(&table, &present, 80), vec![]);
+    }
+
+    #[test]
+    fn a_key_whose_entry_is_lost_gets_its_newest_left_entry_or_none() {
+        let table = table(&[(b"a", 0)], 20);
+        let present = index(&[(b"a", 40), (b"b", 60)]);
+        let expected = vec![(AttributeId::Bytes((*b"a").into()), 0), (AttributeId::Bytes((*b"b").into()), NULL_ATTRIBUTE_VALUE)];
+        assert_eq!(updates(&table, &present, 20), expected);
+    }
+
+    #[test]
+    fn a_hash_index_names_the_newest_live_entry_of_every_key() {
+        let mut table = HashTableIndex::default();
+        let see = |table: &mut HashTableIndex, key: &[u8], offset: u64, version: i64, value: Option<&[u8]>| {
+            table.see(&TableEntry { offset, version, key, value });
+        };
+        see(&mut table, b"a", 0, 0, Some(b"1"));
+        see(&mut table, b"b", 30, 30, Some(b"1"));
+        see(&mut table, b"b", 60, 60, None);
+        // A copy made by compaction: later offset, older version.
+        see(&mut table, b"c", 90, 90, Some(b"2"));
+        see(&mut table, b"c", 120, 10, Some(b"1"));
+        assert_eq!(table.live_keys(), 2);
+        let present: IndexValues = [(b"b".as_slice(), 30), (b"c", 120)]
+            .into_iter()
+            .map(|(key, offset)| (AttributeId::Uuid(table_key_hash(key)), offset))
+            .collect();
+        let updates: BTreeMap<AttributeId, i64> =
+            table.updates(&present).into_iter().map(|update| (update.id, update.value)).collect();
+        let expected: BTreeMap<AttributeId, i64> = [(b"a".as_slice(), 0), (b"b", NULL_ATTRIBUTE_VALUE), (b"c", 90)]
+            .into_iter()
+            .map(|(key, offset)| (AttributeId::Uuid(table_key_hash(key)), offset))
+            .collect();
+        assert_eq!(updates, expected);
     }
 }

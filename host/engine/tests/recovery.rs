@@ -33,3 +33,36 @@ fn the_same_evidence_gives_the_same_plan() {
     }
     assert_eq!(Plan::load(&first_run).unwrap(), first);
 }
+
+#[test]
+fn a_recovered_tree_is_not_recovered_again_before_a_store_booted() {
+    let cluster = support::captured("flushed");
+    let (plan, run) = cluster.plan("run");
+    cluster.apply(&plan, &run).unwrap();
+    let again = dr_engine::survey::Survey::take(
+        cluster.tier2.clone(),
+        dr_engine::survey::SurveyOptions::default(),
+        &dr_engine::progress::Silent,
+    );
+    assert_eq!(again.unwrap_err().code, "recovered-already");
+}
+
+#[test]
+fn a_begun_plan_goes_on_only_where_it_was_begun() {
+    let first = support::captured("flushed");
+    let (plan, run) = first.plan("run");
+    first.apply(&plan, &run).unwrap();
+    let second = support::captured("flushed");
+    assert_eq!(second.apply(&plan, &run).unwrap_err().code, "plan-elsewhere");
+    assert_eq!(first.apply(&plan, &run).unwrap().effects, 0);
+}
+
+#[test]
+fn every_captured_tree_is_recovered_and_verifies() {
+    for name in ["crashed", "epochs", "never-flushed"] {
+        let cluster = support::captured(name);
+        let (plan, run) = cluster.plan("run");
+        cluster.apply(&plan, &run).unwrap();
+        assert_eq!(cluster.verify().problems, vec![], "{name}");
+    }
+}

@@ -8,7 +8,7 @@ use dr_formats::attribute::{
 use dr_formats::attribute_index::KeyFormat;
 use dr_formats::segment_info::{NO_SEGMENT_ID, SegmentInfo};
 
-use crate::attribute_index::{AttributeIndex, key_format, read_attribute_index};
+use crate::attribute_index::{AttributeIndex, key_format, largest_value_ever, read_attribute_index};
 use crate::chain::Chain;
 use crate::controller::{ControllerEvidence, TableWatch};
 use crate::error::Result;
@@ -80,6 +80,8 @@ pub(super) fn prepare(
         prepared.findings.push("attribute-index-cut");
     }
     if !prepared.index_updates.is_empty() {
+        let (updates, indexed) = (prepared.index_updates.len(), index.values.len());
+        tracing::debug!(segment = name, updates, indexed, "the index of a table is completed through the log");
         prepared.findings.push("table-index-completed");
     }
     prepared.stored_attributes = index.stored;
@@ -162,6 +164,13 @@ fn set_table_attributes(row: &mut SegmentInfo<'static>, live_keys: u64, entries:
     }
 }
 
+/// Up to where the index of a fixed-key table is complete by the word of its old row: the store writes a row only when
+/// everything of the segment was flushed, its attributes included.
+fn covered_by_row(evidence: &ContainerEvidence, name: &str, length: u64) -> i64 {
+    let row_length = evidence.row(name).map_or(0, |row| row.length);
+    i64::try_from(row_length.min(length)).unwrap_or(i64::MAX)
+}
+
 fn prepare_fixed_key_table(
     evidence: &ContainerEvidence,
     prepared: &mut Prepared,
@@ -180,7 +189,11 @@ fn prepare_fixed_key_table(
         prepared.row.attributes.set(ATTRIBUTE_ID_LENGTH, length);
     }
     let index = read_attribute_index(evidence, &name, key_format(&prepared.row.attributes), true, tier2)?;
-    prepared.index_updates = table.updates(&index.values);
+    let mut covered = covered_by_row(evidence, &name, prepared.row.length);
+    if let Some(stored) = index.stored.as_ref().filter(|_| table.has_entries_behind(covered)) {
+        covered = covered.max(largest_value_ever(&stored.chain, key_format(&prepared.row.attributes), tier2)? + 1);
+    }
+    prepared.index_updates = table.updates(&index.values, covered);
     if table.points_beyond_data(&index.values) {
         prepared.findings.push("table-index-ahead");
     }

@@ -1,0 +1,58 @@
+//! The built `dr`, run as an operator runs it: without a terminal.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Path of the built `dr`: beside the running test's directory.
+///
+/// # Panics
+/// If it was not built.
+pub fn binary() -> PathBuf {
+    let here = std::env::current_exe().ok();
+    let target = here.as_deref().and_then(Path::parent).and_then(Path::parent);
+    let found = target.map(|target| target.join("dr")).filter(|path| path.is_file());
+    assert!(found.is_some(), "`dr` is not built; run `cargo build --package dr`, or `cargo xtask test` for everything");
+    found.unwrap_or_default()
+}
+
+/// What one run of `dr` gave.
+#[derive(Debug)]
+pub struct Finished {
+    /// Exit code; -1 if a signal ended it.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// The same, if the code is as expected.
+    ///
+    /// # Panics
+    /// If it is not, with both outputs.
+    #[track_caller]
+    pub fn expect_code(self, code: i32) -> Self {
+        let (stdout, stderr) = (&self.stdout, &self.stderr);
+        assert_eq!(self.code, code, "exit code\n--- stdout\n{stdout}\n--- stderr\n{stderr}");
+        self
+    }
+}
+
+/// Runs `dr` in `directory`.
+///
+/// # Panics
+/// If it cannot be started.
+pub fn run<A: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item = A>) -> Finished {
+    let mut command = Command::new(binary());
+    command.current_dir(directory).args(arguments).stdin(Stdio::null()).env_remove("RUST_LOG");
+    let output = command.output();
+    assert!(output.is_ok(), "cannot start dr: {output:?}");
+    let Output { status, stdout, stderr } = output.unwrap_or_else(|_| unreachable!());
+    Finished {
+        code: status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+    }
+}

@@ -1,0 +1,60 @@
+//! Labs for tests: real servers, ended with the test whatever happens.
+
+use dr_lab::{Lab, LabOptions, Report};
+use tempfile::TempDir;
+
+/// Name of the environment variable by which `cargo xtask test` says whether real servers can run here: `yes` or `no`.
+pub const VARIABLE: &str = "DR_TEST_REAL_SERVERS";
+
+/// True if tests on real servers are to run. They are left out only by an explicit `no`, which `cargo xtask test` sets
+/// on machines without Java or Maven and says so loudly; so they can never be left out silently.
+pub fn are_wanted() -> bool {
+    let wanted = std::env::var(VARIABLE).as_deref() != Ok("no");
+    if !wanted {
+        eprintln!("LEFT OUT: this test needs real servers ({VARIABLE}=no)");
+    }
+    wanted
+}
+
+/// A running lab in a temporary directory.
+#[derive(Debug)]
+pub struct TestLab {
+    /// The lab; dropped first, which ends the servers.
+    pub lab: Lab,
+    /// Its work directory.
+    pub directory: TempDir,
+}
+
+/// Creates a lab and starts all its servers.
+///
+/// # Panics
+/// If that fails, with the reason.
+pub fn up(change: impl FnOnce(&mut LabOptions)) -> TestLab {
+    let directory = must("create a directory", tempfile::tempdir());
+    let mut options = LabOptions::new(directory.path().join("lab"));
+    change(&mut options);
+    let mut lab = must("create the lab", Lab::create(options));
+    must("start the lab", lab.up());
+    TestLab { lab, directory }
+}
+
+/// The value, or a panic that says what was tried.
+///
+/// # Panics
+/// If the result is an error.
+#[track_caller]
+pub fn must<T, E: std::fmt::Debug>(what: &str, result: Result<T, E>) -> T {
+    assert!(result.is_ok(), "cannot {what}: {:?}", result.as_ref().err());
+    result.unwrap_or_else(|_| unreachable!())
+}
+
+/// Fails with all checks that failed.
+///
+/// # Panics
+/// If one failed, or none was made.
+#[track_caller]
+pub fn assert_all_ok(step: &str, report: &Report) {
+    assert!(!report.checks.is_empty(), "{step}: no check was made");
+    assert!(report.all_ok(), "{step}: {:#?}", report.failures());
+    eprintln!("{step}: {} checks ok", report.checks.len());
+}

@@ -1,0 +1,68 @@
+//! Real clusters, destroyed for real, recovered by `dr`, judged by the unmodified Pravega and its Java client.
+
+use dr_lab::{Lab, Server, WorkloadSize};
+use dr_tests::dr::{self, Finished};
+use dr_tests::real_servers::{self, TestLab, assert_all_ok, must};
+
+/// Runs `dr recover` on a lab whose Tier-1 is new and empty.
+fn recover(test: &TestLab, more: &[&str]) -> Finished {
+    let lab = &test.lab;
+    let root = lab.tier2_directory();
+    let properties = lab.properties_file();
+    let mut arguments = vec!["recover", root.to_str().unwrap(), "--config", properties.to_str().unwrap()];
+    arguments.extend_from_slice(more);
+    dr::run(test.directory.path(), arguments)
+}
+
+/// Kill -9 of everything, then a new and empty Tier-1.
+fn lose_tier1(lab: &mut Lab) {
+    must("kill everything", lab.kill_all());
+    must("wipe Tier-1", lab.wipe_tier1());
+    must("start a new Tier-1", lab.start_tier1());
+}
+
+/// The store tells in its log whether it took over old journals, which must never happen.
+fn assert_no_old_journal_was_adopted(lab: &Lab) {
+    let log = std::fs::read_to_string(lab.log_file(Server::SegmentStore)).unwrap();
+    let applied: Vec<&str> =
+        log.lines().filter(|line| line.contains("SystemJournal") && line.contains("applied")).collect();
+    for line in applied.iter().filter(|line| line.contains("records")) {
+        assert!(line.contains("applied 0 records") || !line.contains("Finished"), "{line}");
+    }
+}
+
+#[test]
+fn a_flushed_cluster_comes_back_after_the_loss_of_its_whole_tier_1() {
+    if !real_servers::are_wanted() {
+        return;
+    }
+    let mut test = real_servers::up(|_| {});
+    let truth = test.directory.path().join("truth.json");
+    must("run the workload", test.lab.run_workload(&truth, WorkloadSize::Medium));
+    must("flush", test.lab.flush());
+
+    let live = recover(&test, &["--yes"]).expect_code(3);
+    assert!(live.stderr.contains("live-cluster"), "{}", live.stderr);
+
+    lose_tier1(&mut test.lab);
+    let recovered = recover(&test, &["--yes"]).expect_code(0);
+    eprintln!("{}", recovered.stdout);
+
+    let properties = test.lab.properties_file();
+    let root = test.lab.tier2_directory();
+    dr::run(test.directory.path(), ["verify", root.to_str().unwrap(), "--config", properties.to_str().unwrap()])
+        .expect_code(0);
+
+    must("start the servers", test.lab.start_servers());
+    must("wait for the cluster", test.lab.await_cluster());
+    assert_all_ok("everything is read back", &must("check", test.lab.run_checker(&truth)));
+    assert_all_ok("old and new streams take work", &must("do more", test.lab.more(&truth)));
+    assert_all_ok("retention goes on", &must("check retention", test.lab.check_retention(&truth)));
+    assert_no_old_journal_was_adopted(&test.lab);
+
+    must("kill the servers", test.lab.kill_servers());
+    must("start the servers again", test.lab.start_servers());
+    must("wait for the cluster", test.lab.await_cluster());
+    assert_all_ok("everything is read back after another crash", &must("check", test.lab.run_checker(&truth)));
+    must("take the lab down", test.lab.down());
+}

@@ -39,6 +39,7 @@ impl ExitCode {
             "live-cluster"
             | "log-exists"
             | "recovery-in-progress"
+            | "plan-elsewhere"
             | "evidence-changed"
             | "container-count"
             | "rolling-layout"

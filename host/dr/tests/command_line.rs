@@ -1,6 +1,8 @@
 //! The binary as an operator meets it when something is wrong: what it says, which code it returns, and that nothing
 //! was changed. Each test has a directory of its own.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -264,4 +266,28 @@ fn a_log_level_that_cannot_be_understood() {
     let place = Workplace::new();
     place.run("list-segments absent --log-level dr=loud").refuses(2, "configuration-log-level", &["debug"]);
     place.run_with("list-segments absent", &[("RUST_LOG", "dr=loud")]).refuses(2, "configuration-log-level", &[]);
+}
+
+/// Codes are a contract with scripts: each one that the sources can return is explained to the operator.
+#[test]
+fn every_error_code_is_documented() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let documented = fs::read_to_string(workspace.join("docs/errors.md")).unwrap();
+    let mut sources = Vec::new();
+    for part in ["host/dr/src", "host/engine/src"] {
+        collect(&workspace.join(part), &mut sources);
+    }
+    let mut codes = 0;
+    for path in sources.iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
+        let text = fs::read_to_string(path).unwrap();
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        for call in text.split("OperatorError::new(").skip(1) {
+            let Some(code) = call.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else {
+                continue;
+            };
+            assert!(documented.contains(&format!("`{code}`")), "docs/errors.md lacks `{code}` of {}", path.display());
+            codes += 1;
+        }
+    }
+    assert!(codes > 50, "only {codes} codes were found; does this test still read the sources?");
 }

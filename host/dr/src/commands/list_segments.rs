@@ -21,7 +21,7 @@ pub(super) fn run(session: &Session, arguments: &ListSegmentsArguments) -> Resul
         list::prepare_group_directory(directory, &containers)?;
     }
     if arguments.output == ListFormat::Csv {
-        session.console.write(|output| list::write_csv_header(output));
+        session.console.write(list::write_csv_header);
     }
     for summary in survey.containers().iter().filter(|summary| containers.binary_search(&summary.id).is_ok()) {
         if session.console.is_abandoned() && arguments.group_by_container.is_none() {

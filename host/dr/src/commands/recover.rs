@@ -189,7 +189,8 @@ impl Recovery<'_> {
         self.session.console.event(Event::Applied(&applied));
         let containers: Vec<_> = plan.containers.iter().map(|container| container.container).collect();
         let scope = Scope { container_count: Some(plan.container_count), containers: &containers, parallel };
-        let verification = verify::check(self.session, self.tier2.as_ref(), &self.tier1, &scope)?;
+        let verification =
+            verify::check(self.session, self.tier2.as_ref(), &self.tier1, &scope).map_err(verification_impossible)?;
         if let Some(error) = dr_engine::verify::verification_failed(&verification) {
             return Err(error);
         }
@@ -200,10 +201,12 @@ impl Recovery<'_> {
         Ok(code_for_losses(plan))
     }
 
-    /// Whatever stopped the application, the same plan can be carried on with.
+    /// What was refused was refused before anything was changed; what failed may have left a part of the plan behind.
     fn with_resume(&self, mut error: OperatorError) -> OperatorError {
-        let command = next::resume(&self.session.arguments_typed, &self.directory);
-        error.next_step = format!("{}; then carry on with: {command}", error.next_step);
+        if ExitCode::of(&error) == ExitCode::Failed {
+            let command = next::resume(&self.session.arguments_typed, &self.directory);
+            error.next_step = format!("{}; then carry on with: {command}", error.next_step);
+        }
         error
     }
 
@@ -211,6 +214,18 @@ impl Recovery<'_> {
         self.session.console.event(Event::Next { steps: &next.steps });
         self.session.console.text(&next.render(self.session.console.colour()));
     }
+}
+
+/// The plan was carried out; whatever verification stumbled over, the codes for "nothing was changed" would lie.
+fn verification_impossible(error: OperatorError) -> OperatorError {
+    let mut impossible = OperatorError::new(
+        "verification-impossible",
+        "the plan was carried out, but the result cannot be verified",
+        format!("do not start the segment stores yet; {}; then run `dr verify`", error.next_step),
+    )
+    .because(&error);
+    impossible.retry = error.retry;
+    impossible
 }
 
 fn code_for_losses(plan: &Plan) -> ExitCode {

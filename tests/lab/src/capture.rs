@@ -24,11 +24,13 @@ pub enum Capture {
     NeverFlushed,
     /// The store was killed and started several times, then flushed: several epochs.
     Epochs,
+    /// A storage without appends: every flush is a chunk of its own.
+    ManyChunks,
 }
 
 impl Capture {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Flushed, Self::Crashed, Self::NeverFlushed, Self::Epochs];
+    pub const ALL: [Self; 5] = [Self::Flushed, Self::Crashed, Self::NeverFlushed, Self::Epochs, Self::ManyChunks];
 
     /// Name of its directory.
     pub fn name(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Capture {
             Self::Crashed => "crashed",
             Self::NeverFlushed => "never-flushed",
             Self::Epochs => "epochs",
+            Self::ManyChunks => "many-chunks",
         }
     }
 
@@ -65,6 +68,11 @@ impl Capture {
                  chunks and journals of several epochs. Tier-2 is complete. `truth.json` holds the workload and the\n\
                  changes of the rounds after it."
             }
+            Self::ManyChunks => {
+                "`storage.appends.enable` = false, as on object stores without appends: every flush made a chunk of its own.\n\
+                 Otherwise as `flushed`, with a round of changes after the workload and 15 s of rest instead of `FlushToStorage`\n\
+                 (which cannot succeed there): streams and tables are complete, the newest container metadata may not be."
+            }
         }
     }
 }
@@ -82,8 +90,11 @@ pub fn capture(kind: Capture, work_directory: &Path, into: &Path) -> Result<()> 
     options.writer_flush_milliseconds = match kind {
         Capture::NeverFlushed => 3_600_000,
         Capture::Crashed => 10_000,
-        Capture::Flushed | Capture::Epochs => 1_000,
+        Capture::Flushed | Capture::Epochs | Capture::ManyChunks => 1_000,
     };
+    if kind == Capture::ManyChunks {
+        options.store_properties.push(("storage.appends.enable".into(), "false".into()));
+    }
     let mut lab = Lab::create(options)?;
     let truth = work_directory.join("truth.json");
     let acknowledged = work_directory.join("acknowledged.txt");
@@ -99,6 +110,12 @@ fn live_until_loss(kind: Capture, lab: &mut Lab, truth: &Path, acknowledged: &Pa
     match kind {
         Capture::NeverFlushed => Ok(()),
         Capture::Flushed => lab.flush(),
+        Capture::ManyChunks => {
+            lab.more(truth)?.require_all_ok()?;
+            // The request cannot succeed here: each chunk that a flush makes is new metadata to flush. Time does it.
+            sleep(Duration::from_secs(15));
+            Ok(())
+        }
         Capture::Crashed => {
             lab.flush()?;
             let load = lab.start_load(acknowledged, Some(LOAD_EVENTS_PER_SECOND))?;
@@ -151,6 +168,42 @@ fn origin(kind: Capture, lab: &Lab) -> String {
         flush = options.writer_flush_milliseconds,
         story = kind.story(),
     )
+}
+
+impl Lab {
+    /// Puts a capture's Tier-2 in the place of this lab's, and its `truth.json` and acknowledgements into the work directory:
+    /// a disaster to recover from without running a workload. Cluster name and container count must be those of the capture.
+    ///
+    /// # Errors
+    /// [`LabError::Refused`] while a server runs, [`LabError::MissingProgram`] without `tar` and `xz`.
+    pub fn restore_capture(&self, directory: &Path) -> Result<()> {
+        if let Some(server) = self.servers().into_iter().find(|server| self.is_running(*server)) {
+            return Err(LabError::Refused {
+                what: format!("{server} still runs"),
+                next: "kill it before restoring a capture",
+            });
+        }
+        let tier2 = self.tier2_directory();
+        fs::remove_dir_all(&tier2).context("remove the old Tier-2", &tier2)?;
+        fs::create_dir_all(&tier2).context("create Tier-2", &tier2)?;
+        let mut command = Command::new("tar");
+        command.arg("-xJf").arg(directory.join("tier2.tar.xz")).arg("-C").arg(&tier2);
+        run(command, "tar", &tier2)?;
+        let work = &self.options().work_directory;
+        let truth = work.join("truth.json");
+        fs::copy(directory.join("truth.json"), &truth).context("copy the truth", &truth)?;
+        // No half-read group of the restored cluster has been continued yet.
+        let _ = fs::remove_file(work.join("truth.json.groups-used"));
+        let packed = directory.join("acknowledged.txt.xz");
+        if packed.exists() {
+            let plain = work.join("acknowledged.txt");
+            let output = fs::File::create(&plain).context("create", &plain)?;
+            let mut command = Command::new("xz");
+            command.args(["-d", "--stdout"]).arg(&packed).stdout(output);
+            run(command, "xz", &plain)?;
+        }
+        Ok(())
+    }
 }
 
 /// Sorted, without owners and times of this machine, so that the same tree gives the same archive.

@@ -32,7 +32,9 @@ usage: lab COMMAND [--work DIR] [options]
   more                      change old and new streams, and update the truth
   retention                 wait until retention truncates a stream
   capture NAME|all [--into DIR]
-                            make test data: flushed, crashed, never-flushed, epochs; default into tests/data
+                            make test data: flushed, crashed, never-flushed, epochs, many-chunks; default into tests/data
+  create                    only create the lab (options as for up)
+  restore NAME|DIR          put a capture's Tier-2 and truth into a lab in which nothing runs
   status                    what runs, ports, files
   down                      end everything; files stay
 
@@ -64,6 +66,8 @@ fn dispatch(parsed: &Parsed) -> Result<()> {
         "more" => show(&parsed.lab()?.more(&parsed.truth_file())?),
         "retention" => show(&parsed.lab()?.check_retention(&parsed.truth_file())?),
         "capture" => captures(parsed),
+        "create" => Lab::create(parsed.lab_options()?).map(drop),
+        "restore" => restore(parsed),
         "status" => status(&parsed.lab()?),
         "down" => parsed.lab()?.down(),
         other => Err(LabError::Usage(format!("unknown command `{other}`"))),
@@ -281,6 +285,12 @@ fn captures(parsed: &Parsed) -> Result<()> {
         say(&format!("{} captured into {}", kind.name(), directory.display()))?;
     }
     Ok(())
+}
+
+fn restore(parsed: &Parsed) -> Result<()> {
+    let name = parsed.subject.as_deref().ok_or_else(|| LabError::Usage("restore needs a capture".into()))?;
+    let known = Capture::from_name(name).map(|kind| repository_root().join("tests/data").join(kind.name()));
+    parsed.lab()?.restore_capture(&known.unwrap_or_else(|| PathBuf::from(name)))
 }
 
 fn status(lab: &Lab) -> Result<()> {

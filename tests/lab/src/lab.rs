@@ -83,11 +83,8 @@ impl Lab {
         let layout = Layout { root: options.work_directory.clone() };
         let ports = Ports::choose(options.bookie_count)?;
         configuration::write_all(&options, &ports, &layout)?;
-        let lab = Self {
-            state: LabState { options, ports, processes: BTreeMap::new() },
-            layout,
-            children: BTreeMap::new(),
-        };
+        let lab =
+            Self { state: LabState { options, ports, processes: BTreeMap::new() }, layout, children: BTreeMap::new() };
         lab.state.save()?;
         Ok(lab)
     }

@@ -193,13 +193,15 @@ impl Lab {
         if status.is_some_and(|status| status.success()) {
             return Ok(());
         }
-        Err(self.program_error(program, status.map_or_else(|| format!("not done in {PROGRAM_LIMIT:?}"), |s| s.to_string())))
+        Err(self
+            .program_error(program, status.map_or_else(|| format!("not done in {PROGRAM_LIMIT:?}"), |s| s.to_string())))
     }
 
     fn program_error(&self, program: &str, status: String) -> LabError {
-        let dead_server = self.servers().into_iter().find(|server| {
-            self.state.processes.contains_key(&server.to_string()) && !self.is_running(*server)
-        });
+        let dead_server = self
+            .servers()
+            .into_iter()
+            .find(|server| self.state.processes.contains_key(&server.to_string()) && !self.is_running(*server));
         if let Some(server) = dead_server.filter(|server| *server != Server::ZooKeeper) {
             return self.server_error(server, format!("ended while {program} ran ({status})"));
         }

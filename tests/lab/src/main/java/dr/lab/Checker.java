@@ -163,14 +163,12 @@ public final class Checker {
         return difference == null ? read.size() + " events, " + found.size() + " keys" : Checks.BAD + difference;
     }
 
-    /** The last events of each key, as many as were found: what retention may leave. */
+    /** The last events of each key, as many as were found but at least one: what retention may leave. */
     private static Map<String, List<String>> suffixes(Map<String, List<String>> all, Map<String, List<String>> found) {
         Map<String, List<String>> expected = new TreeMap<>();
         all.forEach((key, digests) -> {
-            int count = Math.min(digests.size(), found.getOrDefault(key, List.of()).size());
-            if (count > 0) {
-                expected.put(key, digests.subList(digests.size() - count, digests.size()));
-            }
+            int count = Math.min(digests.size(), Math.max(1, found.getOrDefault(key, List.of()).size()));
+            expected.put(key, digests.subList(digests.size() - count, digests.size()));
         });
         return expected;
     }

@@ -16,18 +16,34 @@ import java.net.Socket;
 public final class FlushToStorage {
     private static final int ANSWER_LIMIT_MILLISECONDS = 300_000;
 
+    /** The store gives up when new work keeps coming, such as that of the controller right after it started. */
+    private static final int ATTEMPTS = 4;
+    private static final long PAUSE_MILLISECONDS = 3_000;
+
     public static void main(String[] arguments) throws Exception {
         Arguments given = new Arguments(arguments);
         int containers = given.number("--containers", 1);
-        try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), given.number("--port", 0))) {
-            socket.setSoTimeout(ANSWER_LIMIT_MILLISECONDS);
-            DataOutputStream out = new DataOutputStream(socket.getOutputStream());
-            DataInputStream in = new DataInputStream(socket.getInputStream());
-            for (int container = 0; container < containers; container++) {
-                flush(out, in, container);
+        for (int container = 0; container < containers; container++) {
+            for (int attempt = 1; !flushed(given.number("--port", 0), container); attempt++) {
+                if (attempt == ATTEMPTS) {
+                    throw new IllegalStateException("container " + container + " could not be flushed");
+                }
+                Thread.sleep(PAUSE_MILLISECONDS);
             }
         }
         System.exit(0);
+    }
+
+    private static boolean flushed(int port, int container) {
+        try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), port)) {
+            socket.setSoTimeout(ANSWER_LIMIT_MILLISECONDS);
+            flush(new DataOutputStream(socket.getOutputStream()), new DataInputStream(socket.getInputStream()), container);
+            return true;
+        } catch (Exception failure) {
+            // The store closes the connection after an error.
+            System.out.println("container " + container + ": " + failure);
+            return false;
+        }
     }
 
     private static void flush(DataOutputStream out, DataInputStream in, int container) throws Exception {

@@ -23,6 +23,7 @@ import java.util.concurrent.TimeUnit;
  * {@code Load --controller URI --acknowledged FILE --events-per-second N}: writes until it is killed and appends a line to FILE
  * for every acknowledgement, each with one system call, so that a SIGKILL loses none:
  * <pre>
+ * R run                          first line: names of streams and table end with it, so that every load has its own
  * E scope/stream key number      an event
  * U key number                   the newest value of a table key
  * T scope/stream id events       a committed transaction
@@ -41,6 +42,7 @@ public final class Load {
 
     private final Cluster cluster;
     private final FileOutputStream acknowledged;
+    private final String run = Long.toString(System.currentTimeMillis(), 36);
     private final long pauseNanos;
 
     private Load(Cluster cluster, FileOutputStream acknowledged, int eventsPerSecond) {
@@ -52,11 +54,11 @@ public final class Load {
 
     public static void main(String[] arguments) throws Exception {
         Arguments given = new Arguments(arguments);
-        FileOutputStream file = new FileOutputStream(given.get("--acknowledged"), true);
+        FileOutputStream file = new FileOutputStream(given.get("--acknowledged"));
         Load load = new Load(new Cluster(given.get("--controller")), file, given.number("--events-per-second", 0));
         load.create();
         for (String stream : STREAMS) {
-            start("writer-" + stream, () -> load.write(stream));
+            start("writer-" + stream, () -> load.write(named(stream, load.run)));
         }
         start("transactions", load::transactions);
         start("table", load::updates);
@@ -80,8 +82,8 @@ public final class Load {
         return Events.make(path, key, number, number % 50 == 7 ? 20_000 : Events.sizeOf(number) % 3_000);
     }
 
-    static ByteBuffer value(int key, int number) {
-        return ByteBuffer.wrap(Events.make(SCOPE + "/" + TABLE, "entry-" + key, number, 60 + key * 11));
+    static ByteBuffer value(String table, int key, int number) {
+        return ByteBuffer.wrap(Events.make(SCOPE + "/" + table, "entry-" + key, number, 60 + key * 11));
     }
 
     static TableKey tableKey(int key) {
@@ -92,14 +94,19 @@ public final class Load {
         return KeyValueTableConfiguration.builder().partitionCount(2).primaryKeyLength(4).secondaryKeyLength(0).build();
     }
 
+    static String named(String what, String run) {
+        return what + "-" + run;
+    }
+
     private void create() {
         StreamConfiguration two = StreamConfiguration.builder().scalingPolicy(ScalingPolicy.fixed(2)).build();
         cluster.streams.createScope(SCOPE);
         for (String stream : STREAMS) {
-            cluster.streams.createStream(SCOPE, stream, two);
+            cluster.streams.createStream(SCOPE, named(stream, run), two);
         }
-        cluster.streams.createStream(SCOPE, TRANSACTIONS, two);
-        cluster.tables.createKeyValueTable(SCOPE, TABLE, tableConfiguration());
+        cluster.streams.createStream(SCOPE, named(TRANSACTIONS, run), two);
+        cluster.tables.createKeyValueTable(SCOPE, named(TABLE, run), tableConfiguration());
+        acknowledge("R " + run);
     }
 
     private synchronized void acknowledge(String line) {
@@ -133,9 +140,10 @@ public final class Load {
     }
 
     private void transactions() throws Exception {
-        String path = SCOPE + "/" + TRANSACTIONS;
+        String stream = named(TRANSACTIONS, run);
+        String path = SCOPE + "/" + stream;
         try (TransactionalEventStreamWriter<byte[]> writer = cluster.clients(SCOPE)
-                .createTransactionalEventWriter("load", TRANSACTIONS, Events.SERIALIZER, EventWriterConfig.builder().build())) {
+                .createTransactionalEventWriter("load", stream, Events.SERIALIZER, EventWriterConfig.builder().build())) {
             while (true) {
                 Transaction<byte[]> transaction = writer.beginTxn();
                 String id = transaction.getTxnId().toString();
@@ -153,12 +161,13 @@ public final class Load {
     }
 
     private void updates() throws Exception {
+        String name = named(TABLE, run);
         KeyValueTable table = cluster.tableClients(SCOPE)
-            .forKeyValueTable(TABLE, KeyValueTableClientConfiguration.builder().build());
+            .forKeyValueTable(name, KeyValueTableClientConfiguration.builder().build());
         for (int i = 0;; i++) {
             int key = i % TABLE_KEYS;
             int number = i / TABLE_KEYS;
-            table.update(new Put(tableKey(key), value(key, number))).get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS);
+            table.update(new Put(tableKey(key), value(name, key, number))).get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS);
             acknowledge("U " + key + " " + number);
             if (pauseNanos > 0) {
                 TimeUnit.NANOSECONDS.sleep(4 * pauseNanos);
@@ -170,7 +179,7 @@ public final class Load {
     private void scale() throws Exception {
         for (int i = 0;; i++) {
             Thread.sleep(6_000);
-            cluster.scaleTo(SCOPE, "scaled", 2 + i % 2);
+            cluster.scaleTo(SCOPE, named("scaled", run), 2 + i % 2);
         }
     }
 }

@@ -30,6 +30,7 @@ public final class LoadCheck {
     private final Map<Integer, Integer> updates = new TreeMap<>();
     private final Set<String> transactions = new HashSet<>();
     private long updateCount;
+    private String run = "";
 
     private LoadCheck(Cluster cluster) {
         this.cluster = cluster;
@@ -46,7 +47,9 @@ public final class LoadCheck {
     private void parse(List<String> lines) {
         for (String line : lines) {
             String[] words = line.split(" ");
-            if (words[0].equals("E") && words.length == 4) {
+            if (words[0].equals("R")) {
+                run = words[1];
+            } else if (words[0].equals("E") && words.length == 4) {
                 events.merge(words[1] + " " + words[2], Integer.parseInt(words[3]), Math::max);
             } else if (words[0].equals("U") && words.length == 3) {
                 updates.merge(Integer.parseInt(words[1]), Integer.parseInt(words[2]), Math::max);
@@ -64,8 +67,9 @@ public final class LoadCheck {
         figures.put("acknowledged_events", acknowledged);
         figures.put("read_events", 0L);
         figures.put("lost_events", acknowledged);
-        for (String stream : Load.STREAMS) {
-            checks.check("load events " + stream, () -> events(Load.SCOPE + "/" + stream, stream));
+        for (String kind : Load.STREAMS) {
+            String stream = Load.named(kind, run);
+            checks.check("load events " + kind, () -> events(Load.SCOPE + "/" + stream, stream));
         }
         figures.put("acknowledged_updates", updateCount);
         figures.put("lost_updates", (long) updates.size());
@@ -110,8 +114,9 @@ public final class LoadCheck {
     private String table() throws Exception {
         long lost = 0;
         int present = 0;
+        String table = Load.named(Load.TABLE, run);
         try (KeyValueTable open = cluster.tableClients(Load.SCOPE)
-                .forKeyValueTable(Load.TABLE, KeyValueTableClientConfiguration.builder().build())) {
+                .forKeyValueTable(table, KeyValueTableClientConfiguration.builder().build())) {
             for (int key = 0; key < Load.TABLE_KEYS; key++) {
                 TableEntry entry = open.get(Load.tableKey(key)).get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS);
                 int number = -1;
@@ -120,7 +125,7 @@ public final class LoadCheck {
                     byte[] value = new byte[entry.getValue().remaining()];
                     entry.getValue().duplicate().get(value);
                     number = new Events.Parsed(value).number;
-                    if (!Events.digest(value).equals(Events.digest(Load.value(key, number).array()))) {
+                    if (!Events.digest(value).equals(Events.digest(Load.value(table, key, number).array()))) {
                         return Checks.BAD + "key " + key + " holds what was never written";
                     }
                 }
@@ -134,10 +139,10 @@ public final class LoadCheck {
     }
 
     private String transactionEvents() {
-        String path = Load.SCOPE + "/" + Load.TRANSACTIONS;
+        String stream = Load.named(Load.TRANSACTIONS, run);
+        String path = Load.SCOPE + "/" + stream;
         Map<String, Set<Integer>> found = new TreeMap<>();
-        for (byte[] bytes
-                : Reading.bySegment(cluster, Load.SCOPE, Load.TRANSACTIONS, StreamCut.UNBOUNDED, StreamCut.UNBOUNDED)) {
+        for (byte[] bytes : Reading.bySegment(cluster, Load.SCOPE, stream, StreamCut.UNBOUNDED, StreamCut.UNBOUNDED)) {
             Events.Parsed event = new Events.Parsed(bytes);
             if (!event.digest.equals(Events.digest(Load.event(path, event.key, event.number)))) {
                 return Checks.BAD + "an event of transaction " + event.key + " has other content";

@@ -54,6 +54,7 @@ public final class Workload {
         step("plain streams", this::plainStreams);
         step("scaled streams", this::scaledStreams);
         step("ended streams", this::endedStreams);
+        step("slow streams", this::slowStreams);
         step("policies and tags", this::policies);
         step("transactions", this::transactions);
         step("byte streams", this::byteStreams);
@@ -142,6 +143,20 @@ public final class Workload {
         Truth.StreamTruth emptied = writing.stream(ALPHA, "emptied", fixed(1));
         writing.events(emptied, 1, 20);
         writing.truncateHere(emptied);
+    }
+
+    /** Streams that reach Tier-2 in several flushes: several chunks where the storage does not append. */
+    private void slowStreams() throws Exception {
+        Truth.StreamTruth slow = writing.stream(ALPHA, "slow", fixed(1));
+        Truth.StreamTruth truncated = writing.stream(ALPHA, "slow-truncated", fixed(1));
+        for (int round = 0; round < 4; round++) {
+            writing.events(slow, 3, 15 * factor);
+            writing.events(truncated, 3, 15 * factor);
+            if (round == 2) {
+                writing.truncateHere(truncated);
+            }
+            Thread.sleep(1_300);
+        }
     }
 
     private void policies() throws Exception {

@@ -38,6 +38,8 @@ impl ExitCode {
             | "plan-unreadable" => Self::Usage,
             "live-cluster"
             | "log-exists"
+            | "recovered-already"
+            | "metadata-missing"
             | "recovery-in-progress"
             | "plan-elsewhere"
             | "evidence-changed"
@@ -73,7 +75,23 @@ mod tests {
         let of = |code| ExitCode::of(&OperatorError::new(code, "", ""));
         assert_eq!(of("configuration-missing"), ExitCode::Usage);
         assert_eq!(of("live-cluster"), ExitCode::Refused);
+        assert_eq!(of("recovered-already"), ExitCode::Refused);
         assert_eq!(of("tier1-unavailable"), ExitCode::Failed);
         assert_eq!(of("verification-failed"), ExitCode::Problems);
+    }
+    #[test]
+    fn the_documented_numbers_are_those_returned() {
+        let documented = include_str!("../../../docs/errors.md");
+        let mut rows = 0;
+        for row in documented.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+            let number: u8 = cells[cells.len() - 1].trim().parse().unwrap();
+            for code in cells[0].split(',') {
+                let code: &'static str = code.trim().trim_matches('`');
+                assert_eq!(ExitCode::of(&OperatorError::new(code, "", "")).number(), number, "{code}");
+                rows += 1;
+            }
+        }
+        assert!(rows > 50);
     }
 }

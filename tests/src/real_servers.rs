@@ -1,4 +1,6 @@
 //! Labs for tests: real servers, ended with the test whatever happens.
+// What a test on real servers did is worth a line in its output.
+#![allow(clippy::print_stderr)]
 
 use dr_lab::{Lab, LabOptions, Report};
 use tempfile::TempDir;

@@ -1,5 +1,8 @@
 //! Real clusters, destroyed for real, recovered by `dr`, judged by the unmodified Pravega and its Java client.
 
+// In a test a panic is the way to fail.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 use dr_lab::{Lab, Server, WorkloadSize};
 use dr_tests::dr::{self, Finished};
 use dr_tests::real_servers::{self, TestLab, assert_all_ok, must};

@@ -4,35 +4,61 @@
 // Printing is what these tasks are for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod demo;
 mod error;
 mod guests;
+mod lab;
 mod process;
 mod setup;
+mod test;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use error::TaskError;
 
+/// What a task gets: the root of the workspace, and the words behind its name.
+type Run = fn(&Path, &[String]) -> Result<(), TaskError>;
+
 struct TaskEntry {
     name: &'static str,
     help: &'static str,
-    run: fn(&Path) -> Result<(), TaskError>,
+    run: Run,
 }
 
 const TASKS: &[TaskEntry] = &[
-    TaskEntry { name: "setup", help: "make the machine ready: WebAssembly target, guests", run: setup::run },
-    TaskEntry { name: "guests", help: "build the procedures in scripts/ to target/guests/", run: guests::run },
+    TaskEntry { name: "demo", help: "recover a captured cluster without any server, and show it", run: demo::run },
+    TaskEntry {
+        name: "test",
+        help: "formatting, lints, all tests; with Java and Maven those on real servers too",
+        run: test::run,
+    },
+    TaskEntry {
+        name: "setup",
+        help: "make the machine ready: WebAssembly target, guests",
+        run: |root, _| setup::run(root),
+    },
+    TaskEntry {
+        name: "guests",
+        help: "build the procedures in scripts/ to target/guests/",
+        run: |root, _| guests::run(root),
+    },
+    TaskEntry {
+        name: "lab",
+        help: "real ZooKeeper, bookies and Pravega on this machine; `lab help` tells more",
+        run: lab::run,
+    },
 ];
 
 fn main() -> ExitCode {
-    let name = std::env::args().nth(1).unwrap_or_default();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let name = arguments.first().map_or("", String::as_str);
     let Some(task) = TASKS.iter().find(|task| task.name == name) else {
         eprintln!("usage: cargo xtask <task>\n");
-        TASKS.iter().for_each(|task| eprintln!("  {:<10} {}", task.name, task.help));
+        TASKS.iter().for_each(|task| eprintln!("  {:<8} {}", task.name, task.help));
         return ExitCode::from(2);
     };
-    match (task.run)(&workspace_root()) {
+    match (task.run)(&workspace_root(), &arguments[1..]) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("cargo xtask {name}: {error}");

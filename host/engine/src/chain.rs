@@ -86,7 +86,12 @@ impl Chain {
     fn outside(&self, offset: u64, length: usize) -> OperatorError {
         OperatorError::new(
             "segment-range",
-            format!("bytes {offset} to {} are asked of a segment that holds {} to {}", offset + length as u64, self.first_start, self.end()),
+            format!(
+                "bytes {offset} to {} are asked of a segment that holds {} to {}",
+                offset + length as u64,
+                self.first_start,
+                self.end()
+            ),
             "report this as a defect of dr, with the run directory",
         )
     }
@@ -99,7 +104,13 @@ fn read_object(tier2: &dyn Tier2, part: &ChunkPart, offset: u64, buffer: &mut [u
     }
     Err(OperatorError::new(
         "object-shorter",
-        format!("{}: the object `{}` ends at {}, {} bytes were listed", tier2.location(), part.key, offset + read as u64, part.length),
+        format!(
+            "{}: the object `{}` ends at {}, {} bytes were listed",
+            tier2.location(),
+            part.key,
+            offset + read as u64,
+            part.length
+        ),
         "stop whatever changes Tier-2, then run the command again",
     )
     .may_retry())

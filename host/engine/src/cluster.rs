@@ -8,7 +8,7 @@ use crate::error::{OperatorError, Result};
 /// What configuration says of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterLayout {
-    /// `pravegaservice.cluster.name`.
+    /// `pravegaservice.clusterName`: the only name of the property that segment stores read, whatever sample files say.
     pub cluster_name: String,
     /// `bookkeeper.zk.metadata.path`, relative to the cluster's root, such as `/segmentstore/containers`.
     pub log_metadata_path: String,
@@ -152,9 +152,14 @@ mod tests {
     #[test]
     fn log_znodes_follow_the_reversed_digits() {
         let root = "/pravega/lab/segmentstore/containers";
-        for (container, depth, tail) in
-            [(0, 2, "/0/0/0"), (7, 2, "/7/0/7"), (12, 2, "/2/1/12"), (137, 2, "/7/3/137"), (12, 3, "/2/1/0/12"), (12, 0, "/12")]
-        {
+        for (container, depth, tail) in [
+            (0, 2, "/0/0/0"),
+            (7, 2, "/7/0/7"),
+            (12, 2, "/2/1/12"),
+            (137, 2, "/7/3/137"),
+            (12, 3, "/2/1/0/12"),
+            (12, 0, "/12"),
+        ] {
             assert_eq!(layout(depth).log_znode(container), format!("{root}{tail}"));
         }
     }

@@ -119,7 +119,9 @@ impl From<Tier1Error> for OperatorError {
             Tier1Error::Refused { .. } => {
                 ("bookie-refused", "check bookkeeper.connect.security.auth.pwd and the bookie's log", true)
             }
-            Tier1Error::Damaged { .. } => ("tier1-damaged", "look at the node or ledger named; nothing was changed", false),
+            Tier1Error::Damaged { .. } => {
+                ("tier1-damaged", "look at the node or ledger named; nothing was changed", false)
+            }
             Tier1Error::Path { .. } => ("znode-path", "correct the path", false),
             Tier1Error::Io { .. } => {
                 ("tier1-io", "make the directory writable (disk full? permissions?) and run the command again", true)

@@ -61,8 +61,8 @@ impl ContainerEvidence {
 
     /// All segments as a procedure sees them, by name.
     pub fn segments(&self) -> Vec<Segment> {
-        let segment = |(name, reconciled): (&Box<str>, &Reconciled)| Segment {
-            name: name.to_string(),
+        let segment = |(name, reconciled): (&str, &Reconciled)| Segment {
+            name: name.to_owned(),
             kind: SegmentKind::of(name).as_str().to_owned(),
             container: self.container,
             sealed: reconciled.sealed,
@@ -73,12 +73,13 @@ impl ContainerEvidence {
             standing: reconciled.standing.as_str().to_owned(),
             findings: reconciled.findings.iter().map(|&finding| finding.to_owned()).collect(),
         };
-        self.segments.iter().map(segment).collect()
+        self.segments.iter().map(|(name, reconciled)| (&**name, reconciled)).map(segment).collect()
     }
 
     /// Rows of the old metadata table, by name.
     pub fn metadata_rows(&self) -> Vec<MetadataRow> {
-        let attribute = |(attribute, value): (dr_formats::attribute::CoreAttribute, i64)| CoreAttribute { id: attribute.0, value };
+        let attribute =
+            |(attribute, value): (dr_formats::attribute::CoreAttribute, i64)| CoreAttribute { id: attribute.0, value };
         let row = |row: &SegmentInfo<'static>| MetadataRow {
             name: row.name.to_string(),
             start_offset: row.start_offset,
@@ -140,9 +141,9 @@ impl ContainerEvidence {
         if let Some(measure) = measures().get(name) {
             return Ok(measure.clone());
         }
-        let reconciled = self.segment(name).ok_or_else(|| {
-            CallError::NotFound(format!("container {} has no segment `{name}`", self.container))
-        })?;
+        let reconciled = self
+            .segment(name)
+            .ok_or_else(|| CallError::NotFound(format!("container {} has no segment `{name}`", self.container)))?;
         let measure = if self.is_table(name) {
             self.measure_table(name, reconciled.chain.end(), tier2)?
         } else {
@@ -216,8 +217,13 @@ fn check_names(tables: &MetadataTables, container: ContainerId, container_count:
     let Some(name) = stranger else { return Ok(()) };
     Err(OperatorError::new(
         "container-count",
-        format!("the container count {container_count} contradicts Tier-2: container {container} holds the segment `{name}`"),
+        format!(
+            "the container count {container_count} contradicts Tier-2: container {container} holds the segment `{name}`"
+        ),
         "set pravegaservice.container.count (--container-count) to what the lost cluster had",
     )
-    .because(format!("with {container_count} containers it would belong to container {}", owning_container(name, container_count))))
+    .because(format!(
+        "with {container_count} containers it would belong to container {}",
+        owning_container(name, container_count)
+    )))
 }

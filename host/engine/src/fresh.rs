@@ -50,12 +50,7 @@ impl FreshSegments {
     ///
     /// # Errors
     /// `not-found` for one that the evidence does not list, `already-exists`, `invalid` length, `unavailable`.
-    pub fn create(
-        &mut self,
-        evidence: &ContainerEvidence,
-        tier2: &dyn Tier2,
-        new: Vec<NewSegment>,
-    ) -> CallResult<()> {
+    pub fn create(&mut self, evidence: &ContainerEvidence, tier2: &dyn Tier2, new: Vec<NewSegment>) -> CallResult<()> {
         let mut created = BTreeMap::new();
         for segment in new {
             let fresh = self.check_new(evidence, tier2, &segment)?;
@@ -74,9 +69,9 @@ impl FreshSegments {
         segment: &NewSegment,
     ) -> CallResult<FreshSegment> {
         let name = &segment.name;
-        let reconciled = evidence.segment(name).ok_or_else(|| {
-            CallError::NotFound(format!("container {} has no segment `{name}`", evidence.container))
-        })?;
+        let reconciled = evidence
+            .segment(name)
+            .ok_or_else(|| CallError::NotFound(format!("container {} has no segment `{name}`", evidence.container)))?;
         if self.segments.contains_key(name) {
             return Err(CallError::AlreadyExists(format!("the segment `{name}` was created before")));
         }
@@ -117,7 +112,8 @@ impl FreshSegments {
                     update.segment
                 )));
             }
-            if let Some(refused) = update.attributes.iter().find(|attribute| REFUSED_ATTRIBUTES.contains(&attribute.id)) {
+            if let Some(refused) = update.attributes.iter().find(|attribute| REFUSED_ATTRIBUTES.contains(&attribute.id))
+            {
                 return Err(CallError::Invalid(format!(
                     "the attribute {} of `{}` belongs to the lost log and must not be copied",
                     refused.id, update.segment

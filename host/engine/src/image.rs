@@ -14,7 +14,10 @@ use std::path::Path;
 use dr_backends::tier2::Tier2;
 use dr_formats::names::{SegmentKind, container_metadata_segment, storage_metadata_segment};
 use dr_formats::primitives::Writer;
-use dr_formats::slts::{ChunkMetadata, STATUS_ACTIVE, STATUS_ATOMIC_WRITES, STATUS_SEALED, SegmentMetadata, StorageMetadata, TransactionData};
+use dr_formats::slts::{
+    ChunkMetadata, STATUS_ACTIVE, STATUS_ATOMIC_WRITES, STATUS_SEALED, SegmentMetadata, StorageMetadata,
+    TransactionData,
+};
 
 use self::log_writer::{LogWriter, TableLoad};
 pub(crate) use self::prepare::{MAX_ROLLING_LENGTH, StoredSegment};
@@ -76,7 +79,7 @@ pub fn build(
         segments: prepared.len() as u64,
         operations: written.operations,
         log_bytes: written.bytes,
-        epoch: evidence.highest_epoch.max(1),
+        epoch: evidence.highest_epoch + 1,
         digest: written.digest,
     };
     Ok((describe(evidence, image, written.frames, &prepared), controller))

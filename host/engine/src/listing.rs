@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use dr_backends::tier2::{ObjectInfo, Tier2, Tier2Error};
-use dr_formats::names::{ChunkName, JournalKind, JournalName, ObjectName, SystemSegment, container_named_in, owning_container};
+use dr_formats::names::{
+    ChunkName, JournalKind, JournalName, ObjectName, SystemSegment, container_named_in, owning_container,
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::contract::ContainerId;
@@ -102,7 +104,9 @@ impl ContainerObjects {
     /// Objects of the old container metadata: journals, the chunks of the four system segments, other metadata.
     pub fn metadata_objects(&self, container: ContainerId) -> Vec<(&str, u64)> {
         let journals = self.journals.iter().map(|journal| (&*journal.key, journal.size));
-        let is_system = |chunk: &&ChunkObject| SystemSegment::parse(chunk.segment()).is_some_and(|system| system.container == container);
+        let is_system = |chunk: &&ChunkObject| {
+            SystemSegment::parse(chunk.segment()).is_some_and(|system| system.container == container)
+        };
         let chunks = self.chunks.iter().filter(is_system).map(|chunk| (&*chunk.key, chunk.size));
         let others = self.others.iter().map(|object| (object.key.as_str(), object.size));
         let mut objects: Vec<_> = journals.chain(chunks).chain(others).collect();
@@ -204,7 +208,9 @@ impl Collected {
                 let segment_bytes = u32::try_from(segment.len()).unwrap_or(u32::MAX);
                 self.chunks.push(ChunkObject { offset, epoch, size, segment_bytes, key: key.into() });
             }
-            ObjectName::RollingHeader { .. } | ObjectName::RollingData { .. } => return Err(refuse_rolling_layout(&key)),
+            ObjectName::RollingHeader { .. } | ObjectName::RollingData { .. } => {
+                return Err(refuse_rolling_layout(&key));
+            }
             ObjectName::JournalBackup(_) | ObjectName::Unknown => self.unknown.push(ObjectInfo { key, size }),
         }
         Ok(())
@@ -228,8 +234,13 @@ impl Collected {
         if let Some((highest, key)) = self.highest_container.as_ref().filter(|(highest, _)| *highest >= count) {
             return Err(OperatorError::new(
                 "container-count",
-                format!("the container count {count} contradicts Tier-2: the object `{key}` belongs to container {highest}"),
-                format!("set pravegaservice.container.count (--container-count) to what the lost cluster had, at least {}", highest + 1),
+                format!(
+                    "the container count {count} contradicts Tier-2: the object `{key}` belongs to container {highest}"
+                ),
+                format!(
+                    "set pravegaservice.container.count (--container-count) to what the lost cluster had, at least {}",
+                    highest + 1
+                ),
             ));
         }
         let mut containers = vec![ContainerObjects::default(); count as usize];
@@ -257,7 +268,8 @@ impl Collected {
     /// Says what is wrong with a tree that has none of Pravega's container objects.
     fn refuse_foreign_tree(&self, tier2: &dyn Tier2) -> OperatorError {
         let location = tier2.location();
-        let keys = || self.chunks.iter().map(|chunk| &*chunk.key).chain(self.unknown.iter().map(|object| object.key.as_str()));
+        let keys =
+            || self.chunks.iter().map(|chunk| &*chunk.key).chain(self.unknown.iter().map(|object| object.key.as_str()));
         if keys().next().is_none() {
             return OperatorError::new(
                 "tier2-empty",

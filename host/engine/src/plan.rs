@@ -99,7 +99,9 @@ impl Effect {
             Effect::WriteLog { container, image, .. } => (*container, image),
             Effect::MoveAside { container, place, .. } => (*container, place),
             Effect::CommitLog { container, path, .. } => (*container, path),
-            Effect::CreateZnode { path, .. } | Effect::SetZnode { path, .. } | Effect::DeleteZnode { path, .. } => (0, path),
+            Effect::CreateZnode { path, .. } | Effect::SetZnode { path, .. } | Effect::DeleteZnode { path, .. } => {
+                (0, path)
+            }
         }
     }
 }
@@ -230,7 +232,10 @@ impl Plan {
         let bytes = fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
         let plan: Plan = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
         if plan.format_version != PLAN_FORMAT_VERSION {
-            return Err(unreadable(format!("its format is {}, this dr reads {PLAN_FORMAT_VERSION}", plan.format_version)));
+            return Err(unreadable(format!(
+                "its format is {}, this dr reads {PLAN_FORMAT_VERSION}",
+                plan.format_version
+            )));
         }
         if plan.clone().seal()?.id != plan.id {
             return Err(unreadable("its content does not match its id; it was edited or cut".to_owned()));
@@ -245,13 +250,15 @@ impl Plan {
 
     /// Objects that move aside.
     pub fn moved_objects(&self) -> u64 {
-        let moved = |effect: &Effect| if let Effect::MoveAside { objects, .. } = effect { objects.len() as u64 } else { 0 };
+        let moved =
+            |effect: &Effect| if let Effect::MoveAside { objects, .. } = effect { objects.len() as u64 } else { 0 };
         self.effects.iter().map(moved).sum()
     }
 
     fn to_json(&self) -> Result<Vec<u8>> {
         let mut json = serde_json::to_vec_pretty(self).map_err(|error| {
-            OperatorError::new("plan-unwritable", "cannot write the plan as JSON", "report this as a defect of dr").because(error)
+            OperatorError::new("plan-unwritable", "cannot write the plan as JSON", "report this as a defect of dr")
+                .because(error)
         })?;
         json.push(b'\n');
         Ok(json)
@@ -327,8 +334,6 @@ mod hex_bytes {
         if text.len() % 2 != 0 || !text.is_ascii() {
             return Err(D::Error::custom("hex has an even number of digits"));
         }
-        (0..text.len() / 2)
-            .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(D::Error::custom))
-            .collect()
+        (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(D::Error::custom)).collect()
     }
 }

@@ -184,7 +184,8 @@ impl SegmentFacts<'_> {
                     && chain.parts.iter().all(|part| part.key != object.key)
             };
             let candidates = self.objects.chunks_of(self.name).filter(continues);
-            let Some(object) = candidates.max_by(|a, b| (a.epoch, a.size, &a.key).cmp(&(b.epoch, b.size, &b.key))) else {
+            let Some(object) = candidates.max_by(|a, b| (a.epoch, a.size, &a.key).cmp(&(b.epoch, b.size, &b.key)))
+            else {
                 return;
             };
             if !findings.contains(&"unlinked-object") {

@@ -164,7 +164,8 @@ impl Staging {
 }
 
 fn container_plan(built: &BuiltImage) -> ContainerPlan {
-    let counts = |map: &BTreeMap<&'static str, u64>| map.iter().map(|(name, &count)| ((*name).to_owned(), count)).collect();
+    let counts =
+        |map: &BTreeMap<&'static str, u64>| map.iter().map(|(name, &count)| ((*name).to_owned(), count)).collect();
     ContainerPlan {
         container: built.container,
         image: built.image.clone(),
@@ -186,7 +187,10 @@ impl RecoveryHost for Staging {
 
     fn measure(&self, container: ContainerId, names: &[String]) -> CallResult<Vec<Measure>> {
         if names.len() > PAGE_ROWS_MAX {
-            return Err(CallError::Exhausted(format!("measure takes at most {PAGE_ROWS_MAX} names, got {}", names.len())));
+            return Err(CallError::Exhausted(format!(
+                "measure takes at most {PAGE_ROWS_MAX} names, got {}",
+                names.len()
+            )));
         }
         let evidence = self.evidence(container)?;
         let measure = |name: &String| evidence.measure(name, self.0.survey.tier2());
@@ -209,9 +213,9 @@ impl RecoveryHost for Staging {
         for key in keys {
             let size = match metadata.binary_search_by(|(known, _)| (*known).cmp(key)) {
                 Ok(index) => metadata[index].1,
-                Err(_) => evidence.object_size(key).ok_or_else(|| {
-                    CallError::NotFound(format!("container {container} has no object `{key}`"))
-                })?,
+                Err(_) => evidence
+                    .object_size(key)
+                    .ok_or_else(|| CallError::NotFound(format!("container {container} has no object `{key}`")))?,
             };
             let staged = |objects: &BTreeMap<String, u64>| objects.contains_key(key);
             if state.moved.values().any(staged) || chosen.insert(key.clone(), size).is_some() {
@@ -329,14 +333,13 @@ struct OpenContainer {
 
 impl OpenContainer {
     fn evidence(&self) -> CallResult<Arc<ContainerEvidence>> {
-        self.evidence
-            .clone()
-            .ok_or_else(|| CallError::Conflict(format!("container {} was closed", self.container)))
+        self.evidence.clone().ok_or_else(|| CallError::Conflict(format!("container {} was closed", self.container)))
     }
 
     /// Old metadata that stays in place would be adopted by the store at boot, over the new log.
     fn check_moved(&self, state: &State) -> CallResult<()> {
-        let objects = self.staging.0.survey.listing().containers[self.container as usize].metadata_objects(self.container);
+        let objects =
+            self.staging.0.survey.listing().containers[self.container as usize].metadata_objects(self.container);
         let staged = |key: &str| state.moved.values().any(|objects| objects.contains_key(key));
         match objects.iter().find(|(key, _)| !staged(key)) {
             None => Ok(()),

@@ -77,9 +77,11 @@ impl Survey {
         if let Some(evidence) = self.loaded().get(&container) {
             return Ok(evidence.clone());
         }
-        let objects = self.listing.containers.get(container as usize).ok_or_else(|| self.unknown_container(container))?;
+        let objects =
+            self.listing.containers.get(container as usize).ok_or_else(|| self.unknown_container(container))?;
         // Loaded outside the lock: containers load in parallel. One container loading twice is harmless.
-        let evidence = Arc::new(ContainerEvidence::load(container, self.container_count(), objects.clone(), self.tier2())?);
+        let evidence =
+            Arc::new(ContainerEvidence::load(container, self.container_count(), objects.clone(), self.tier2())?);
         Ok(self.loaded().entry(container).or_insert(evidence).clone())
     }
 
@@ -125,9 +127,25 @@ impl Survey {
 /// was moved away, most likely by an earlier recovery on which no store has booted yet. Recovering once more from what
 /// is left would give empty containers.
 fn refuse_without_journals(listing: &Listing, tier2: &dyn Tier2) -> Result<()> {
-    let is_stripped = |objects: &Arc<crate::listing::ContainerObjects>| objects.journals.is_empty() && !objects.chunks.is_empty();
+    let is_stripped =
+        |objects: &Arc<crate::listing::ContainerObjects>| objects.journals.is_empty() && !objects.chunks.is_empty();
     let Some(container) = listing.containers.iter().position(is_stripped) else { return Ok(()) };
     let what = format!("{}: container {container} has chunks but no system journal", tier2.location());
+    let ran = |objects: &Arc<crate::listing::ContainerObjects>| !objects.journals.is_empty();
+    if let Some(highest) = listing.containers.iter().rposition(ran).filter(|highest| *highest < container) {
+        return Err(OperatorError::new(
+            "container-count",
+            format!(
+                "the container count {} contradicts Tier-2: no container above {highest} ever ran",
+                listing.containers.len()
+            ),
+            format!(
+                "set pravegaservice.container.count (--container-count) to what the lost cluster had, probably {}",
+                highest + 1
+            ),
+        )
+        .because(what));
+    }
     let recovered = recoveries(tier2)?;
     Err(match recovered.last() {
         Some(earlier) => OperatorError::new(

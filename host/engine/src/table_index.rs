@@ -173,7 +173,8 @@ mod tests {
     fn a_key_whose_entry_is_lost_gets_its_newest_left_entry_or_none() {
         let table = table(&[(b"a", 0)], 20);
         let present = index(&[(b"a", 40), (b"b", 60)]);
-        let expected = vec![(AttributeId::Bytes((*b"a").into()), 0), (AttributeId::Bytes((*b"b").into()), NULL_ATTRIBUTE_VALUE)];
+        let expected =
+            vec![(AttributeId::Bytes((*b"a").into()), 0), (AttributeId::Bytes((*b"b").into()), NULL_ATTRIBUTE_VALUE)];
         assert_eq!(updates(&table, &present, 20), expected);
     }
 

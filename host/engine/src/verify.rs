@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
-use dr_formats::attribute::{AttributeId, BUCKET_COUNT, CoreAttribute, ENTRY_COUNT, INDEX_OFFSET, SEGMENT_TYPE, SegmentType, TOTAL_ENTRY_COUNT, table_key_hash};
+use dr_formats::attribute::{
+    AttributeId, BUCKET_COUNT, CoreAttribute, ENTRY_COUNT, INDEX_OFFSET, SEGMENT_TYPE, SegmentType, TOTAL_ENTRY_COUNT,
+    table_key_hash,
+};
 use dr_formats::log_metadata::{FrameAddress, LogMetadata};
 use dr_formats::names::{attribute_segment_of, container_metadata_segment, storage_metadata_segment};
 use dr_formats::segment_info::SegmentInfo;
@@ -138,7 +141,8 @@ impl ContainerCheck<'_> {
         self.check_epoch(&metadata);
         self.check_old_metadata();
         let tables = self.tables(&segments);
-        let mapped: HashMap<&str, &ReplayedSegment> = segments.values().map(|segment| (&*segment.name, segment)).collect();
+        let mapped: HashMap<&str, &ReplayedSegment> =
+            segments.values().map(|segment| (&*segment.name, segment)).collect();
         for row in tables.rows.values() {
             self.check_segment(row, &tables, mapped.get(&*row.name).copied())?;
         }
@@ -176,8 +180,7 @@ impl ContainerCheck<'_> {
         let mut replay = LogReplay::new(self.container);
         let mut failure = None;
         for ledger in &metadata.ledgers {
-            let id = i64::try_from(ledger.ledger_id).unwrap_or(i64::MAX);
-            self.tier1.ledgers.read(id, &mut |entry, frame| {
+            self.tier1.ledgers.read(ledger.ledger_id, &mut |entry, frame| {
                 let address = FrameAddress::new(ledger.sequence, u32::try_from(entry).unwrap_or(u32::MAX));
                 if failure.is_none() {
                     failure = replay.frame(address, frame).err();
@@ -194,8 +197,8 @@ impl ContainerCheck<'_> {
 
     fn check_epoch(&mut self, metadata: &LogMetadata) {
         let highest = self.objects.highest_epoch();
-        if metadata.epoch < highest {
-            self.problem("log", format!("its epoch {} is below the epoch {highest} of an object", metadata.epoch));
+        if metadata.epoch <= highest {
+            self.problem("log", format!("its epoch {} is not above the epoch {highest} of an object", metadata.epoch));
         }
     }
 
@@ -259,9 +262,13 @@ impl ContainerCheck<'_> {
             }
         }
         if entries.end() != table.length {
-            self.problem(table.name.clone(), format!("its entries end at {}, its bytes at {}", entries.end(), table.length));
+            self.problem(
+                table.name.clone(),
+                format!("its entries end at {}, its bytes at {}", entries.end(), table.length),
+            );
         }
-        let expected = [(INDEX_OFFSET, table.length), (ENTRY_COUNT, count), (BUCKET_COUNT, count), (TOTAL_ENTRY_COUNT, count)];
+        let expected =
+            [(INDEX_OFFSET, table.length), (ENTRY_COUNT, count), (BUCKET_COUNT, count), (TOTAL_ENTRY_COUNT, count)];
         for (CoreAttribute(id), value) in expected {
             if table.core.get(&id).copied() != i64::try_from(value).ok() {
                 let found = table.core.get(&id);
@@ -270,7 +277,12 @@ impl ContainerCheck<'_> {
         }
     }
 
-    fn check_segment(&mut self, row: &SegmentInfo<'_>, tables: &Tables, mapped: Option<&ReplayedSegment>) -> Result<()> {
+    fn check_segment(
+        &mut self,
+        row: &SegmentInfo<'_>,
+        tables: &Tables,
+        mapped: Option<&ReplayedSegment>,
+    ) -> Result<()> {
         let name = &*row.name;
         let chain = match tables.records.get(name) {
             None if row.length == 0 => Chain::default(),
@@ -306,7 +318,12 @@ impl ContainerCheck<'_> {
                 name,
                 format!(
                     "row and storage record differ: length {} and {}, start {} and {}, sealed {} and {}",
-                    row.length, record.length, row.start_offset, record.start_offset, row.sealed, record.is_sealed()
+                    row.length,
+                    record.length,
+                    row.start_offset,
+                    record.start_offset,
+                    row.sealed,
+                    record.is_sealed()
                 ),
             );
         }
@@ -319,7 +336,9 @@ impl ContainerCheck<'_> {
             };
             match self.objects.chunk_size(next) {
                 Some(size) if size >= chunk.length => {}
-                Some(size) => self.problem(name, format!("its object `{next}` has {size} bytes, {} are needed", chunk.length)),
+                Some(size) => {
+                    self.problem(name, format!("its object `{next}` has {size} bytes, {} are needed", chunk.length))
+                }
                 None => self.problem(name, format!("its object `{next}` is missing")),
             }
             chain.parts.push(ChunkPart { key: next.into(), length: chunk.length });
@@ -410,7 +429,12 @@ pub fn verification_failed(verification: &Verification) -> Option<OperatorError>
     Some(
         OperatorError::new(
             "verification-failed",
-            format!("{} problems were found, the first in container {}: `{}`", verification.problems.len(), first.container, first.subject),
+            format!(
+                "{} problems were found, the first in container {}: `{}`",
+                verification.problems.len(),
+                first.container,
+                first.subject
+            ),
             "do not start the segment stores; keep the run directory and report this",
         )
         .because(&first.what),

@@ -92,7 +92,8 @@ impl Journal {
     pub(super) fn record(&self, effect: usize, state: State) -> Result<()> {
         let mut inner = self.lock();
         let line = Line { plan: self.plan.clone(), effect, state };
-        let mut json = serde_json::to_vec(&line).map_err(|error| run_directory_error("write", &self.path, error.into()))?;
+        let mut json =
+            serde_json::to_vec(&line).map_err(|error| run_directory_error("write", &self.path, error.into()))?;
         json.push(b'\n');
         inner
             .file

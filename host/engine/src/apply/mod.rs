@@ -136,7 +136,10 @@ fn refuse_changed_evidence(application: &Application<'_>) -> Result<()> {
         format!("{}: Tier-2 changed since the plan was made", application.tier2.location()),
         "find out what writes to Tier-2 (a segment store that is still running?), stop it, and make a new plan",
     )
-    .because(format!("{} objects with {} bytes then, {} with {} now", then.objects, then.bytes, now.objects, now.bytes)))
+    .because(format!(
+        "{} objects with {} bytes then, {} with {} now",
+        then.objects, then.bytes, now.objects, now.bytes
+    )))
 }
 
 /// Refuses to go on with a begun plan in another Tier-2 or on another Tier-1 than it was begun with. The marker is
@@ -236,7 +239,8 @@ struct Run<'a> {
 impl Run<'_> {
     fn all_effects(&self) -> Result<Applied> {
         let effects = &self.application.plan.effects;
-        let done_before = (0..effects.len()).filter(|&i| matches!(self.journal.state(i), Some(State::Done { .. }))).count();
+        let done_before =
+            (0..effects.len()).filter(|&i| matches!(self.journal.state(i), Some(State::Done { .. }))).count();
         self.stage("writing logs", Unit::Bytes, |effect| match effect {
             Effect::WriteLog { bytes, .. } => Some(*bytes),
             _ => None,
@@ -284,9 +288,13 @@ impl Run<'_> {
             self.journal.record(index, State::Begun)?;
         }
         let ledger = match effect {
-            Effect::WriteLog { container, image, digest, .. } => {
-                Some(self.write_log(index, *container, &plan_file(self.application.directory, image)?, digest, state)?)
-            }
+            Effect::WriteLog { container, image, digest, .. } => Some(self.write_log(
+                index,
+                *container,
+                &plan_file(self.application.directory, image)?,
+                digest,
+                state,
+            )?),
             Effect::MoveAside { place, objects, .. } => {
                 objects.iter().try_for_each(|object| move_aside(self.application.tier2, object, place))?;
                 None
@@ -318,7 +326,8 @@ impl Run<'_> {
     /// What the log ZNode of a container says: one ledger, nothing truncated.
     fn log_metadata(&self, container: ContainerId, epoch: u64) -> Result<Vec<u8>> {
         let of_container = |effect: &Effect| matches!(effect, Effect::WriteLog { container: c, .. } if *c == container);
-        let ledger = self.application.plan.effects.iter().position(of_container).and_then(|index| self.ledger_of(index));
+        let ledger =
+            self.application.plan.effects.iter().position(of_container).and_then(|index| self.ledger_of(index));
         let ledger = ledger.ok_or_else(|| {
             OperatorError::new(
                 "plan-unreadable",
@@ -334,7 +343,8 @@ impl Run<'_> {
         };
         metadata.encode().map_err(|error| {
             let what = format!("the log ZNode of container {container} cannot be written");
-            OperatorError::new("log-unencodable", what, "report this as a defect of dr, with the run directory").because(error)
+            OperatorError::new("log-unencodable", what, "report this as a defect of dr, with the run directory")
+                .because(error)
         })
     }
 
@@ -407,7 +417,7 @@ fn move_aside(tier2: &dyn Tier2, object: &MovedObject, place: &str) -> Result<()
 /// Appends every frame of an image to a ledger and returns the image's SHA-256.
 fn append_image(writer: &mut dyn LedgerWriter, image: &Path) -> Result<String> {
     let mut hasher = Sha256::new();
-    for_each_frame(image, &mut |length, frame| {
+    for_each_frame(image, |length, frame| {
         hasher.update(length);
         hasher.update(frame);
         Ok(writer.append(frame)?)
@@ -419,7 +429,7 @@ fn append_image(writer: &mut dyn LedgerWriter, image: &Path) -> Result<String> {
 ///
 /// # Errors
 /// `run-directory` if the file cannot be read or ends inside a frame; what `visit` returns.
-pub(crate) fn for_each_frame(image: &Path, visit: &mut dyn FnMut(&[u8; 4], &[u8]) -> Result<()>) -> Result<()> {
+fn for_each_frame(image: &Path, mut visit: impl FnMut(&[u8; 4], &[u8]) -> Result<()>) -> Result<()> {
     let fail = |error| run_directory_error("read", image, error);
     let mut reader = BufReader::with_capacity(1 << 20, File::open(image).map_err(fail)?);
     let mut left = reader.get_ref().metadata().map_err(fail)?.len();

@@ -149,7 +149,10 @@ fn read_whole(tier2: &dyn Tier2, key: &str, size: u64) -> Result<Vec<u8>> {
     if size > JOURNAL_BYTES_MAX {
         return Err(OperatorError::new(
             "journal-too-large",
-            format!("{}: the system journal `{key}` has {size} bytes, {JOURNAL_BYTES_MAX} are supported", tier2.location()),
+            format!(
+                "{}: the system journal `{key}` has {size} bytes, {JOURNAL_BYTES_MAX} are supported",
+                tier2.location()
+            ),
             "this is no journal that Pravega wrote; restore it from a copy of Tier-2",
         ));
     }
@@ -201,7 +204,9 @@ fn newest_entries(
 fn utf8_key(container: ContainerId, key: &[u8]) -> Result<Box<str>> {
     match std::str::from_utf8(key) {
         Ok(name) => Ok(name.into()),
-        Err(error) => Err(metadata_damaged(container, "a key of its metadata tables is no name".to_owned()).because(error)),
+        Err(error) => {
+            Err(metadata_damaged(container, "a key of its metadata tables is no name".to_owned()).because(error))
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use dr_formats::attribute::{
-    AttributeUpdate, BUCKET_COUNT, ENTRY_COUNT, INDEX_OFFSET, RETIRED_TABLE_ATTRIBUTE, TOTAL_ENTRY_COUNT, system_table_attributes, table_key_hash,
+    AttributeUpdate, BUCKET_COUNT, ENTRY_COUNT, INDEX_OFFSET, RETIRED_TABLE_ATTRIBUTE, TOTAL_ENTRY_COUNT,
+    system_table_attributes, table_key_hash,
 };
 use dr_formats::checkpoint::MetadataCheckpoint;
 use dr_formats::data_frame::FrameWriter;
@@ -195,7 +196,12 @@ impl<'a> TableLoad<'a> {
         self.offset += self.batch.len() as u64;
         self.entries += i64::try_from(self.updates.len()).unwrap_or(i64::MAX);
         let end = i64::try_from(self.offset).unwrap_or(i64::MAX);
-        let counts = [(INDEX_OFFSET, end), (ENTRY_COUNT, self.entries), (BUCKET_COUNT, self.entries), (TOTAL_ENTRY_COUNT, self.entries)];
+        let counts = [
+            (INDEX_OFFSET, end),
+            (ENTRY_COUNT, self.entries),
+            (BUCKET_COUNT, self.entries),
+            (TOTAL_ENTRY_COUNT, self.entries),
+        ];
         self.updates.extend(counts.map(|(attribute, value)| AttributeUpdate::replace(attribute, value)));
         self.log.update_attributes(self.segment_id, &self.updates)?;
         self.batch.clear();

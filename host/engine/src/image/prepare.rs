@@ -2,8 +2,8 @@
 
 use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{
-    ATTRIBUTE_ID_LENGTH, AttributeUpdate, BUCKET_COUNT, COMPACTION_OFFSET, CoreAttribute, ENTRY_COUNT,
-    INDEX_OFFSET, MIN_UTILIZATION, SEGMENT_TYPE, SegmentType, TOTAL_ENTRY_COUNT,
+    ATTRIBUTE_ID_LENGTH, AttributeUpdate, BUCKET_COUNT, COMPACTION_OFFSET, CoreAttribute, ENTRY_COUNT, INDEX_OFFSET,
+    MIN_UTILIZATION, SEGMENT_TYPE, SegmentType, TOTAL_ENTRY_COUNT,
 };
 use dr_formats::attribute_index::KeyFormat;
 use dr_formats::segment_info::{NO_SEGMENT_ID, SegmentInfo};

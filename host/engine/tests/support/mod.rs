@@ -5,14 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use dr_backends::tier1::{EmbeddedLedgers, EmbeddedZNodes};
 use dr_backends::tier1::LedgerAccess;
+use dr_backends::tier1::{EmbeddedLedgers, EmbeddedZNodes};
 use dr_backends::tier2::FileSystemTier2;
 use dr_engine::apply::{Application, Applied, apply};
 use dr_engine::cluster::{ClusterLayout, Tier1};
-use dr_engine::contract::{
-    AttributeUpdate, ContainerId, NewSegment, Pages, RecoveryHost, Segment, Truncation,
-};
+use dr_engine::contract::{AttributeUpdate, ContainerId, NewSegment, Pages, RecoveryHost, Segment, Truncation};
 use dr_engine::plan::{Maker, Plan};
 use dr_engine::progress::Silent;
 use dr_engine::staging::Staging;
@@ -150,7 +148,8 @@ pub fn recover_container(host: &dyn RecoveryHost, container: ContainerId) {
     host.move_aside(container, &keys, &format!("_dr/moved-aside/container-{container}")).unwrap();
     for row in all(host.open_old_metadata(container).unwrap()) {
         let Some(segment) = segments.iter().find(|segment| segment.name == row.name) else { continue };
-        let attributes = row.attributes.into_iter().filter(|attribute| ![7, 8, 10, 11].contains(&attribute.id)).collect();
+        let attributes =
+            row.attributes.into_iter().filter(|attribute| ![7, 8, 10, 11].contains(&attribute.id)).collect();
         fresh.update_attributes(vec![AttributeUpdate { segment: row.name.clone(), attributes }]).unwrap();
         if row.start_offset > segment.start_offset {
             let truncation = Truncation { segment: row.name, start_offset: row.start_offset.min(segment.length) };

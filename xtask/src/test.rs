@@ -1,0 +1,74 @@
+//! `cargo xtask test`: everything that must hold before a change lands. CI calls exactly this.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::error::TaskError;
+use crate::{process, setup};
+
+/// Tells the tests on real servers whether to run; see `tests/src/real_servers.rs`.
+const REAL_SERVERS: &str = "DR_TEST_REAL_SERVERS";
+
+/// A step: its name, where it runs, and the words after `cargo`.
+struct Step {
+    name: &'static str,
+    directory: &'static str,
+    cargo: &'static [&'static str],
+}
+
+const STEPS: &[Step] = &[
+    Step { name: "formatting of the host", directory: ".", cargo: &["fmt", "--all", "--check"] },
+    Step { name: "formatting of the guests", directory: "scripts", cargo: &["fmt", "--all", "--check"] },
+    // Built before the lints, so that both use the same compiled dependencies where they can.
+    Step { name: "build", directory: ".", cargo: &["build", "--workspace", "--all-targets", "--locked"] },
+    Step { name: "tests of the guests", directory: "scripts", cargo: &["test", "--workspace", "--locked"] },
+    Step { name: "tests of the host", directory: ".", cargo: &["test", "--workspace", "--locked"] },
+    Step {
+        name: "lints of the host",
+        directory: ".",
+        cargo: &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+    },
+    Step {
+        name: "lints of the guests",
+        directory: "scripts",
+        cargo: &["clippy", "--workspace", "--locked", "--", "-D", "warnings"],
+    },
+];
+
+pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
+    setup::run(root)?;
+    let real_servers = ["java", "mvn"].iter().all(|program| is_there(program));
+    for step in STEPS {
+        println!("\n=== {}", step.name);
+        let start = Instant::now();
+        let mut command = Command::new("cargo");
+        command.args(step.cargo).current_dir(root.join(step.directory));
+        command.env(REAL_SERVERS, if real_servers { "yes" } else { "no" });
+        if step.directory != "." {
+            // The guests' native builds stay inside the one target directory.
+            command.env("CARGO_TARGET_DIR", root.join("target/guests-native"));
+        }
+        process::run(&mut command)?;
+        println!("=== {}: {:.0} s", step.name, start.elapsed().as_secs_f64());
+    }
+    if real_servers {
+        println!("\nAll tests passed, those on real servers included.");
+    } else {
+        println!("\n{}", LEFT_OUT);
+    }
+    Ok(())
+}
+
+const LEFT_OUT: &str = "\
+##############################################################################
+## LEFT OUT: the tests on real ZooKeeper, BookKeeper and Pravega servers.
+## They need `java` (11 or 17) and `mvn`, and at least one was not found.
+## Everything else passed. Install both and run `cargo xtask test` again.
+##############################################################################";
+
+fn is_there(program: &str) -> bool {
+    let mut command = Command::new(program);
+    command.arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}

@@ -71,7 +71,8 @@ impl Capture {
             Self::ManyChunks => {
                 "`storage.appends.enable` = false, as on object stores without appends: every flush made a chunk of its own.\n\
                  Otherwise as `flushed`, with a round of changes after the workload and 15 s of rest instead of `FlushToStorage`\n\
-                 (which cannot succeed there): streams and tables are complete, the newest container metadata may not be."
+                 (which cannot succeed there): streams and tables are complete, the newest container metadata is not. The seal of an\n\
+                 empty segment that was scaled away (`alpha/scaled/3.#epoch.2`) is in no object: the controller's tables know it."
             }
         }
     }

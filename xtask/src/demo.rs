@@ -31,8 +31,10 @@ impl Demo {
         if directory.exists() {
             fs::remove_dir_all(&directory).map_err(TaskError::at(&directory))?;
         }
-        let tier2 = directory.join("tier2");
+        let (tier2, tier1) = (directory.join("tier2"), directory.join("tier1"));
         fs::create_dir_all(&tier2).map_err(TaskError::at(&tier2))?;
+        // The new, empty Tier-1.
+        fs::create_dir_all(&tier1).map_err(TaskError::at(&tier1))?;
         process::run(Command::new("tar").arg("-xJf").arg(root.join(CAPTURE)).arg("-C").arg(&tier2))?;
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
         Ok(Self { dr: root.join(target).join("debug/dr"), directory })

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::error::{Context, LabError, Result};
 use crate::lab::Lab;
-use crate::options::{LabOptions, WorkloadSize};
+use crate::options::{LabOptions, WorkloadSize, build_directory};
 
 /// Events per second while a capture's load runs: the files must stay small.
 const LOAD_EVENTS_PER_SECOND: u32 = 400;
@@ -78,16 +78,18 @@ impl Capture {
     }
 }
 
-/// Runs a cluster in `work_directory` (which is emptied first) and packs its Tier-2 into `into`: `tier2.tar.xz`,
+/// Runs a cluster of the given Pravega version in `work_directory` (which is emptied first) and packs its Tier-2 into `into`: `tier2.tar.xz`,
 /// `truth.json`, `ORIGIN.md` and, for [`Capture::Crashed`], `acknowledged.txt.xz`.
 ///
 /// # Errors
 /// As the steps of [`Lab`]; [`LabError::MissingProgram`] without `tar` and `xz`.
-pub fn capture(kind: Capture, work_directory: &Path, into: &Path) -> Result<()> {
+pub fn capture(kind: Capture, pravega_version: &str, work_directory: &Path, into: &Path) -> Result<()> {
     if work_directory.exists() {
         fs::remove_dir_all(work_directory).context("empty the work directory", work_directory)?;
     }
     let mut options = LabOptions::new(work_directory);
+    options.pravega_version = pravega_version.to_owned();
+    options.build_directory = build_directory(pravega_version);
     options.writer_flush_milliseconds = match kind {
         Capture::NeverFlushed => 3_600_000,
         Capture::Crashed => 10_000,

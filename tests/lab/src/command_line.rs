@@ -31,7 +31,7 @@ usage: lab COMMAND [--work DIR] [options]
   verify-load               read a load back and compare with its acknowledgements
   more                      change old and new streams, and update the truth
   retention                 wait until retention truncates a stream
-  capture NAME|all [--into DIR]
+  capture NAME|all [--into DIR] [--pravega VERSION]
                             make test data: flushed, crashed, never-flushed, epochs, many-chunks; default into tests/data
   create                    only create the lab (options as for up)
   restore NAME|DIR          put a capture's Tier-2 and truth into a lab in which nothing runs
@@ -279,10 +279,13 @@ fn captures(parsed: &Parsed) -> Result<()> {
         "all" => Capture::ALL.to_vec(),
         name => vec![Capture::from_name(name).ok_or_else(|| LabError::Usage(format!("there is no capture `{name}`")))?],
     };
+    let usual_version = LabOptions::default().pravega_version;
+    let version = parsed.option("pravega").unwrap_or(&usual_version);
     for kind in wanted {
-        let directory = into.join(kind.name());
-        capture(kind, &parsed.work_directory().with_extension(kind.name()), &directory)?;
-        say(&format!("{} captured into {}", kind.name(), directory.display()))?;
+        let name = if version == usual_version { kind.name().to_owned() } else { format!("{}-{version}", kind.name()) };
+        let directory = into.join(&name);
+        capture(kind, version, &parsed.work_directory().with_extension(&name), &directory)?;
+        say(&format!("{name} captured into {}", directory.display()))?;
     }
     Ok(())
 }

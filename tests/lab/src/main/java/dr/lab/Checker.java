@@ -205,8 +205,7 @@ public final class Checker {
         } catch (Exception refused) {
             accepted = false;
         }
-        boolean sealed = cluster.streams.fetchStreamInfo(stream.scope, stream.name)
-            .get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS).isSealed();
+        boolean sealed = cluster.info(stream.scope, stream.name).isSealed();
         return Checks.yes(sealed && !accepted, "sealed " + sealed + ", write accepted " + accepted);
     }
 
@@ -269,8 +268,7 @@ public final class Checker {
                 }
                 read += count;
             }
-            boolean sealed = cluster.streams.fetchStreamInfo(bytes.scope, bytes.name)
-                .get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS).isSealed();
+            boolean sealed = cluster.info(bytes.scope, bytes.name).isSealed();
             // Sealing through the byte stream seals the segment, not the stream.
             if (bytes.sealed && !sealed && reader.read() >= 0) {
                 return Checks.BAD + "more bytes behind the end of a sealed byte stream";

@@ -7,6 +7,7 @@ import io.pravega.client.EventStreamClientFactory;
 import io.pravega.client.KeyValueTableFactory;
 import io.pravega.client.admin.KeyValueTableManager;
 import io.pravega.client.admin.ReaderGroupManager;
+import io.pravega.client.admin.StreamInfo;
 import io.pravega.client.admin.StreamManager;
 import io.pravega.client.control.impl.Controller;
 import io.pravega.client.control.impl.ControllerImpl;
@@ -15,12 +16,14 @@ import io.pravega.client.segment.impl.Segment;
 import io.pravega.client.stream.Stream;
 import io.pravega.client.stream.StreamCut;
 import io.pravega.client.stream.impl.StreamSegments;
+import java.lang.reflect.Method;
 import java.net.URI;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 
@@ -71,14 +74,25 @@ final class Cluster {
         return tableClients.computeIfAbsent(scope, name -> KeyValueTableFactory.withScope(name, config));
     }
 
+    /** The call has another name (and returns at once) before 0.13, and these sources serve both versions. */
+    StreamInfo info(String scope, String stream) throws Exception {
+        for (Method method : StreamManager.class.getMethods()) {
+            if (method.getName().equals("fetchStreamInfo")) {
+                return (StreamInfo) ((Future<?>) method.invoke(streams, scope, stream)).get(ANSWER_SECONDS, TimeUnit.SECONDS);
+            }
+        }
+        return (StreamInfo) StreamManager.class.getMethod("getStreamInfo", String.class, String.class)
+            .invoke(streams, scope, stream);
+    }
+
     /** Where the stream ends now. */
     StreamCut tail(String scope, String stream) throws Exception {
-        return streams.fetchStreamInfo(scope, stream).get(ANSWER_SECONDS, TimeUnit.SECONDS).getTailStreamCut();
+        return info(scope, stream).getTailStreamCut();
     }
 
     /** Where the stream begins now. */
     StreamCut head(String scope, String stream) throws Exception {
-        return streams.fetchStreamInfo(scope, stream).get(ANSWER_SECONDS, TimeUnit.SECONDS).getHeadStreamCut();
+        return info(scope, stream).getHeadStreamCut();
     }
 
     /** Ids of the segments that are open for writing, ascending. */

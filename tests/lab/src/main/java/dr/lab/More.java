@@ -73,8 +73,7 @@ public final class More {
             Truth.StreamTruth stream = spare("seal");
             writing.seal(stream);
             boolean accepted = accepts(stream);
-            boolean sealed = cluster.streams.fetchStreamInfo(stream.scope, stream.name)
-                .get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS).isSealed();
+            boolean sealed = cluster.info(stream.scope, stream.name).isSealed();
             return Checks.yes(sealed && !accepted, "sealed " + sealed + ", write accepted " + accepted);
         });
         checks.check("delete an old stream", () -> {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use dr_lab::{Lab, Server, WorkloadSize};
+use dr_tests::captured;
 use dr_tests::dr::{self, Finished};
 use dr_tests::real_servers::{self, TestLab, assert_all_ok, must};
 
@@ -34,6 +35,35 @@ fn assert_no_old_journal_was_adopted(lab: &Lab) {
     }
 }
 
+/// What an operator gets wrong on such a night: each is refused, named, and leaves everything as it was.
+fn refusals_change_nothing(test: &mut TestLab) {
+    let tier2 = captured::content(&test.lab.tier2_directory());
+    let wrong_path = recover(test, &["--yes", "--ledgers-path", "/no/such/ledgers"]);
+    assert_ne!(wrong_path.code, 0);
+    assert!(wrong_path.stderr.contains("error[ledgers-root]"), "{}", wrong_path.stderr);
+
+    let nobody = recover(test, &["--yes", "--zookeeper", "127.0.0.1:1"]);
+    assert_ne!(nobody.code, 0);
+    assert!(nobody.stderr.contains("error[tier1-unavailable]"), "{}", nobody.stderr);
+
+    let unconfirmed = recover(test, &[]).expect_code(3);
+    assert!(unconfirmed.stderr.contains("error[no-terminal]"), "{}", unconfirmed.stderr);
+
+    must("kill a bookie", test.lab.kill(Server::Bookie(0)));
+    // Its registration lasts as long as its ZooKeeper session.
+    let session_end = std::time::Instant::now() + std::time::Duration::from_secs(90);
+    let is_missed = || recover(test, &["--dry-run"]).stderr.contains("error[bookies-missing]");
+    while !is_missed() {
+        assert!(std::time::Instant::now() < session_end, "the killed bookie is still registered");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    let too_few = recover(test, &["--yes"]);
+    assert_ne!(too_few.code, 0);
+    assert!(too_few.stderr.contains("error[bookies-missing]"), "{}", too_few.stderr);
+    assert_eq!(captured::content(&test.lab.tier2_directory()), tier2);
+    must("start the bookie", test.lab.start_bookie(0));
+}
+
 #[test]
 fn a_flushed_cluster_comes_back_after_the_loss_of_its_whole_tier_1() {
     if !real_servers::are_wanted() {
@@ -48,6 +78,7 @@ fn a_flushed_cluster_comes_back_after_the_loss_of_its_whole_tier_1() {
     assert!(live.stderr.contains("live-cluster"), "{}", live.stderr);
 
     lose_tier1(&mut test.lab);
+    refusals_change_nothing(&mut test);
     let recovered = recover(&test, &["--yes"]).expect_code(0);
     eprintln!("{}", recovered.stdout);
 

@@ -39,6 +39,7 @@ impl ExitCode {
             "live-cluster"
             | "log-exists"
             | "recovered-already"
+            | "inside-tier2"
             | "metadata-missing"
             | "recovery-in-progress"
             | "plan-elsewhere"

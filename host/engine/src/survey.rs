@@ -37,7 +37,6 @@ impl Survey {
     /// Those of [`Listing::take`] and [`ContainerEvidence::load`].
     pub fn take(tier2: Arc<dyn Tier2>, options: SurveyOptions, progress: &dyn Progress) -> Result<Self> {
         let listing = Listing::take(tier2.as_ref(), options.container_count, progress)?;
-        refuse_without_journals(&listing, tier2.as_ref())?;
         let survey = Self { tier2, listing, loaded: Mutex::default() };
         survey.check_container_count()?;
         Ok(survey)
@@ -85,6 +84,36 @@ impl Survey {
         Ok(self.loaded().entry(container).or_insert(evidence).clone())
     }
 
+    /// Refuses containers that have data but no system journal: every container that ever ran has one, so the old
+    /// metadata was moved away, most likely by an earlier recovery on which no store has booted yet. Recovering once more
+    /// from what is left would give empty containers.
+    ///
+    /// # Errors
+    /// `recovered-already`, or `metadata-missing` if there is no trace of a recovery.
+    pub fn refuse_stripped(&self, containers: &[ContainerId]) -> Result<()> {
+        let Some(container) = containers.iter().find(|&&container| self.is_stripped(container)) else { return Ok(()) };
+        let what = format!("{}: container {container} has chunks but no system journal", self.tier2.location());
+        Err(match recoveries(self.tier2())?.last() {
+            Some(earlier) => OperatorError::new(
+                "recovered-already",
+                what,
+                "start the segment stores on the Tier-1 that was recovered; if that Tier-1 is lost too, move the objects below \
+                 `_dr/moved-aside/<place>/` back to where they were (the part of their path behind the place) and run the command again",
+            )
+            .because(format!("the recovery of plan {} moved its metadata aside, and no store has booted since", earlier.plan)),
+            None => OperatorError::new(
+                "metadata-missing",
+                what,
+                "restore the objects `_system/containers/_sysjournal.*` from a copy of Tier-2, or check that the root is complete",
+            ),
+        })
+    }
+
+    fn is_stripped(&self, container: ContainerId) -> bool {
+        let objects = self.listing.containers.get(container as usize);
+        objects.is_some_and(|objects| objects.journals.is_empty() && !objects.chunks.is_empty())
+    }
+
     /// Forgets what was read of a container; it is read again when asked for.
     pub fn forget(&self, container: ContainerId) {
         self.loaded().remove(&container);
@@ -100,7 +129,7 @@ impl Survey {
 
     /// Loads containers until one proves the container count by the names in its metadata table.
     fn check_container_count(&self) -> Result<()> {
-        for container in 0..self.container_count() {
+        for container in (0..self.container_count()).filter(|&container| !self.is_stripped(container)) {
             let evidence = self.evidence(container)?;
             if evidence.proves_container_count() {
                 return Ok(());
@@ -121,44 +150,4 @@ impl Survey {
     fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<ContainerId, Arc<ContainerEvidence>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Refuses containers that have data but no system journal: every container that ever ran has one, so the old metadata
-/// was moved away, most likely by an earlier recovery on which no store has booted yet. Recovering once more from what
-/// is left would give empty containers.
-fn refuse_without_journals(listing: &Listing, tier2: &dyn Tier2) -> Result<()> {
-    let is_stripped =
-        |objects: &Arc<crate::listing::ContainerObjects>| objects.journals.is_empty() && !objects.chunks.is_empty();
-    let Some(container) = listing.containers.iter().position(is_stripped) else { return Ok(()) };
-    let what = format!("{}: container {container} has chunks but no system journal", tier2.location());
-    let ran = |objects: &Arc<crate::listing::ContainerObjects>| !objects.journals.is_empty();
-    if let Some(highest) = listing.containers.iter().rposition(ran).filter(|highest| *highest < container) {
-        return Err(OperatorError::new(
-            "container-count",
-            format!(
-                "the container count {} contradicts Tier-2: no container above {highest} ever ran",
-                listing.containers.len()
-            ),
-            format!(
-                "set pravegaservice.container.count (--container-count) to what the lost cluster had, probably {}",
-                highest + 1
-            ),
-        )
-        .because(what));
-    }
-    let recovered = recoveries(tier2)?;
-    Err(match recovered.last() {
-        Some(earlier) => OperatorError::new(
-            "recovered-already",
-            what,
-            "start the segment stores on the Tier-1 that was recovered; if that Tier-1 is lost too, move the objects below `_dr/moved-aside/<place>/` back \
-             to where they were (the part of their path behind the place) and run the command again",
-        )
-        .because(format!("the recovery of plan {} moved its metadata aside, and no store has booted since", earlier.plan)),
-        None => OperatorError::new(
-            "metadata-missing",
-            what,
-            "restore the objects `_system/containers/_sysjournal.*` from a copy of Tier-2, or check that the root is complete",
-        ),
-    })
 }

@@ -41,11 +41,7 @@ fn a_recovered_tree_is_not_recovered_again_before_a_store_booted() {
     let cluster = support::captured("flushed");
     let (plan, run) = cluster.plan("run");
     cluster.apply(&plan, &run).unwrap();
-    let again = dr_engine::survey::Survey::take(
-        cluster.tier2.clone(),
-        dr_engine::survey::SurveyOptions::default(),
-        &dr_engine::progress::Silent,
-    );
+    let again = cluster.survey().refuse_stripped(&[0]);
     assert_eq!(again.unwrap_err().code, "recovered-already");
 }
 

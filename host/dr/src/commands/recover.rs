@@ -46,11 +46,15 @@ pub(super) fn run(session: &Session, arguments: &RecoverArguments) -> Result<Exi
     let overrides = arguments.tier1.overrides(&arguments.source);
     let configuration = source::configuration(session, &arguments.source, &overrides)?;
     let tier2 = source::open(&arguments.source.root)?;
+    if let Some(tier1) = &overrides.tier1_directory {
+        source::refuse_inside(&arguments.source.root, tier1, "the directory for Tier-1", "--tier1 dir:PATH")?;
+    }
     // Before hours of reading: wrong procedures, missing servers, and nobody to ask.
     let chosen = procedure::load(arguments.procedure.as_deref(), &arguments.settings)?;
     refuse_nobody_to_ask(session, arguments)?;
     let tier1 = OpenTier1::open(session, &configuration, Purpose::Recover)?;
-    let directory = arguments.run_directory.clone().unwrap_or_else(time::run_directory);
+    let directory = run_directory(session, arguments, tier2.as_ref())?;
+    source::refuse_inside(&arguments.source.root, &directory, "the run directory", "--run-directory")?;
     let recovery = Recovery { session, arguments, configuration, tier2, tier1, directory };
     recovery.refuse_bad_beginnings()?;
     let plan = if apply::has_plan(&recovery.directory) { recovery.old_plan()? } else { recovery.new_plan(&chosen)? };
@@ -107,6 +111,7 @@ impl Recovery<'_> {
         let source = &self.arguments.source;
         let survey = source::survey(self.session, self.tier2.clone(), self.configuration.container_count)?;
         let expected = source::containers(survey.container_count(), source.containers.as_ref())?;
+        survey.refuse_stripped(&expected)?;
         refuse_existing_logs(self.tier1.znodes.as_ref(), &self.tier1.layout, &expected)?;
         create_run_directory(&self.directory)?;
         let progress = &self.session.progress;
@@ -230,6 +235,23 @@ fn verification_impossible(error: OperatorError) -> OperatorError {
 
 fn code_for_losses(plan: &Plan) -> ExitCode {
     if plan.losses.is_empty() { ExitCode::Done } else { ExitCode::Losses }
+}
+
+/// The directory that was named; or that of the recovery that was interrupted here; or a new one.
+fn run_directory(session: &Session, arguments: &RecoverArguments, tier2: &dyn Tier2) -> Result<PathBuf> {
+    if let Some(directory) = &arguments.run_directory {
+        return Ok(directory.clone());
+    }
+    let interrupted = apply::in_progress(tier2)?.map(|marker| PathBuf::from(marker.run_directory));
+    match interrupted.filter(|directory| apply::has_plan(directory)) {
+        Some(directory) => {
+            let sentence =
+                format!("a recovery of this Tier-2 was interrupted; going on with it in {}", directory.display());
+            session.console.warning(&sentence);
+            Ok(directory)
+        }
+        None => Ok(time::run_directory()),
+    }
 }
 
 fn refuse_settings_given_twice(settings: &[(String, String)]) -> Result<()> {

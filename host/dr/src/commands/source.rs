@@ -43,6 +43,25 @@ pub(super) fn open(root: &Path) -> Result<Arc<dyn Tier2>> {
     }
 }
 
+/// Refuses to write our own files into the Tier-2 that is being recovered.
+///
+/// # Errors
+/// `inside-tier2`.
+pub(super) fn refuse_inside(root: &Path, path: &Path, what: &str, flag: &str) -> Result<()> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    // What does not exist yet will be made below its nearest existing ancestor.
+    let existing = path.ancestors().find_map(|ancestor| ancestor.canonicalize().ok());
+    let root_path = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
+    if !existing.is_some_and(|existing| existing.starts_with(&root_path)) {
+        return Ok(());
+    }
+    Err(OperatorError::new(
+        "inside-tier2",
+        format!("{what} {} lies inside Tier-2, {}", path.display(), root.display()),
+        format!("name a place outside of it with {flag}"),
+    ))
+}
+
 /// Looks at all that is there.
 pub(super) fn survey(session: &Session, tier2: Arc<dyn Tier2>, container_count: Option<u32>) -> Result<Survey> {
     Survey::take(tier2, SurveyOptions { container_count }, session.progress.as_ref())

@@ -6,7 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A name for a new run directory: `dr-run-20250302-183921`, in UTC.
 pub(crate) fn run_directory() -> PathBuf {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    PathBuf::from(format!("dr-run-{}", date_and_time(since_epoch.as_secs())))
+    let name = format!("dr-run-{}", date_and_time(since_epoch.as_secs()));
+    // Two runs within a second must not meet in one directory.
+    let others = (2..).map(|number| PathBuf::from(format!("{name}-{number}")));
+    let mut names = std::iter::once(PathBuf::from(&name)).chain(others);
+    names.find(|path| !path.exists()).unwrap_or_else(|| PathBuf::from(name))
 }
 
 /// `YYYYMMDD-HHMMSS` of seconds since 1970, UTC.

@@ -1,0 +1,223 @@
+//! The built `dr` on captured trees with the embedded Tier-1: what an operator sees and what lies on the disk afterwards.
+
+// In a test a panic is the way to fail.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use dr_tests::captured::{self, CapturedTree};
+use dr_tests::dr::{self, Finished};
+
+/// A captured tree with an empty embedded Tier-1 beside it.
+struct Place {
+    tree: CapturedTree,
+}
+
+impl Place {
+    fn new(capture: &str) -> Self {
+        Self { tree: captured::unpack(capture) }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.tree.directory.path().join(name)
+    }
+
+    /// Runs `dr COMMAND ROOT --tier1 dir:tier1 --cluster lab MORE...`.
+    fn dr(&self, command: &str, more: &[&str]) -> Finished {
+        let root = self.tree.root.to_str().unwrap();
+        let mut arguments = vec![command, root, "--cluster", "lab"];
+        if command != "list-segments" {
+            arguments.extend(["--tier1", "dir:tier1"]);
+        } else {
+            arguments.truncate(2);
+        }
+        arguments.extend_from_slice(more);
+        dr::run(self.tree.directory.path(), arguments)
+    }
+
+    fn tier2(&self) -> BTreeMap<String, Vec<u8>> {
+        captured::content(&self.tree.root)
+    }
+
+    /// ZNodes and ledgers of the embedded Tier-1, bookkeeping of the directory itself left out.
+    fn tier1_has_log(&self) -> bool {
+        self.path("tier1/znodes/pravega/lab/segmentstore").exists()
+    }
+}
+
+fn guests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/guests")
+}
+
+#[test]
+fn a_recovery_moves_the_old_metadata_and_nothing_else() {
+    let place = Place::new("flushed");
+    let before = place.tier2();
+    place.dr("recover", &["--yes", "--run-directory", "run"]).expect_code(0);
+    let after = place.tier2();
+    for (key, content) in &before {
+        let is_metadata = key.starts_with("_system/containers/") && !key.contains("event_processor");
+        let moved = after.iter().find(|(new, _)| new.starts_with("_dr/moved-aside/") && new.ends_with(key.as_str()));
+        if is_metadata {
+            assert!(!after.contains_key(key), "{key} stayed in place");
+            assert_eq!(moved.map(|(_, content)| content), Some(content), "{key} changed when it moved");
+        } else {
+            assert_eq!(after.get(key), Some(content), "{key}");
+        }
+    }
+    let added = after.keys().filter(|key| !before.contains_key(*key) && !key.starts_with("_dr/")).count();
+    assert_eq!(added, 0, "objects were added outside _dr/");
+    place.dr("verify", &[]).expect_code(0);
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_its_plan_can_be_carried_out() {
+    let place = Place::new("flushed");
+    let before = place.tier2();
+    let shown = place.dr("recover", &["--dry-run", "--run-directory", "run"]).expect_code(0);
+    assert!(shown.stdout.contains("What will change"), "{}", shown.stdout);
+    assert_eq!(place.tier2(), before);
+    assert!(!place.tier1_has_log());
+    place.dr("recover", &["--yes", "--run-directory", "run"]).expect_code(0);
+    place.dr("verify", &[]).expect_code(0);
+}
+
+#[test]
+fn two_runs_over_the_same_evidence_give_the_same_plan() {
+    let place = Place::new("crashed");
+    for run in ["first", "second"] {
+        place.dr("recover", &["--dry-run", "--run-directory", run]).expect_code(4);
+    }
+    assert_eq!(captured::content(&place.path("first")), captured::content(&place.path("second")));
+}
+
+#[test]
+fn segments_are_listed_as_table_json_and_csv_and_by_container() {
+    let place = Place::new("flushed");
+    let table = place.dr("list-segments", &[]).expect_code(0).stdout;
+    let csv = place.dr("list-segments", &["--output", "csv", "--group-by-container", "groups"]).expect_code(0).stdout;
+    let json = place.dr("list-segments", &["--output", "json"]).expect_code(0).stdout;
+    let rows: Vec<&str> = csv.lines().skip(1).collect();
+    assert!(rows.len() > 500, "{} segments", rows.len());
+    let scopes = ["alpha/", "_system/_tables/", "tables/"];
+    for text in [&table, &csv, &json] {
+        assert!(scopes.iter().all(|scope| text.contains(scope)));
+    }
+    let mut grouped = 0;
+    for container in 0..4 {
+        let file = std::fs::read_to_string(place.path("groups").join(format!("segToContainer_{container}"))).unwrap();
+        grouped += file.lines().count() - 1;
+    }
+    assert_eq!(grouped, rows.len());
+    let again = place.dr("list-segments", &["--group-by-container", "groups"]);
+    assert_ne!(again.code, 0, "existing files were overwritten");
+}
+
+#[test]
+fn a_container_count_that_contradicts_the_data_is_refused() {
+    let place = Place::new("flushed");
+    let before = place.tier2();
+    for count in ["1", "3", "5", "8", "64"] {
+        let refused = place.dr("recover", &["--yes", "--container-count", count]).expect_code(3);
+        assert!(refused.stderr.contains("error[container-count]"), "{count}: {}", refused.stderr);
+    }
+    assert_eq!(place.tier2(), before);
+    place.dr("recover", &["--yes", "--container-count", "4"]).expect_code(0);
+}
+
+#[test]
+fn a_tier2_that_changes_after_the_plan_is_refused() {
+    let place = Place::new("flushed");
+    place.dr("recover", &["--dry-run", "--run-directory", "run"]).expect_code(0);
+    std::fs::write(place.tree.root.join("_system/late"), b"x").unwrap();
+    let refused = place.dr("recover", &["--yes", "--run-directory", "run"]).expect_code(3);
+    assert!(refused.stderr.contains("error[evidence-changed]"), "{}", refused.stderr);
+    assert!(!place.tier1_has_log());
+}
+
+#[test]
+fn a_log_that_exists_is_never_overwritten() {
+    let place = Place::new("flushed");
+    let other = Place::new("flushed");
+    place.dr("recover", &["--yes"]).expect_code(0);
+    let before = other.tier2();
+    let tier1 = format!("dir:{}", place.path("tier1").display());
+    let root = other.tree.root.to_str().unwrap();
+    let arguments = ["recover", root, "--cluster", "lab", "--tier1", &tier1, "--yes"];
+    let refused = dr::run(other.tree.directory.path(), arguments).expect_code(3);
+    assert!(refused.stderr.contains("error[log-exists]"), "{}", refused.stderr);
+    assert_eq!(other.tier2(), before);
+}
+
+#[test]
+fn damaged_metadata_is_named_and_nothing_is_written() {
+    for damage in ["missing", "cut", "zeroed"] {
+        let place = Place::new("flushed");
+        let chunk = place.tier2().into_keys().find(|key| key.starts_with("_system/containers/metadata_2.E-")).unwrap();
+        let path = place.tree.root.join(&chunk);
+        let bytes = std::fs::read(&path).unwrap();
+        match damage {
+            "missing" => std::fs::remove_file(&path).unwrap(),
+            "cut" => std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap(),
+            _ => std::fs::write(&path, vec![0; bytes.len()]).unwrap(),
+        }
+        let before = place.tier2();
+        let failed = place.dr("recover", &["--yes"]);
+        assert_ne!(failed.code, 0, "{damage}");
+        assert!(failed.stderr.contains("metadata_2"), "{damage}: {}", failed.stderr);
+        assert!(failed.stderr.contains("next:"), "{damage}: {}", failed.stderr);
+        assert_eq!(place.tier2(), before, "{damage}");
+        assert!(!place.tier1_has_log(), "{damage}");
+    }
+}
+
+#[test]
+fn a_guest_that_misbehaves_leaves_no_trace() {
+    let place = Place::new("flushed");
+    let before = place.tier2();
+    let misbehaving = guests().join("misbehaving.wasm");
+    let procedure = misbehaving.to_str().unwrap();
+    for deed in ["abort", "panic", "recursion", "listings", "long-text"] {
+        let set = format!("how={deed}");
+        let failed = place.dr("recover", &["--yes", "--procedure", procedure, "--set", &set]);
+        assert_ne!(failed.code, 0, "{deed}: {}", failed.stdout);
+        assert!(failed.stderr.contains("misbehaving"), "{deed}: {}", failed.stderr);
+        assert_eq!(place.tier2(), before, "{deed}");
+        assert!(!place.tier1_has_log(), "{deed}");
+    }
+}
+
+#[test]
+fn another_procedure_runs_instead_of_the_built_in_one() {
+    let place = Place::new("flushed");
+    let exported = guests().join("total-loss.wasm");
+    let with_file = ["--dry-run", "--run-directory", "file", "--procedure", exported.to_str().unwrap()];
+    place.dr("recover", &with_file).expect_code(0);
+    place.dr("recover", &["--dry-run", "--run-directory", "built-in"]).expect_code(0);
+    // The built-in procedure is an ordinary module: the same file gives the same plan.
+    assert_eq!(captured::content(&place.path("file")), captured::content(&place.path("built-in")));
+}
+
+#[test]
+fn a_run_directory_or_tier1_inside_tier2_is_refused() {
+    let place = Place::new("flushed");
+    let before = place.tier2();
+    let inside = place.tree.root.join("run");
+    let refused = place.dr("recover", &["--yes", "--run-directory", inside.to_str().unwrap()]);
+    assert_ne!(refused.code, 0);
+    let tier1 = format!("dir:{}", place.tree.root.join("tier1").display());
+    let root = place.tree.root.to_str().unwrap();
+    let arguments = ["recover", root, "--cluster", "lab", "--tier1", &tier1, "--yes"];
+    let refused_tier1 = dr::run(place.tree.directory.path(), arguments);
+    assert_ne!(refused_tier1.code, 0);
+    assert_eq!(place.tier2(), before);
+}
+
+#[test]
+fn some_containers_can_be_recovered_and_then_the_rest() {
+    let place = Place::new("flushed");
+    place.dr("recover", &["--yes", "--containers", "0-1,3", "--run-directory", "first"]).expect_code(0);
+    place.dr("recover", &["--yes", "--containers", "2", "--run-directory", "second"]).expect_code(0);
+    place.dr("verify", &[]).expect_code(0);
+}

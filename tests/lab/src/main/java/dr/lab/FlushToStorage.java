@@ -7,6 +7,8 @@ import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.net.InetAddress;
 import java.net.Socket;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * {@code FlushToStorage --port N --containers N}: asks each container through the admin gateway to move everything to Tier-2.
@@ -23,13 +25,19 @@ public final class FlushToStorage {
     public static void main(String[] arguments) throws Exception {
         Arguments given = new Arguments(arguments);
         int containers = given.number("--containers", 1);
+        List<Integer> refused = new ArrayList<>();
         for (int container = 0; container < containers; container++) {
-            for (int attempt = 1; !flushed(given.number("--port", 0), container); attempt++) {
-                if (attempt == ATTEMPTS) {
-                    throw new IllegalStateException("container " + container + " could not be flushed");
-                }
-                Thread.sleep(PAUSE_MILLISECONDS);
+            boolean done = false;
+            for (int attempt = 0; !done && attempt < ATTEMPTS; attempt++) {
+                Thread.sleep(attempt == 0 ? 0 : PAUSE_MILLISECONDS);
+                done = flushed(given.number("--port", 0), container);
             }
+            if (!done) {
+                refused.add(container);
+            }
+        }
+        if (!refused.isEmpty()) {
+            throw new IllegalStateException("containers that could not be flushed: " + refused);
         }
         System.exit(0);
     }

@@ -12,16 +12,15 @@ const PARALLEL_MAX: i64 = 256;
 
 const LONG_ABOUT: &str = "Brings a Pravega cluster back after its Tier-1 (bookies and ZooKeeper) was lost.
 
-Reads what Tier-2 (long-term storage) holds, works out what the segment containers were, and writes a new Tier-1 from
-outside. An unmodified Pravega then boots on it. Nothing is ever deleted: what has to give way is moved aside, and every
-range of bytes that is lost is listed with its reason.";
+Reads what Tier-2 (long-term storage) holds, works out what the segment containers were, and writes a new Tier-1 \
+from outside. An unmodified Pravega then boots on it. Nothing is ever deleted: what has to give way is moved aside, \
+and every range of bytes that is lost is listed with its reason.";
 
-const AFTER_HELP: &str =
-    "Configuration comes from Pravega's own properties files (--config, several allowed, the later wins; segment store,
-controller and admin CLI, legacy names included), then from environment variables named after the property
-(DR_PRAVEGASERVICE_CONTAINER_COUNT for pravegaservice.container.count), then from flags.
+const AFTER_HELP: &str = "Configuration comes from Pravega's own properties files (--config, several allowed, the \
+later wins; segment store, controller and admin CLI, legacy names included), then from environment variables named \
+after the property (DR_PRAVEGASERVICE_CONTAINER_COUNT for pravegaservice.container.count), then from flags.
 
-Exit codes: 0 done and nothing lost; 1 failed; 2 wrong arguments or configuration; 3 refused, nothing was changed;
+Exit codes: 0 done and nothing lost; 1 failed; 2 wrong arguments or configuration; 3 refused, nothing was changed; \
 4 done, but data is lost (or would be, in a dry run); 5 verification found problems. See docs/exit-codes.md.";
 
 /// Everything that was typed.

@@ -290,7 +290,10 @@ impl ContainerCheck<'_> {
                 self.problem(name, format!("its row has the length {}, the storage has no record", row.length));
                 return Ok(());
             }
-            Some(record) => self.check_record(record, tables, Some(row)),
+            Some(record) => match self.check_record(record, tables, Some(row)) {
+                Some(chain) => chain,
+                None => return Ok(()),
+            },
         };
         if let Some(mapped) = mapped
             && (mapped.length, mapped.start_offset, mapped.sealed) != (row.length, row.start_offset, row.sealed)
@@ -298,15 +301,25 @@ impl ContainerCheck<'_> {
             self.problem(name, "the log maps it with another length, start or seal than its row".to_owned());
         }
         let attributes_name = attribute_segment_of(name);
-        let index_chain = tables.records.get(&attributes_name).map(|record| self.check_record(record, tables, None));
+        let index_record = tables.records.get(&attributes_name);
+        let index_chain = index_record.map(|record| self.check_record(record, tables, None));
+        if index_chain == Some(None) {
+            return Ok(());
+        }
+        let index_chain = index_chain.flatten();
         if chain.end() == row.length {
             self.check_table_index(row, &chain, index_chain.as_ref(), mapped)?;
         }
         Ok(())
     }
 
-    /// Checks a storage record against its chunk records, the objects and the row; returns its chain.
-    fn check_record(&mut self, record: &SegmentMetadata, tables: &Tables, row: Option<&SegmentInfo<'_>>) -> Chain {
+    /// Checks a storage record against its chunk records, the objects and the row; returns its chain if it can be read.
+    fn check_record(
+        &mut self,
+        record: &SegmentMetadata,
+        tables: &Tables,
+        row: Option<&SegmentInfo<'_>>,
+    ) -> Option<Chain> {
         let name = record.name.as_str();
         if let Err(broken) = record.check_invariants() {
             self.problem(name, format!("its storage record contradicts itself: {broken}"));
@@ -327,6 +340,7 @@ impl ContainerCheck<'_> {
                 ),
             );
         }
+        let problems_before = self.problems.len();
         let mut chain = Chain { first_start: record.first_chunk_start_offset, parts: Vec::new() };
         let mut next = record.first_chunk.as_str();
         while !next.is_empty() && chain.parts.len() < record.chunk_count as usize {
@@ -347,7 +361,7 @@ impl ContainerCheck<'_> {
         if chain.end() != record.length || chain.parts.len() != record.chunk_count as usize || !next.is_empty() {
             self.problem(name, format!("its chunks end at {}, its record at {}", chain.end(), record.length));
         }
-        chain
+        (self.problems.len() == problems_before).then_some(chain)
     }
 
     /// Checks that bytes, index and counts of a table agree, with what the log adds to the index.

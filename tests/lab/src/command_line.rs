@@ -71,6 +71,7 @@ fn dispatch(parsed: &Parsed) -> Result<()> {
         "restore" => restore(parsed),
         "status" => status(&parsed.lab()?),
         "down" => parsed.lab()?.down(),
+        "help" => say(USAGE),
         other => Err(LabError::Usage(format!("unknown command `{other}`"))),
     }
 }

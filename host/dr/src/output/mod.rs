@@ -48,6 +48,18 @@ pub(crate) struct Console {
     colour_of_errors: Colour,
 }
 
+/// Writers of CSV and JSON wrap what they met, so the whole chain of causes is looked at.
+fn is_broken_pipe(error: &io::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 impl Console {
     /// The process's console.
     pub(crate) fn new(manner: Manner) -> Self {
@@ -110,7 +122,7 @@ impl Console {
 
     fn abandon(&self, error: &io::Error) {
         let said_before = self.abandoned.swap(true, Ordering::Relaxed);
-        if error.kind() != io::ErrorKind::BrokenPipe && !said_before {
+        if !is_broken_pipe(error) && !said_before {
             self.standard_error(&format!("warning: cannot write to standard output: {error}\n"));
         }
     }

@@ -203,6 +203,10 @@ fn in_words(finding: &str) -> String {
         "unlinked-object" => "with an object behind the end that the metadata knew",
         "row-length-differs" => "whose length in the old container metadata is another one",
         "table-index-completed" => "whose table index is completed from the entries themselves",
+        "table-index-ahead" => "whose table index names entries that never reached Tier-2",
+        "attribute-index-cut" => "whose attribute index is used as of its last whole state",
+        "attribute-index-unreadable" => "whose attribute index cannot be read; the store makes a new one",
+        "chain-broken" => "with a chunk of which the metadata knows nothing",
         unknown => return format!("with the finding {}", shown(unknown)),
     };
     format!("{meaning} ({finding})")

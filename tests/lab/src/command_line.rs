@@ -294,8 +294,9 @@ fn captures(parsed: &Parsed) -> Result<()> {
 
 fn restore(parsed: &Parsed) -> Result<()> {
     let name = parsed.subject.as_deref().ok_or_else(|| LabError::Usage("restore needs a capture".into()))?;
-    let known = Capture::from_name(name).map(|kind| repository_root().join("tests/data").join(kind.name()));
-    parsed.lab()?.restore_capture(&known.unwrap_or_else(|| PathBuf::from(name)))
+    let known = repository_root().join("tests/data").join(name);
+    let directory = if known.is_dir() { known } else { PathBuf::from(name) };
+    parsed.lab()?.restore_capture(&directory)
 }
 
 fn status(lab: &Lab) -> Result<()> {

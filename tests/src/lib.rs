@@ -2,4 +2,5 @@
 
 pub mod captured;
 pub mod dr;
+pub mod generate;
 pub mod real_servers;

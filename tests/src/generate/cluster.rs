@@ -1,0 +1,167 @@
+//! The streams and tables of a cluster, each segment given to the container that owns it.
+
+use std::path::Path;
+
+use dr_formats::attribute::SegmentType;
+use dr_formats::controller::{
+    CONFIGURATION_KEY, RetentionKind, RetentionPolicy, STATE_KEY, ScalingPolicy, StreamConfiguration, StreamState,
+};
+use dr_formats::names::owning_container;
+use dr_formats::primitives::Uuid;
+
+use super::container::Container;
+use super::random::Random;
+use super::segment::{CREATED, HashTable, NewSegment};
+use super::{Generated, Result, Shape};
+
+/// Streams of one scope, their watermark streams and key-value tables not counted.
+const STREAMS_OF_A_SCOPE: u64 = 50;
+
+/// Beginnings of stream names, some of which look like parts of other names.
+const STEMS: [&str; 4] = ["orders", "clicks.2-x", "a.epoch.1-transaction.0", "scaleGroup"];
+
+/// A cluster while it is being filled.
+#[derive(Debug)]
+pub(super) struct Cluster<'a> {
+    shape: &'a Shape,
+    random: Random,
+    containers: Vec<Container>,
+    segments: u64,
+}
+
+impl<'a> Cluster<'a> {
+    pub(super) fn new(root: &Path, shape: &'a Shape) -> Self {
+        let containers = (0..shape.containers).map(|number| Container::new(number, root, shape.seed)).collect();
+        Self { shape, random: Random::new(shape.seed), containers, segments: 0 }
+    }
+
+    /// Adds scopes until there are enough segments.
+    pub(super) fn populate(&mut self) -> Result<()> {
+        let mut scopes = HashTable::default();
+        let mut number = 0;
+        while self.segments < self.shape.segments {
+            let (name, id) = (format!("scope-{number}"), self.random.uuid());
+            scopes.put(&name, &id.0)?;
+            self.add_scope(&name, id)?;
+            number += 1;
+        }
+        self.add_table("_system/_tables/scopes".to_owned(), scopes)
+    }
+
+    /// Writes the metadata of all containers.
+    pub(super) fn finish(self) -> Result<Generated> {
+        let mut all = Generated::default();
+        for container in self.containers {
+            let written = container.finish(self.shape.metadata_versions)?;
+            all.segments += written.segments;
+            all.objects += written.objects;
+            all.bytes += written.bytes;
+        }
+        Ok(all)
+    }
+
+    fn add(&mut self, segment: NewSegment) -> Result<()> {
+        self.segments += 1;
+        let owner = owning_container(&segment.name, self.shape.containers);
+        self.containers.get_mut(owner as usize).map_or(Ok(()), |container| container.add(segment))
+    }
+
+    fn add_table(&mut self, name: String, table: HashTable) -> Result<()> {
+        self.add(table.into_segment(name, SegmentType::TABLE, 1)?)
+    }
+
+    fn add_scope(&mut self, scope: &str, id: Uuid) -> Result<()> {
+        let mut streams = HashTable::default();
+        for number in 0..STREAMS_OF_A_SCOPE {
+            if self.segments >= self.shape.segments {
+                break;
+            }
+            let stem = STEMS.get(number as usize % STEMS.len()).copied().unwrap_or_default();
+            let stream = format!("{stem}-{number}");
+            let stream_id = self.random.uuid();
+            streams.put(&stream, &stream_id.0)?;
+            let segments = 1 + self.random.below(4);
+            self.add_stream(scope, &stream, stream_id, segments)?;
+            if self.random.once_in(3) {
+                let mark_id = self.random.uuid();
+                self.add_stream(scope, &format!("_MARK{stream}"), mark_id, 1)?;
+            }
+            if self.random.once_in(8) {
+                self.add_key_value_table(scope, &format!("table-{number}"))?;
+            }
+        }
+        self.add_table(format!("_system/_tables/{scope}/streamsInScope.#.{id}"), streams)
+    }
+
+    fn add_stream(&mut self, scope: &str, stream: &str, id: Uuid, segments: u64) -> Result<()> {
+        let is_sealed = self.random.once_in(16);
+        let is_truncated = self.random.once_in(10);
+        for number in 0..segments {
+            let name = format!("{scope}/{stream}/{number}.#epoch.0");
+            let length = self.random.below(2 * self.shape.stream_segment_bytes);
+            let mut segment = NewSegment::of_events(name, length, &mut self.random)?;
+            segment.sealed = is_sealed;
+            if is_truncated {
+                segment.truncate(&mut self.random);
+            }
+            self.add(segment)?;
+        }
+        let tables = format!("_system/_tables/{scope}/{stream}");
+        let state = if is_sealed { StreamState::Sealed } else { StreamState::Active };
+        let metadata = self.stream_metadata(scope, stream, state, segments)?;
+        self.add_table(format!("{tables}/metadata.#.{id}"), metadata)?;
+        let mut epochs = HashTable::default();
+        epochs.put("0", &[])?;
+        self.add_table(format!("{tables}/epochsWithTransactions.#.{id}"), epochs)?;
+        self.add_table(format!("{tables}/writersPositions.#.{id}"), HashTable::default())?;
+        if self.random.once_in(4) {
+            self.add_table(format!("{tables}/transactionsInEpoch-0.#.{id}"), HashTable::default())?;
+        }
+        Ok(())
+    }
+
+    /// The rows that a recovery reads are real; of the others only name and size are.
+    fn stream_metadata(&mut self, scope: &str, stream: &str, state: StreamState, segments: u64) -> Result<HashTable> {
+        let retention = [None, Some(RetentionKind::Time), Some(RetentionKind::Size)];
+        let kind = retention.get(self.random.below(6) as usize).copied().flatten();
+        let configuration = StreamConfiguration {
+            scope: scope.to_owned(),
+            stream: stream.to_owned(),
+            scaling: Some(ScalingPolicy { kind: 0, target_rate: 0, factor: 0, minimum_segments: segments as i32 }),
+            retention: kind.map(|kind| RetentionPolicy { kind, limit: 1_000_000, maximum: i64::MAX }),
+            updating: false,
+            timestamp_aggregation_timeout: 0,
+            tags: Vec::new(),
+            tag_only_update: false,
+            removed_tags: Vec::new(),
+            rollover_size: 0,
+        };
+        let mut table = HashTable::default();
+        table.put("creationTime", &CREATED.to_be_bytes())?;
+        table.put(CONFIGURATION_KEY, &configuration.encode()?)?;
+        table.put("truncation", &[0; 13])?;
+        table.put(STATE_KEY, &StreamState::Creating.encode()?)?;
+        for row in ["epochRecord-0", "historyTimeSeriesChunk-0", "epochTransition"] {
+            let mut value = Vec::new();
+            self.random.fill(40 + 34 * segments as usize, &mut value);
+            table.put(row, &value)?;
+        }
+        table.put("segmentsSealedSizeMapShard-0", &[0; 8])?;
+        table.remove("epochTransition")?;
+        table.put(STATE_KEY, &state.encode()?)?;
+        Ok(table)
+    }
+
+    fn add_key_value_table(&mut self, scope: &str, name: &str) -> Result<()> {
+        for number in 0..1 + self.random.below(3) {
+            let segment = format!("{scope}/{name}_kvtable/{number}.#epoch.0");
+            let segment = NewSegment::of_fixed_keys(segment, &mut self.random)?;
+            self.add(segment)?;
+        }
+        let mut metadata = HashTable::default();
+        metadata.put("creationTime", &CREATED.to_be_bytes())?;
+        metadata.put("currentEpochRecord", &[0; 4])?;
+        let id = self.random.uuid();
+        self.add_table(format!("_system/_tables/{scope}/{name}/metadata.#.{id}"), metadata)
+    }
+}

@@ -123,6 +123,7 @@ fn replay_journals(
             tracing::warn!(container, key = %journal.key, offset, "the system journal ends inside a batch");
         }
     }
+    replay.extend_last_chunks(|key| objects.chunk_size(key));
     replay.finish().map_err(|error| {
         metadata_damaged(container, "its system journals do not fit together".to_owned()).because(error)
     })
@@ -162,7 +163,7 @@ fn read_whole(tier2: &dyn Tier2, key: &str, size: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a metadata table. The last object may be longer than the journal says, when the journal lost its tail.
+/// Reads a metadata table.
 fn newest_entries(
     segment: &SystemSegment,
     state: SystemSegmentState,
@@ -170,15 +171,10 @@ fn newest_entries(
     tier2: &dyn Tier2,
 ) -> Result<Newest> {
     let parts = state.chunks.iter().map(|(key, length)| ChunkPart { key: key.as_str().into(), length: *length });
-    let mut chain = Chain { first_start: state.first_chunk_start_offset, parts: parts.collect() };
-    let last = chain.parts.len().saturating_sub(1);
-    for (index, part) in chain.parts.iter_mut().enumerate() {
+    let chain = Chain { first_start: state.first_chunk_start_offset, parts: parts.collect() };
+    for part in &chain.parts {
         match objects.chunk_size(&part.key) {
-            Some(size) if size >= part.length => {
-                if index == last {
-                    part.length = size;
-                }
-            }
+            Some(size) if size >= part.length => {}
             size => {
                 let size = size.map_or_else(|| "is missing".to_owned(), |size| format!("has only {size} bytes"));
                 return Err(metadata_damaged(

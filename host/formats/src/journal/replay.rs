@@ -125,6 +125,19 @@ impl JournalReplay {
         }
     }
 
+    /// Takes the objects' word for how long the last chunk of each segment is, where they are longer, as the server does
+    /// before it applies truncations. Servers before 0.13.0 write no record of appends at all; and a journal may have lost
+    /// its tail.
+    pub fn extend_last_chunks(&mut self, size_of: impl Fn(&str) -> Option<u64>) {
+        for state in self.segments.values_mut() {
+            let Some((name, length)) = state.chunks.last_mut() else { continue };
+            if let Some(more) = size_of(name).and_then(|size| size.checked_sub(*length)) {
+                *length += more;
+                state.length = state.length.saturating_add(more);
+            }
+        }
+    }
+
     /// Applies the last truncation of each segment, which the server does after everything else, and returns the state of
     /// all four segments.
     ///

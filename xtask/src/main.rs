@@ -4,6 +4,7 @@
 // Printing is what these tasks are for.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
 mod demo;
 mod error;
 mod guests;
@@ -48,6 +49,7 @@ const TASKS: &[TaskEntry] = &[
         help: "real ZooKeeper, bookies and Pravega on this machine; `lab help` tells more",
         run: lab::run,
     },
+    TaskEntry { name: "bench", help: "how fast a recovery is, on a generated cluster", run: bench::run },
 ];
 
 fn main() -> ExitCode {

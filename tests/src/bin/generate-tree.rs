@@ -1,5 +1,5 @@
-//! Writes a generated Tier-2: `generate-tree <directory> <segments> <containers>`. For the benchmark, which must not
-//! depend on the formats to be built.
+//! Writes a generated Tier-2: `generate-tree <directory> <segments> <containers>`. A program of
+//! its own, so that the project tasks need not be built with the formats.
 // Its result is a line.
 #![allow(clippy::print_stdout)]
 

@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
 
 pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
     setup::run(root)?;
+    provide_components(root)?;
     let real_servers = ["java", "mvn"].iter().all(|program| is_there(program));
     for step in STEPS {
         println!("\n=== {}", step.name);
@@ -56,6 +57,18 @@ pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
         println!("\nAll tests passed, those on real servers included.");
     } else {
         println!("\n{}", LEFT_OUT);
+    }
+    Ok(())
+}
+
+/// Installs what rustup's minimal profile leaves out.
+fn provide_components(root: &Path) -> Result<(), TaskError> {
+    for (component, command) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        let mut version = Command::new("cargo");
+        version.args([command, "--version"]).current_dir(root).stdout(Stdio::null()).stderr(Stdio::null());
+        if !version.status().is_ok_and(|status| status.success()) {
+            process::run(Command::new("rustup").args(["component", "add", component]).current_dir(root))?;
+        }
     }
     Ok(())
 }

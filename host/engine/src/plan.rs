@@ -93,6 +93,11 @@ impl Effect {
         }
     }
 
+    /// True for the effects on single ZNodes that a procedure staged.
+    pub(crate) fn is_znode(&self) -> bool {
+        self.rank() == 2
+    }
+
     /// What it is about, to put effects of one rank in order.
     fn subject(&self) -> (ContainerId, &str) {
         match self {

@@ -11,6 +11,8 @@ pub enum Unit {
     Bytes,
     /// Segments.
     Segments,
+    /// ZNodes.
+    ZNodes,
 }
 
 /// Receives progress. Calls come from several threads.

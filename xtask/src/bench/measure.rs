@@ -39,6 +39,8 @@ pub(super) struct Stages {
     pub(super) plan: Duration,
     pub(super) apply: Duration,
     pub(super) verify: Duration,
+    /// Seconds inside the guest, all its instances added up.
+    pub(super) guest_seconds: f64,
 }
 
 impl Measured {
@@ -153,6 +155,9 @@ impl Stages {
             let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
             match (text("event"), text("stage")) {
                 ("stage-started", "planning containers") => stages.survey += lap(now),
+                ("procedure", _) => {
+                    stages.guest_seconds = event.get("guest_seconds").and_then(Value::as_f64).unwrap_or(f64::NAN);
+                }
                 ("plan", _) => stages.plan += lap(now),
                 ("applied", _) => stages.apply += lap(now),
                 _ => {}

@@ -20,6 +20,7 @@ const COLUMNS: &[Column] = &[
     ("all s", |_, run| run.recovery.as_secs_f64()),
     ("MB/s", |tree, run| tree.bytes as f64 / 1e6 / run.recovery.as_secs_f64()),
     ("segments/s", |tree, run| tree.segments as f64 / run.recovery.as_secs_f64()),
+    ("guest %", |_, run| 100.0 * run.stages.guest_seconds / run.recovery.as_secs_f64()),
     ("peak MB", |_, run| run.peak_bytes.map_or(f64::NAN, |bytes| bytes as f64 / 1e6)),
     ("/ read", |_, run| ratio(run.recovery, run.read)),
     ("/ copy", |_, run| ratio(run.recovery, run.copy)),

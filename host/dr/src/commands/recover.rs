@@ -135,6 +135,11 @@ impl Recovery<'_> {
         let selected = if self.arguments.source.containers.is_some() { expected } else { &[] };
         let outcome = chosen.procedure.execute(Arc::new(staging), &chosen.settings, selected, parallel, &());
         let execution = outcome.map_err(procedure::operator_error)?;
+        self.session.console.event(Event::Procedure {
+            guest_seconds: execution.usage.guest_time.as_secs_f64(),
+            host_seconds: execution.usage.host_time.as_secs_f64(),
+            calls: execution.usage.call_count(),
+        });
         tracing::info!(wall_time = ?execution.wall_time, tasks = execution.tasks.len(), "the procedure ended");
         Ok(())
     }

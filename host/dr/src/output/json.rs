@@ -86,6 +86,15 @@ pub(crate) enum Event<'a> {
         /// Which.
         path: &'a Path,
     },
+    /// The procedure ended; what it cost.
+    Procedure {
+        /// Time inside the guest, all instances added up.
+        guest_seconds: f64,
+        /// Time in the calls that the guest made.
+        host_seconds: f64,
+        /// How many calls it made.
+        calls: u64,
+    },
     /// What would change.
     Plan(PlanEvent<'a>),
     /// The plan was carried out.

@@ -152,6 +152,7 @@ fn word(unit: Unit) -> &'static str {
         Unit::Containers => "containers",
         Unit::Bytes => "bytes",
         Unit::Segments => "segments",
+        Unit::ZNodes => "ZNodes",
     }
 }
 

@@ -90,17 +90,22 @@ impl Journal {
 
     /// Records and syncs.
     pub(super) fn record(&self, effect: usize, state: State) -> Result<()> {
+        self.record_all([effect], state)
+    }
+
+    /// Records the same of several effects, and syncs once.
+    pub(super) fn record_all(&self, effects: impl IntoIterator<Item = usize>, state: State) -> Result<()> {
+        let fail = |error| run_directory_error("write", &self.path, error);
+        let effects: Vec<usize> = effects.into_iter().collect();
+        let mut json = Vec::new();
+        for &effect in &effects {
+            let line = Line { plan: self.plan.clone(), effect, state };
+            serde_json::to_writer(&mut json, &line).map_err(|error| fail(error.into()))?;
+            json.push(b'\n');
+        }
         let mut inner = self.lock();
-        let line = Line { plan: self.plan.clone(), effect, state };
-        let mut json =
-            serde_json::to_vec(&line).map_err(|error| run_directory_error("write", &self.path, error.into()))?;
-        json.push(b'\n');
-        inner
-            .file
-            .write_all(&json)
-            .and_then(|()| inner.file.sync_data())
-            .map_err(|error| run_directory_error("write", &self.path, error))?;
-        inner.states.insert(effect, state);
+        inner.file.write_all(&json).and_then(|()| inner.file.sync_data()).map_err(fail)?;
+        inner.states.extend(effects.into_iter().map(|effect| (effect, state)));
         Ok(())
     }
 

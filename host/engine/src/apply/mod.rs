@@ -249,11 +249,7 @@ impl Run<'_> {
             Effect::MoveAside { objects, .. } => Some(objects.len() as u64),
             _ => None,
         })?;
-        for (index, effect) in effects.iter().enumerate() {
-            if matches!(effect, Effect::CreateZnode { .. } | Effect::SetZnode { .. } | Effect::DeleteZnode { .. }) {
-                self.one_effect(index, effect)?;
-            }
-        }
+        self.znodes()?;
         self.stage("committing containers", Unit::Containers, |effect| match effect {
             Effect::CommitLog { .. } => Some(1),
             _ => None,
@@ -279,6 +275,45 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Creates and changes ZNodes in parallel, then deletes in the reverse order of paths, children before parents. Each
+    /// is compared with what is there before it acts, so the journal needs no record of each of them, only of all.
+    fn znodes(&self) -> Result<()> {
+        let effects = self.application.plan.effects.iter().enumerate();
+        let of_znodes = effects.filter(|(_, effect)| effect.is_znode());
+        let pending: Vec<_> = of_znodes.filter(|(index, _)| self.journal.state(*index).is_none()).collect();
+        let (deletions, writes): (Vec<_>, Vec<_>) =
+            pending.iter().copied().partition(|(_, effect)| matches!(effect, Effect::DeleteZnode { .. }));
+        self.progress.stage_started("writing ZNodes", Some(pending.len() as u64), Unit::ZNodes);
+        for_each_bounded(self.application.parallel, &writes, |(_, effect)| {
+            self.act(effect)?;
+            self.progress.advanced(1);
+            Ok(())
+        })?;
+        for (_, effect) in deletions.iter().rev() {
+            self.act(effect)?;
+            self.progress.advanced(1);
+        }
+        self.journal.record_all(pending.iter().map(|(index, _)| *index), State::Done { ledger: None })?;
+        self.progress.stage_finished("writing ZNodes");
+        Ok(())
+    }
+
+    /// Does what an effect without a ledger says, unless it is done already.
+    fn act(&self, effect: &Effect) -> Result<()> {
+        match effect {
+            Effect::WriteLog { .. } => Ok(()),
+            Effect::MoveAside { place, objects, .. } => {
+                objects.iter().try_for_each(|object| move_aside(self.application.tier2, object, place))
+            }
+            Effect::CreateZnode { path, data } => self.create_znode(path, data),
+            Effect::SetZnode { path, data, expected_version } => self.set_znode(path, data, *expected_version),
+            Effect::DeleteZnode { path, expected_version } => self.delete_znode(path, *expected_version),
+            Effect::CommitLog { container, path, epoch } => {
+                self.create_znode(path, &self.log_metadata(*container, *epoch)?)
+            }
+        }
+    }
+
     fn one_effect(&self, index: usize, effect: &Effect) -> Result<()> {
         let state = self.journal.state(index);
         if matches!(state, Some(State::Done { .. })) {
@@ -295,24 +330,8 @@ impl Run<'_> {
                 digest,
                 state,
             )?),
-            Effect::MoveAside { place, objects, .. } => {
-                objects.iter().try_for_each(|object| move_aside(self.application.tier2, object, place))?;
-                None
-            }
-            Effect::CreateZnode { path, data } => {
-                self.create_znode(path, data)?;
-                None
-            }
-            Effect::SetZnode { path, data, expected_version } => {
-                self.set_znode(path, data, *expected_version)?;
-                None
-            }
-            Effect::DeleteZnode { path, expected_version } => {
-                self.delete_znode(path, *expected_version)?;
-                None
-            }
-            Effect::CommitLog { container, path, epoch } => {
-                self.create_znode(path, &self.log_metadata(*container, *epoch)?)?;
+            other => {
+                self.act(other)?;
                 None
             }
         };

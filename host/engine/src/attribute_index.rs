@@ -55,6 +55,42 @@ pub(crate) fn largest_value_ever(chain: &Chain, keys: KeyFormat, tier2: &dyn Tie
     Ok(largest)
 }
 
+/// Which state of an index is the newest in which writers had written at most `events` events.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum StateBehind {
+    /// The newest of all.
+    Newest,
+    /// An earlier one, which ends with this footer.
+    Earlier(Footer),
+    /// None that can still be read.
+    None,
+}
+
+/// Finds the newest state of an index that is not ahead of `events`.
+///
+/// A writer's value in the index of a stream segment is how many events it has written there. A store that crashed may
+/// have flushed the index further than the events. A writer that lived on would take the events between for written,
+/// and never send them again.
+///
+/// # Errors
+/// Tier-2 errors.
+pub(crate) fn state_behind(chain: &Chain, events: u64, tier2: &dyn Tier2) -> Result<StateBehind> {
+    let mut end = chain.end();
+    for earlier in 0..EARLIER_STATES_MAX {
+        let Some((footer, values)) = read_chain(&chain.cut(end), KeyFormat::Uuid, true, tier2)? else { break };
+        if events_written(&values) <= u128::from(events) {
+            return Ok(if earlier == 0 { StateBehind::Newest } else { StateBehind::Earlier(footer) });
+        }
+        end = footer.end - 1;
+    }
+    Ok(StateBehind::None)
+}
+
+/// Events that the writers in an index have written, all together.
+fn events_written(values: &IndexValues) -> u128 {
+    values.values().filter_map(|&value| u128::try_from(value).ok()).sum()
+}
+
 /// How the attribute ids of a segment are stored.
 pub(crate) fn key_format(attributes: &AttributeMap) -> KeyFormat {
     KeyFormat::of_id_length(attributes.get(ATTRIBUTE_ID_LENGTH)).unwrap_or(KeyFormat::Uuid)
@@ -171,5 +207,55 @@ impl SegmentBytes for ChainBytes<'_> {
 
     fn read(&self, offset: u64, length: usize) -> Result<Cow<'_, [u8]>> {
         self.chain.read_range(self.tier2, offset, offset + length as u64).map(Cow::Owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dr_backends::tier2::MemoryTier2;
+    use dr_formats::attribute::AttributeId;
+    use dr_formats::attribute_index::build_index;
+    use dr_formats::primitives::Uuid;
+
+    use super::*;
+    use crate::chain::ChunkPart;
+
+    /// An index that was flushed once for each of these states of two writers.
+    fn index(states: &[[i64; 2]]) -> (MemoryTier2, Chain, Vec<u64>) {
+        let mut bytes = Vec::new();
+        let mut ends = Vec::new();
+        for state in states {
+            let writer = |(writer, value): (u8, &i64)| (AttributeId::Uuid(Uuid([writer; 16])), *value);
+            let values = (1..).zip(state).map(writer).collect();
+            bytes.extend(build_index(KeyFormat::Uuid, bytes.len() as u64, values, false).unwrap());
+            ends.push(bytes.len() as u64);
+        }
+        let tier2 = MemoryTier2::new();
+        tier2.create("index", &bytes).unwrap();
+        let part = ChunkPart { key: "index".into(), length: bytes.len() as u64 };
+        (tier2, Chain { first_start: 0, parts: vec![part] }, ends)
+    }
+
+    #[test]
+    fn the_newest_state_that_is_not_ahead_of_the_events_is_found() {
+        let (tier2, chain, ends) = index(&[[3, 4], [5, 4], [5, 9]]);
+        let behind = |events| match state_behind(&chain, events, &tier2).unwrap() {
+            StateBehind::Newest => Some(ends[2]),
+            StateBehind::Earlier(footer) => Some(footer.end),
+            StateBehind::None => None,
+        };
+        assert_eq!(behind(14), Some(ends[2]));
+        assert_eq!(behind(100), Some(ends[2]));
+        assert_eq!(behind(13), Some(ends[1]));
+        assert_eq!(behind(9), Some(ends[1]));
+        assert_eq!(behind(8), Some(ends[0]));
+        assert_eq!(behind(6), None);
+    }
+
+    #[test]
+    fn an_earlier_state_can_be_read_when_the_index_is_cut_there() {
+        let (tier2, chain, ends) = index(&[[3, 4], [5, 4]]);
+        let values = read_index_values(&chain.cut(ends[0]), KeyFormat::Uuid, true, &tier2).unwrap().unwrap();
+        assert_eq!(events_written(&values), 7);
     }
 }

@@ -80,7 +80,7 @@ pub struct Segment {
     pub kind: String,
     /// Owner.
     pub container: ContainerId,
-    /// Sealed by record or row.
+    /// Sealed by record, row or controller.
     pub sealed: bool,
     /// First readable offset, in bytes.
     pub start_offset: u64,

@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{SEGMENT_TYPE, SegmentType};
-use dr_formats::names::{SegmentKind, SystemSegment, container_named_in, main_segment_of, owning_container};
+use dr_formats::names::{
+    SegmentKind, SystemSegment, container_named_in, main_segment_of, owning_container, parent_segment_of,
+    transaction_id,
+};
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::SegmentMetadata;
 
@@ -17,8 +20,13 @@ use crate::content::measure_events;
 use crate::contract::{CallError, CallResult, ContainerId, CoreAttribute, Measure, MetadataRow, Segment};
 use crate::error::{OperatorError, Result};
 use crate::listing::ContainerObjects;
+use crate::merged::{Candidate, find_copies};
 use crate::reconcile::{Reconciled, SegmentFacts, Standing};
+use crate::replaced::ReplacedSegments;
 use crate::table_scan::scan_table;
+
+/// A segment by its name.
+type Named<'a> = (&'a str, &'a Reconciled);
 
 /// What is known of one container.
 #[derive(Debug)]
@@ -29,6 +37,7 @@ pub struct ContainerEvidence {
     pub highest_epoch: u64,
     objects: Arc<ContainerObjects>,
     tables: MetadataTables,
+    replaced: Arc<ReplacedSegments>,
     segments: BTreeMap<Box<str>, Reconciled>,
     measures: Mutex<HashMap<String, Measure>>,
 }
@@ -42,15 +51,17 @@ impl ContainerEvidence {
         container: ContainerId,
         container_count: u32,
         objects: Arc<ContainerObjects>,
+        replaced: Arc<ReplacedSegments>,
         tier2: &dyn Tier2,
     ) -> Result<Self> {
         let tables = MetadataTables::read(container, &objects, tier2)?;
         check_names(&tables, container, container_count)?;
         let owner_epochs = tables.records.values().map(|record| record.owner_epoch);
         let highest_epoch = owner_epochs.chain([objects.highest_epoch()]).max().unwrap_or(0);
-        let mut evidence =
-            Self { container, highest_epoch, objects, tables, segments: BTreeMap::new(), measures: Mutex::default() };
+        let (segments, measures) = (BTreeMap::new(), Mutex::default());
+        let mut evidence = Self { container, highest_epoch, objects, tables, replaced, segments, measures };
         evidence.segments = evidence.reconcile_all();
+        evidence.settle_transactions(tier2)?;
         Ok(evidence)
     }
 
@@ -153,6 +164,20 @@ impl ContainerEvidence {
         Ok(measure)
     }
 
+    /// How many whole events the first `length` bytes of a stream segment hold; none if they are no events.
+    ///
+    /// # Errors
+    /// Tier-2 errors.
+    pub fn whole_events(&self, name: &str, length: u64, tier2: &dyn Tier2) -> Result<Option<u64>> {
+        let Some(reconciled) = self.segment(name) else { return Ok(None) };
+        let known = self.measures.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let measure = match known {
+            Some(measure) if measure.whole_length <= length => measure,
+            _ => measure_events(&reconciled.chain.cut(length), reconciled.start_offset, tier2)?,
+        };
+        Ok((measure.content == "events").then_some(measure.items))
+    }
+
     /// Where the entries of a table end whole, at or before `end`.
     ///
     /// # Errors
@@ -180,6 +205,60 @@ impl ContainerEvidence {
         segments
     }
 
+    /// Finds transactions that their parents hold already: see [`crate::merged`]. Those are over; a copy that was not
+    /// finished gives way.
+    fn settle_transactions(&mut self, tier2: &dyn Tier2) -> Result<()> {
+        let mut changes = Vec::new();
+        for ((name, parent), transactions) in self.transactions_by_parent() {
+            let recorded_end = self.tables.records.get(name).map_or(parent.start_offset, |record| record.length);
+            let candidate = |(_, transaction): &(&str, &'_ Reconciled)| match transaction.standing {
+                // Leftovers of a merge that was recorded long ago can be anywhere.
+                Standing::Unrecorded => parent.start_offset,
+                _ => recorded_end,
+            };
+            let from: Vec<u64> = transactions.iter().map(candidate).collect();
+            if from.iter().all(|&from| from >= parent.chain.end()) {
+                continue;
+            }
+            let chains = transactions.iter().map(|(_, transaction)| &transaction.chain);
+            let candidates: Vec<_> = chains.zip(from).map(|(chain, from)| Candidate { chain, from }).collect();
+            let copies = find_copies(&parent.chain, parent.start_offset, &candidates, tier2)?;
+            let merged = transactions.iter().zip(&copies.whole).filter(|(_, copy)| copy.is_some());
+            let merged: Vec<String> = merged.map(|((name, _), _)| (*name).to_owned()).collect();
+            let is_live = |(index, _): &(usize, u64)| transactions[*index].1.standing == Standing::Live;
+            changes.push((name.to_owned(), merged, copies.begun.filter(is_live).map(|(_, offset)| offset)));
+        }
+        for (parent, merged, begun) in changes {
+            for name in merged {
+                if let Some(transaction) = self.segments.get_mut(&*name) {
+                    transaction.standing = Standing::Deleted;
+                    transaction.findings.push("merged-already");
+                }
+            }
+            if let (Some(end), Some(parent)) = (begun, self.segments.get_mut(&*parent)) {
+                parent.chain = parent.chain.cut(end);
+                parent.findings.push("merge-begun");
+            }
+        }
+        Ok(())
+    }
+
+    /// Transactions with content whose end is not known, by name and reconciled state of their parents.
+    fn transactions_by_parent(&self) -> Vec<(Named<'_>, Vec<Named<'_>>)> {
+        let mut by_parent: BTreeMap<&str, Vec<Named<'_>>> = BTreeMap::new();
+        for (name, segment) in &self.segments {
+            let parent = transaction_id(name).and_then(|_| parent_segment_of(name));
+            if let Some(parent) = parent.filter(|_| segment.standing != Standing::Deleted && segment.chain.end() > 0) {
+                by_parent.entry(parent).or_default().push((name, segment));
+            }
+        }
+        let known = by_parent.into_iter().filter_map(|(name, transactions)| {
+            let (name, parent) = self.segments.get_key_value(name)?;
+            (parent.standing == Standing::Live).then_some(((&**name, parent), transactions))
+        });
+        known.collect()
+    }
+
     /// Names that only objects carry: with content, and not known as a chunk of any segment.
     fn unrecorded(&self) -> impl Iterator<Item = &str> {
         let unexplained = |chunk: &&crate::listing::ChunkObject| {
@@ -195,6 +274,7 @@ impl ContainerEvidence {
             row: self.tables.rows.get(name),
             record_removed: self.tables.removed_records.contains(name),
             row_removed: self.tables.removed_rows.contains(name),
+            replaced: self.replaced.contains(name),
             chunk_records: &self.tables.chunk_records,
             objects: &self.objects,
         }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use dr_backends::tier2::{ObjectInfo, Tier2, Tier2Error};
 use dr_formats::names::{
-    ChunkName, JournalKind, JournalName, ObjectName, SystemSegment, container_named_in, owning_container,
+    CONTROLLER_TABLES_PREFIX, ChunkName, JournalKind, JournalName, ObjectName, SystemSegment, container_named_in,
+    owning_container,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -35,6 +36,13 @@ pub struct ChunkObject {
 }
 
 impl ChunkObject {
+    /// An object with the name that the store would give it.
+    #[cfg(test)]
+    pub(crate) fn for_test(segment: &str, offset: u64, epoch: u64, size: u64) -> Self {
+        let key = format!("{segment}.E-{epoch}-O-{offset}.{}", "00000000-0000-0000-0000-000000000000");
+        Self { key: key.into(), offset, epoch, size, segment_bytes: u32::try_from(segment.len()).unwrap() }
+    }
+
     /// The segment in the name; a hint only, since merges give chunks to other segments of the stream.
     pub fn segment(&self) -> &str {
         &self.key[..self.segment_bytes as usize]
@@ -93,6 +101,12 @@ impl ContainerObjects {
         let first = self.chunks.partition_point(|chunk| *chunk.key < *prefix);
         let in_range = move |chunk: &&ChunkObject| chunk.key.starts_with(&prefix);
         self.chunks[first..].iter().take_while(in_range).filter(move |chunk| chunk.segment() == segment)
+    }
+
+    /// Chunks of the controller's tables.
+    pub fn controller_chunks(&self) -> impl Iterator<Item = &ChunkObject> {
+        let first = self.chunks.partition_point(|chunk| *chunk.key < *CONTROLLER_TABLES_PREFIX);
+        self.chunks[first..].iter().take_while(|chunk| chunk.key.starts_with(CONTROLLER_TABLES_PREFIX))
     }
 
     /// Size of a chunk object, or none if there is no such object.

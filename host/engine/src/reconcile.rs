@@ -47,6 +47,8 @@ pub struct SegmentFacts<'a> {
     pub record_removed: bool,
     /// The old container metadata holds a tombstone of it.
     pub row_removed: bool,
+    /// The controller had sealed it and put others in its place.
+    pub replaced: bool,
     /// Chunk records of the whole container, by chunk name.
     pub chunk_records: &'a HashMap<Box<str>, ChunkMetadata>,
     /// All objects of the container.
@@ -58,7 +60,7 @@ pub struct SegmentFacts<'a> {
 pub struct Reconciled {
     /// Whether it exists.
     pub standing: Standing,
-    /// Sealed by record or row.
+    /// Sealed by record, row or controller.
     pub sealed: bool,
     /// First readable offset by record and objects.
     pub start_offset: u64,
@@ -80,6 +82,10 @@ impl SegmentFacts<'_> {
         if sealed_by_record.is_some() && sealed_by_row.is_some() && sealed_by_record != sealed_by_row {
             findings.push("sealed-differs");
         }
+        let sealed_in_container = sealed_by_record.unwrap_or(false) || sealed_by_row.unwrap_or(false);
+        if self.replaced && !sealed_in_container {
+            findings.push("sealed-by-controller");
+        }
         // The storage has no record of a segment that never had a byte flushed; that is nothing odd.
         if self.record.is_none() && (chain.end() > 0 || self.row.is_some_and(|row| row.length > 0)) {
             findings.push("no-record");
@@ -91,7 +97,7 @@ impl SegmentFacts<'_> {
         }
         Reconciled {
             standing: self.standing(),
-            sealed: sealed_by_record.unwrap_or(false) || sealed_by_row.unwrap_or(false),
+            sealed: sealed_in_container || self.replaced,
             start_offset,
             chain,
             findings,

@@ -14,6 +14,7 @@ use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
 use crate::listing::Listing;
 use crate::progress::Progress;
+use crate::replaced::ReplacedSegments;
 
 /// What configuration says that the survey can check or must know.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,6 +28,7 @@ pub struct SurveyOptions {
 pub struct Survey {
     tier2: Arc<dyn Tier2>,
     listing: Listing,
+    replaced: Arc<ReplacedSegments>,
     loaded: Mutex<HashMap<ContainerId, Arc<ContainerEvidence>>>,
 }
 
@@ -37,7 +39,8 @@ impl Survey {
     /// Those of [`Listing::take`] and [`ContainerEvidence::load`].
     pub fn take(tier2: Arc<dyn Tier2>, options: SurveyOptions, progress: &dyn Progress) -> Result<Self> {
         let listing = Listing::take(tier2.as_ref(), options.container_count, progress)?;
-        let survey = Self { tier2, listing, loaded: Mutex::default() };
+        let replaced = Arc::new(ReplacedSegments::read(&listing.containers, tier2.as_ref())?);
+        let survey = Self { tier2, listing, replaced, loaded: Mutex::default() };
         survey.check_container_count()?;
         Ok(survey)
     }
@@ -79,8 +82,8 @@ impl Survey {
         let objects =
             self.listing.containers.get(container as usize).ok_or_else(|| self.unknown_container(container))?;
         // Loaded outside the lock: containers load in parallel. One container loading twice is harmless.
-        let evidence =
-            Arc::new(ContainerEvidence::load(container, self.container_count(), objects.clone(), self.tier2())?);
+        let (count, replaced) = (self.container_count(), self.replaced.clone());
+        let evidence = Arc::new(ContainerEvidence::load(container, count, objects.clone(), replaced, self.tier2())?);
         Ok(self.loaded().entry(container).or_insert(evidence).clone())
     }
 

@@ -109,11 +109,22 @@ impl FixedKeyTableIndex {
         self.offsets.values().any(|offsets| offsets.last().is_some_and(|&newest| newest >= covered))
     }
 
+    /// The first entry that the index proves not to know: a later one of a key for which it names an earlier one. Had it
+    /// known of the later one, it would name that, or nothing if the key was removed.
+    fn first_not_in(&self, present: &IndexValues) -> i64 {
+        let later = |(id, named): (&AttributeId, &i64)| {
+            let AttributeId::Bytes(key) = id else { return None };
+            let offsets = self.offsets.get(key)?;
+            offsets.get(offsets.partition_point(|offset| offset <= named)).copied()
+        };
+        present.iter().filter_map(later).min().unwrap_or(self.end)
+    }
+
     /// What must be written so that an index with these values becomes right, in the order of keys. Entries before
     /// `covered` that it does not name were removed.
     pub fn updates(&self, present: &IndexValues, covered: i64) -> Vec<AttributeUpdate> {
         let named_last = present.values().copied().filter(|&offset| offset < self.end).max().unwrap_or(-1);
-        let covered = covered.max(named_last + 1);
+        let covered = covered.min(self.first_not_in(present)).max(named_last + 1);
         let mut updates = BTreeMap::new();
         for (id, &offset) in present {
             let AttributeId::Bytes(key) = id else { continue };
@@ -166,7 +177,19 @@ mod tests {
         let table = table(&[(b"a", 0), (b"b", 20), (b"c", 40), (b"a", 60)], 80);
         let present = index(&[(b"a", 0), (b"c", 40)]);
         assert_eq!(updates(&table, &present, 0), vec![(AttributeId::Bytes((*b"a").into()), 60)]);
-        assert_eq!(updates(&table, &present, 80), vec![]);
+        let removed_later = index(&[(b"c", 40)]);
+        assert_eq!(updates(&table, &removed_later, 0), vec![(AttributeId::Bytes((*b"a").into()), 60)]);
+        assert_eq!(updates(&table, &removed_later, 80), vec![]);
+    }
+
+    #[test]
+    fn an_index_covers_nothing_behind_an_entry_that_it_proves_not_to_know() {
+        // The index names `a` at 0: so it is older than the entry at 60, and than all behind that, whatever else says
+        // that it covers them. `b` at 20 lies before: it was removed.
+        let table = table(&[(b"a", 0), (b"b", 20), (b"a", 60), (b"c", 80)], 100);
+        let present = index(&[(b"a", 0)]);
+        let expected = vec![(AttributeId::Bytes((*b"a").into()), 60), (AttributeId::Bytes((*b"c").into()), 80)];
+        assert_eq!(updates(&table, &present, 100), expected);
     }
 
     #[test]

@@ -353,6 +353,13 @@ pub fn completed_transaction_of_key(key: &str) -> Option<TransactionId> {
     TransactionId::parse(key.rsplit_once('/')?.1)
 }
 
+/// The segment of a key `segmentSealedEpochPath-<segment id>` in a stream's `metadata`: a row that the controller writes
+/// once the segment was sealed and others took its place.
+pub fn sealed_segment_of_key(key: &str) -> Option<i64> {
+    let digits = key.strip_prefix("segmentSealedEpochPath-")?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
 /// ZooKeeper node `counter`: the upper end of the last range of 96-bit numbers that a controller reserved for transaction
 /// ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -27,6 +27,8 @@ pub const CONTROLLER_READER_GROUPS: [&str; 4] =
     ["scaleGroup", "commitStreamReaders", "abortStreamReaders", "kvtStreamReaders"];
 
 const TABLES_FOLDER: &str = "_tables";
+/// Begins the names of all tables of the controller.
+pub const CONTROLLER_TABLES_PREFIX: &str = "_system/_tables/";
 const READER_GROUPS_FOLDER: &str = "_readergroups";
 const READER_GROUP_PREFIX: &str = "_RG";
 const MARK_PREFIX: &str = "_MARK";
@@ -355,6 +357,12 @@ impl<'a> StreamSegment<'a> {
         let number = i32::try_from(self.number).ok()?;
         Some(i64::from(epoch) << 32 | i64::from(number))
     }
+}
+
+/// Name of a stream segment by the id that the controller uses, see [`StreamSegment::id`].
+pub fn stream_segment_name(scope: &str, stream: &str, id: i64) -> String {
+    let (epoch, number) = (id >> 32, id & 0xffff_ffff);
+    format!("{scope}/{stream}/{number}{EPOCH_DELIMITER}{epoch}")
 }
 
 /// A table of the controller below `_system/_tables/`. `id` is the UUID text after `.#.`.

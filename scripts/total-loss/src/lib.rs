@@ -221,6 +221,10 @@ fn report_kept(segment: &Segment, length: u64) {
         let reason = "one of storage metadata and old container metadata says sealed; seals are never taken back";
         report::decision(Some(segment.container), &segment.name, "sealed", reason);
     }
+    if segment.findings.iter().any(|finding| finding == "sealed-by-controller") {
+        let reason = "the controller's tables say that it was sealed and others took its place; readers go on there";
+        report::decision(Some(segment.container), &segment.name, "sealed", reason);
+    }
     if segment.standing != "live" {
         let reason = "no metadata names its objects, and the setting `unrecorded` is `create`";
         report::decision(Some(segment.container), &segment.name, "created", reason);

@@ -6,9 +6,12 @@ use dr_formats::attribute::{
     MIN_UTILIZATION, SEGMENT_TYPE, SegmentType, TOTAL_ENTRY_COUNT,
 };
 use dr_formats::attribute_index::KeyFormat;
+use dr_formats::names::SegmentKind;
 use dr_formats::segment_info::{NO_SEGMENT_ID, SegmentInfo};
 
-use crate::attribute_index::{AttributeIndex, key_format, largest_value_ever, read_attribute_index};
+use crate::attribute_index::{
+    AttributeIndex, StateBehind, key_format, largest_value_ever, read_attribute_index, state_behind,
+};
 use crate::chain::Chain;
 use crate::controller::{ControllerEvidence, TableWatch};
 use crate::error::Result;
@@ -71,7 +74,7 @@ pub(super) fn prepare(
     } else if segment_type.is(SegmentType::TABLE) {
         prepare_hash_table(evidence, &mut prepared, &chain, tier2, controller)?
     } else {
-        read_attribute_index(evidence, name, key_format(&prepared.row.attributes), false, tier2)?
+        prepare_event_numbers(evidence, &mut prepared, tier2)?
     };
     if index.unreadable {
         prepared.findings.push("attribute-index-unreadable");
@@ -97,6 +100,34 @@ fn row(name: &str, segment: &FreshSegment) -> SegmentInfo<'static> {
         sealed: segment.sealed,
         attributes: segment.attributes.iter().map(|(&id, &value)| (CoreAttribute(id), value)).collect(),
     }
+}
+
+/// The attribute index of a segment that is no table; that of a stream segment must not be ahead of its events.
+///
+/// Where events went in without a writer (merged transactions) or are gone (truncation), their number says nothing.
+fn prepare_event_numbers(
+    evidence: &ContainerEvidence,
+    prepared: &mut Prepared,
+    tier2: &dyn Tier2,
+) -> Result<AttributeIndex> {
+    let (name, keys) = (&*prepared.row.name, key_format(&prepared.row.attributes));
+    let mut index = read_attribute_index(evidence, name, keys, false, tier2)?;
+    let may_be_ahead = SegmentKind::of(name) == SegmentKind::Stream && prepared.row.start_offset == 0;
+    let Some(stored) = index.stored.as_mut().filter(|_| may_be_ahead && keys == KeyFormat::Uuid) else {
+        return Ok(index);
+    };
+    let Some(events) = evidence.whole_events(name, prepared.row.length, tier2)? else { return Ok(index) };
+    match state_behind(&stored.chain, events, tier2)? {
+        StateBehind::Newest => return Ok(index),
+        StateBehind::Earlier(footer) => {
+            stored.chain = stored.chain.cut(footer.end);
+            stored.start_offset = stored.start_offset.min(footer.minimum_offset);
+        }
+        // Without an index the store begins a new one, in which no writer is known.
+        StateBehind::None => index.stored = None,
+    }
+    prepared.findings.push("event-numbers-ahead");
+    Ok(index)
 }
 
 fn stored(evidence: &ContainerEvidence, name: &str, segment: &FreshSegment) -> Option<StoredSegment> {
@@ -146,7 +177,7 @@ fn prepare_hash_table(
 
 /// What the store's own indexer would have left on a table that is indexed to its end.
 fn set_table_attributes(row: &mut SegmentInfo<'static>, live_keys: u64, entries: u64) {
-    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let number = signed;
     let (start, length) = (row.start_offset, row.length);
     let attributes = &mut row.attributes;
     attributes.set(INDEX_OFFSET, number(length));
@@ -164,11 +195,21 @@ fn set_table_attributes(row: &mut SegmentInfo<'static>, live_keys: u64, entries:
     }
 }
 
-/// Up to where the index of a fixed-key table is complete by the word of its old row: the store writes a row only when
-/// everything of the segment was flushed, its attributes included.
-fn covered_by_row(evidence: &ContainerEvidence, name: &str, length: u64) -> i64 {
-    let row_length = evidence.row(name).map_or(0, |row| row.length);
-    i64::try_from(row_length.min(length)).unwrap_or(i64::MAX)
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// What the storage writer flushes of a segment's bytes at once without waiting for its time: the default of the store.
+const FLUSH_BYTES: u64 = 4 << 20;
+
+/// Up to where the index of a fixed-key table is complete.
+///
+/// The store writes a row only when everything of the segment was flushed, its index included. And it flushes bytes and
+/// index of a segment in one round, and the record of that round only in a later one: so an index covers what the record
+/// counts, unless so many bytes waited that they went without the index.
+fn covered_by_metadata(row_length: u64, recorded: u64, index_covers: u64) -> u64 {
+    let proven = row_length.max(index_covers);
+    if recorded.saturating_sub(proven) < FLUSH_BYTES { recorded.max(proven) } else { proven }
 }
 
 fn prepare_fixed_key_table(
@@ -189,13 +230,36 @@ fn prepare_fixed_key_table(
         prepared.row.attributes.set(ATTRIBUTE_ID_LENGTH, length);
     }
     let index = read_attribute_index(evidence, &name, key_format(&prepared.row.attributes), true, tier2)?;
-    let mut covered = covered_by_row(evidence, &name, prepared.row.length);
-    if let Some(stored) = index.stored.as_ref().filter(|_| table.has_entries_behind(covered)) {
-        covered = covered.max(largest_value_ever(&stored.chain, key_format(&prepared.row.attributes), tier2)? + 1);
+    let length = prepared.row.length;
+    let row_length = evidence.row(&name).map_or(0, |row| row.length);
+    let recorded = evidence.record(&name).map_or(0, |record| record.length);
+    let mut covered = covered_by_metadata(row_length, recorded, 0).min(length);
+    if let Some(stored) = index.stored.as_ref().filter(|_| table.has_entries_behind(signed(covered))) {
+        let largest = largest_value_ever(&stored.chain, key_format(&prepared.row.attributes), tier2)?;
+        let index_covers = u64::try_from(largest + 1).unwrap_or(0);
+        covered = covered_by_metadata(row_length, recorded, index_covers).min(length);
     }
+    // Without an index nothing is known to have been removed.
+    let covered = if index.stored.is_some() { signed(covered) } else { 0 };
     prepared.index_updates = table.updates(&index.values, covered);
     if table.points_beyond_data(&index.values) {
         prepared.findings.push("table-index-ahead");
     }
     Ok(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_covers_what_the_storage_had_recorded_unless_bytes_went_ahead() {
+        assert_eq!(covered_by_metadata(0, 852, 0), 852);
+        assert_eq!(covered_by_metadata(1000, 852, 0), 1000);
+        assert_eq!(covered_by_metadata(0, 852, 1200), 1200);
+        assert_eq!(covered_by_metadata(0, FLUSH_BYTES, 0), 0);
+        assert_eq!(covered_by_metadata(10, FLUSH_BYTES + 9, 0), FLUSH_BYTES + 9);
+        assert_eq!(covered_by_metadata(10, FLUSH_BYTES + 10, 0), 10);
+        assert_eq!(covered_by_metadata(10, FLUSH_BYTES + 100, 101), FLUSH_BYTES + 100);
+    }
 }

@@ -90,6 +90,16 @@ fn transaction_ids() {
 }
 
 #[test]
+fn keys_of_sealed_segments() {
+    assert_eq!(sealed_segment_of_key("segmentSealedEpochPath-0"), Some(0));
+    assert_eq!(sealed_segment_of_key("segmentSealedEpochPath-8589934595"), Some((2 << 32) + 3));
+    for wrong in ["segmentSealedEpochPath-", "segmentSealedEpochPath--1", "segmentSealedEpochPath-+1", "markers-0", ""]
+    {
+        assert_eq!(sealed_segment_of_key(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
 fn counter_vectors() {
     let bytes = unhex("00000000 0000000000002710");
     let counter = TransactionCounter::decode(&bytes).unwrap();

@@ -211,3 +211,10 @@ proptest! {
         let _ = (SegmentKind::of(&text), owning_container(&text, 4), parent_segment_of(&text), StreamSegment::parse(&text));
     }
 }
+
+#[test]
+fn stream_segments_by_the_controllers_id() {
+    let name = stream_segment_name("scope", "stream", (2 << 32) + 3);
+    assert_eq!(name, "scope/stream/3.#epoch.2");
+    assert_eq!(StreamSegment::parse(&name).and_then(|segment| segment.id()), Some((2 << 32) + 3));
+}

@@ -109,8 +109,22 @@ impl Lab {
     /// # Errors
     /// As [`Lab::run_checker`].
     pub fn check_load(&self, acknowledged_file: &Path) -> Result<LoadReport> {
+        self.run_load_check(&[("--acknowledged", &text(acknowledged_file))])
+    }
+
+    /// Reads back what a load wrote and compares it with a file that says exactly what must be there; its lines are
+    /// `E scope/stream key number` (events of a key in order; `O` instead of `E` if they may be missing), `U key number` (a value in the table) and `T id number`
+    /// (an event of a transaction, besides which others may be there).
+    ///
+    /// # Errors
+    /// As [`Lab::run_checker`].
+    pub fn check_load_against(&self, acknowledged_file: &Path, expected_file: &Path) -> Result<LoadReport> {
+        self.run_load_check(&[("--acknowledged", &text(acknowledged_file)), ("--expected", &text(expected_file))])
+    }
+
+    fn run_load_check(&self, arguments: &[(&str, &str)]) -> Result<LoadReport> {
         let report = self.report_path("LoadCheck");
-        self.run_reporting("LoadCheck", &[("--acknowledged", &text(acknowledged_file))], &report)?;
+        self.run_reporting("LoadCheck", arguments, &report)?;
         LoadReport::read(&report)
     }
 

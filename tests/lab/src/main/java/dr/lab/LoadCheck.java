@@ -6,6 +6,7 @@ import io.pravega.client.tables.KeyValueTableClientConfiguration;
 import io.pravega.client.tables.TableEntry;
 import java.nio.file.Files;
 import java.nio.file.Paths;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -13,13 +14,20 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 
 /**
- * {@code LoadCheck --controller URI --acknowledged FILE --report FILE}: reads a load back.
+ * {@code LoadCheck --controller URI --acknowledged FILE --report FILE [--expected FILE]}: reads a load back.
  *
  * Figures say how much of what was acknowledged is lost; checks fail on what recovery must never do: gaps, a wrong order,
- * torn, doubled or foreign events, unreadable tables.
+ * torn, doubled or foreign events, unreadable tables. A file of expectations says exactly what must be there, line by line:
+ * <pre>
+ * E scope/stream key number      an event; those of a key in their order, and no others
+ * O scope/stream key number      the same, but from here on events of the key may be missing
+ * U key number                   the value of a table key
+ * T id number                    an event of a transaction; others may be there as well
+ * </pre>
  */
 public final class LoadCheck {
     private final Cluster cluster;
@@ -31,6 +39,12 @@ public final class LoadCheck {
     private final Set<String> transactions = new HashSet<>();
     private long updateCount;
     private String run = "";
+    /** Path and key to numbers; null if nothing exact is expected. */
+    private Map<String, List<Integer>> expectedEvents;
+    /** Path and key to how many of them must be there. */
+    private final Map<String, Integer> required = new HashMap<>();
+    private final Map<Integer, Integer> expectedValues = new TreeMap<>();
+    private final Set<String> expectedInTransactions = new TreeSet<>();
 
     private LoadCheck(Cluster cluster) {
         this.cluster = cluster;
@@ -40,6 +54,9 @@ public final class LoadCheck {
         Arguments given = new Arguments(arguments);
         LoadCheck check = new LoadCheck(new Cluster(given.get("--controller")));
         check.parse(Files.readAllLines(Paths.get(given.get("--acknowledged"))));
+        if (given.get("--expected", null) != null) {
+            check.parseExpected(Files.readAllLines(Paths.get(given.get("--expected"))));
+        }
         check.run();
         check.checks.finish(given.get("--report"), check.figures);
     }
@@ -60,6 +77,36 @@ public final class LoadCheck {
                 throw new IllegalStateException("not a line of acknowledgements: " + line);
             }
         }
+    }
+
+    private void parseExpected(List<String> lines) {
+        expectedEvents = new HashMap<>();
+        for (String line : lines) {
+            String[] words = line.split(" ");
+            if ((words[0].equals("E") || words[0].equals("O")) && words.length == 4) {
+                String key = words[1] + " " + words[2];
+                List<Integer> numbers = expectedEvents.computeIfAbsent(key, first -> new ArrayList<>());
+                numbers.add(Integer.parseInt(words[3]));
+                if (words[0].equals("E")) {
+                    required.put(key, numbers.size());
+                }
+            } else if (words[0].equals("U") && words.length == 3) {
+                expectedValues.put(Integer.parseInt(words[1]), Integer.parseInt(words[2]));
+            } else if (words[0].equals("T") && words.length == 3) {
+                expectedInTransactions.add(words[1] + " " + words[2]);
+            } else {
+                throw new IllegalStateException("not a line of expectations: " + line);
+            }
+        }
+    }
+
+    /** The number that must come next, given how many of the key were read. */
+    private int expectedNumber(String path, String key, int count) {
+        if (expectedEvents == null) {
+            return count;
+        }
+        List<Integer> numbers = expectedEvents.getOrDefault(path + " " + key, List.of());
+        return count < numbers.size() ? numbers.get(count) : -1;
     }
 
     private void run() {
@@ -86,13 +133,23 @@ public final class LoadCheck {
         Map<String, Integer> next = new HashMap<>();
         for (byte[] bytes : read) {
             Events.Parsed event = new Events.Parsed(bytes);
-            int expected = next.getOrDefault(event.key, 0);
+            int count = next.getOrDefault(event.key, 0);
+            int expected = expectedNumber(path, event.key, count);
             String whole = Events.digest(Load.event(path, event.key, event.number));
             if (!event.stream.equals(path) || event.number != expected || !event.digest.equals(whole)) {
                 return Checks.BAD + "key " + event.key + " expected number " + expected + " found " + event.stream + " number "
                     + event.number + (event.digest.equals(whole) ? "" : " with other content");
             }
-            next.put(event.key, expected + 1);
+            next.put(event.key, count + 1);
+        }
+        if (expectedEvents != null) {
+            for (Map.Entry<String, List<Integer>> key : expectedEvents.entrySet()) {
+                int found = next.getOrDefault(key.getKey().substring(key.getKey().indexOf(' ') + 1), 0);
+                int least = required.getOrDefault(key.getKey(), 0);
+                if (key.getKey().startsWith(path + " ") && found < least) {
+                    return Checks.BAD + key.getKey() + ": " + least + " events expected, found " + found;
+                }
+            }
         }
         long lost = 0;
         long kept = 0;
@@ -129,6 +186,9 @@ public final class LoadCheck {
                         return Checks.BAD + "key " + key + " holds what was never written";
                     }
                 }
+                if (expectedEvents != null && number != expectedValues.getOrDefault(key, -1)) {
+                    return Checks.BAD + "key " + key + " expected number " + expectedValues.get(key) + " found " + number;
+                }
                 if (number < updates.getOrDefault(key, -1)) {
                     lost++;
                 }
@@ -149,6 +209,12 @@ public final class LoadCheck {
             }
             if (!found.computeIfAbsent(event.key, id -> new HashSet<>()).add(event.number)) {
                 return Checks.BAD + "event " + event.number + " of transaction " + event.key + " is there twice";
+            }
+        }
+        for (String expected : expectedInTransactions) {
+            String[] words = expected.split(" ");
+            if (!found.getOrDefault(words[0], Set.of()).contains(Integer.parseInt(words[1]))) {
+                return Checks.BAD + "event " + words[1] + " of transaction " + words[0] + " is missing";
             }
         }
         long torn = found.values().stream().filter(numbers -> numbers.size() < Load.TRANSACTION_EVENTS).count();

@@ -1,6 +1,7 @@
 //! The cluster to be recovered: where its ZNodes lie and what its ledgers look like.
 
 use dr_backends::tier1::{LedgerLayout, Ledgers, ZNodes};
+use dr_formats::log_metadata::log_metadata_path;
 
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
@@ -35,17 +36,10 @@ impl ClusterLayout {
         format!("{}/{path}", self.root())
     }
 
-    /// The ZNode of a container's log: one level for each decimal digit, least significant first, then the whole id
-    /// (class `HierarchyUtils`).
+    /// The ZNode of a container's log.
     pub fn log_znode(&self, container: ContainerId) -> String {
-        let mut path = format!("{}{}", self.root(), self.log_metadata_path.trim_end_matches('/'));
-        let mut rest = container;
-        for _ in 0..self.hierarchy_depth {
-            path.push_str(&format!("/{}", rest % 10));
-            rest /= 10;
-        }
-        path.push_str(&format!("/{container}"));
-        path
+        let below = log_metadata_path(container, self.hierarchy_depth);
+        format!("{}{}{below}", self.root(), self.log_metadata_path.trim_end_matches('/'))
     }
 
     /// What the ledger of a container's new log looks like; the custom metadata are Pravega's own (class `Ledgers`).
@@ -131,36 +125,4 @@ pub fn refuse_existing_logs(znodes: &dyn ZNodes, layout: &ClusterLayout, contain
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn layout(depth: usize) -> ClusterLayout {
-        ClusterLayout {
-            cluster_name: "lab".to_owned(),
-            log_metadata_path: "/segmentstore/containers".to_owned(),
-            hierarchy_depth: depth,
-            ensemble_size: 3,
-            write_quorum: 3,
-            ack_quorum: 3,
-            retention_bucket_count: 1,
-        }
-    }
-
-    #[test]
-    fn log_znodes_follow_the_reversed_digits() {
-        let root = "/pravega/lab/segmentstore/containers";
-        for (container, depth, tail) in [
-            (0, 2, "/0/0/0"),
-            (7, 2, "/7/0/7"),
-            (12, 2, "/2/1/12"),
-            (137, 2, "/7/3/137"),
-            (12, 3, "/2/1/0/12"),
-            (12, 0, "/12"),
-        ] {
-            assert_eq!(layout(depth).log_znode(container), format!("{root}{tail}"));
-        }
-    }
 }

@@ -43,7 +43,9 @@ impl NewSegment {
             events += 1;
         }
         let writers = if events == 0 { 0 } else { 1 + random.below(3) };
-        let numbers = (0..writers).map(|_| (AttributeId::Uuid(random.uuid()), events)).collect();
+        // Each knows the number of its last event; together they wrote no more events than there are.
+        let share = events / writers.max(1).try_into().unwrap_or(1);
+        let numbers = (0..writers).map(|_| (AttributeId::Uuid(random.uuid()), share)).collect();
         let mut attributes: AttributeMap = [
             (CREATION_TIME, CREATED),
             (EVENT_COUNT, events),

@@ -8,11 +8,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use dr_backends::tier1::{EmbeddedLedgers, EmbeddedZNodes, LedgerAccess};
-use dr_backends::tier2::FileSystemTier2;
-use dr_engine::cluster::ClusterLayout;
 use dr_engine::contract::Segment;
 use dr_tests::captured::content;
 use dr_tests::generate::{Generated, Shape, tree};
@@ -24,21 +20,7 @@ fn generated(shape: &Shape) -> (Cluster, Generated) {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("tier2");
     let generated = tree(&root, shape).unwrap();
-    let tier1 = directory.path().join("tier1");
-    let znodes = Arc::new(EmbeddedZNodes::open(&tier1).unwrap());
-    let access = LedgerAccess::new("/pravega/generated/bookkeeper/ledgers");
-    let ledgers = EmbeddedLedgers::open(&tier1, znodes.clone(), access).unwrap();
-    let layout = ClusterLayout {
-        cluster_name: "generated".to_owned(),
-        log_metadata_path: "/segmentstore/containers".to_owned(),
-        hierarchy_depth: 2,
-        ensemble_size: 3,
-        write_quorum: 3,
-        ack_quorum: 3,
-        retention_bucket_count: 1,
-    };
-    let tier2 = Arc::new(FileSystemTier2::open(&root).unwrap());
-    (Cluster { directory, tier2, znodes, ledgers, layout }, generated)
+    (support::cluster(directory, &root, "generated"), generated)
 }
 
 fn segments(cluster: &Cluster) -> Vec<Segment> {

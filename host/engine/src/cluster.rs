@@ -126,3 +126,35 @@ pub fn refuse_existing_logs(znodes: &dyn ZNodes, layout: &ClusterLayout, contain
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(depth: usize) -> ClusterLayout {
+        ClusterLayout {
+            cluster_name: "lab".to_owned(),
+            log_metadata_path: "/segmentstore/containers".to_owned(),
+            hierarchy_depth: depth,
+            ensemble_size: 3,
+            write_quorum: 3,
+            ack_quorum: 3,
+            retention_bucket_count: 1,
+        }
+    }
+
+    #[test]
+    fn log_znodes_follow_the_reversed_digits() {
+        let root = "/pravega/lab/segmentstore/containers";
+        for (container, depth, tail) in [
+            (0, 2, "/0/0/0"),
+            (7, 2, "/7/0/7"),
+            (12, 2, "/2/1/12"),
+            (137, 2, "/7/3/137"),
+            (12, 3, "/2/1/0/12"),
+            (12, 0, "/12"),
+        ] {
+            assert_eq!(layout(depth).log_znode(container), format!("{root}{tail}"));
+        }
+    }
+}

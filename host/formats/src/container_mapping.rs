@@ -1,16 +1,14 @@
 //! Which container a segment belongs to (`SegmentToContainerMapper`, `HashHelper`, `NameUtils` of Pravega; MurmurHash3
 //! and the consistent hash of Guava).
 
+use crate::names::{ATTRIBUTE_SUFFIX, EPOCH_DELIMITER, TRANSACTION_DELIMITER, TRANSIENT_DELIMITER};
+
 /// `"SegmentToContainerMapper".hashCode()` of Java, the seed of the hash.
 const SEED: i32 = 1_661_405_012;
-/// Suffix of the segment that holds the extended attributes of another one.
-const ATTRIBUTE_SUFFIX: &str = "$attributes.index";
 /// What separates a transaction or a transient segment from its parent.
-const CHILD_DELIMITERS: [&str; 2] = ["#transaction.", "#transient."];
+const CHILD_DELIMITERS: [&str; 2] = [TRANSACTION_DELIMITER, TRANSIENT_DELIMITER];
 /// Length of the id after a child delimiter, in characters; what follows it does not matter.
 const CHILD_ID_CHARACTERS: usize = 32;
-/// What separates the number of a stream segment from its epoch.
-const EPOCH_DELIMITER: &str = ".#epoch.";
 /// Segments that belong to the container in their name.
 const CONTAINER_TABLES: [&str; 2] = ["_system/containers/metadata_", "_system/containers/storage_metadata_"];
 /// Queues of event processors, which belong to the container in their name; `<name>_<container>`.

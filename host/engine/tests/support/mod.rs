@@ -35,7 +35,7 @@ pub fn captured(name: &str) -> Cluster {
     let status = Command::new("tar").arg("-xJf").arg(&archive).arg("-C").arg(&unpacked).status().unwrap();
     assert!(status.success(), "cannot unpack {}", archive.display());
     let root = find_root(&unpacked).expect("the archive holds a Tier-2");
-    cluster(directory, &root)
+    cluster(directory, &root, "lab")
 }
 
 fn find_root(below: &Path) -> Option<PathBuf> {
@@ -46,13 +46,14 @@ fn find_root(below: &Path) -> Option<PathBuf> {
     entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).find_map(|path| find_root(&path))
 }
 
-fn cluster(directory: TempDir, root: &Path) -> Cluster {
+/// The Tier-2 at `root`, and an embedded Tier-1 in the directory that keeps both alive.
+pub fn cluster(directory: TempDir, root: &Path, name: &str) -> Cluster {
     let tier1 = directory.path().join("tier1");
     let znodes = Arc::new(EmbeddedZNodes::open(&tier1).unwrap());
-    let ledgers =
-        EmbeddedLedgers::open(&tier1, znodes.clone(), LedgerAccess::new("/pravega/lab/bookkeeper/ledgers")).unwrap();
+    let access = LedgerAccess::new(format!("/pravega/{name}/bookkeeper/ledgers"));
+    let ledgers = EmbeddedLedgers::open(&tier1, znodes.clone(), access).unwrap();
     let layout = ClusterLayout {
-        cluster_name: "lab".to_owned(),
+        cluster_name: name.to_owned(),
         log_metadata_path: "/segmentstore/containers".to_owned(),
         hierarchy_depth: 2,
         ensemble_size: 3,

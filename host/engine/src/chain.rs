@@ -3,6 +3,7 @@
 use dr_backends::tier2::Tier2;
 
 use crate::error::{OperatorError, Result};
+use crate::listing::ChunkObject;
 
 /// A chunk and how many of its bytes belong to the segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +98,19 @@ impl Chain {
     }
 }
 
+/// The chain that the names tell: each chunk where the one before ends; of several at one offset the newest.
+pub fn chain_by_names(chunks: &[&ChunkObject]) -> Chain {
+    let mut sorted = chunks.to_vec();
+    sorted.sort_unstable_by_key(|chunk| (chunk.offset, std::cmp::Reverse((chunk.epoch, chunk.size))));
+    let mut chain = Chain { first_start: sorted.first().map_or(0, |chunk| chunk.offset), parts: Vec::new() };
+    for chunk in sorted {
+        if chunk.offset == chain.end() && chunk.size > 0 {
+            chain.parts.push(ChunkPart { key: chunk.key.clone(), length: chunk.size });
+        }
+    }
+    chain
+}
+
 fn read_object(tier2: &dyn Tier2, part: &ChunkPart, offset: u64, buffer: &mut [u8]) -> Result<()> {
     let read = tier2.read_at(&part.key, offset, buffer)?;
     if read == buffer.len() {
@@ -133,5 +147,14 @@ mod tests {
         assert_eq!(chain(10, &[5, 5]).cut(10), chain(10, &[]));
         assert_eq!(chain(0, &[5, 0, 5]).cut(8), chain(0, &[5, 0, 3]));
         assert_eq!(chain(0, &[5, 0, 5]).cut(5), chain(0, &[5]));
+    }
+
+    #[test]
+    fn a_chain_by_names_stops_at_a_gap_and_takes_the_newest_of_several() {
+        let objects = [(10, 1, 5), (15, 1, 2), (15, 3, 4), (19, 3, 1), (30, 3, 1)]
+            .map(|(offset, epoch, size)| ChunkObject::for_test("s", offset, epoch, size));
+        let chunks: Vec<&ChunkObject> = objects.iter().collect();
+        let chain = chain_by_names(&chunks);
+        assert_eq!((chain.first_start, chain.end(), chain.parts.len()), (10, 20, 3));
     }
 }

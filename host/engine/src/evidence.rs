@@ -2,31 +2,27 @@
 //! the objects.
 
 mod metadata_tables;
+mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{SEGMENT_TYPE, SegmentType};
-use dr_formats::names::{
-    SegmentKind, SystemSegment, container_named_in, main_segment_of, owning_container, parent_segment_of,
-    transaction_id,
-};
+use dr_formats::names::{SegmentKind, SystemSegment, container_named_in, main_segment_of, owning_container};
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::SegmentMetadata;
 
 use self::metadata_tables::MetadataTables;
+pub(crate) use self::transactions::MERGED_BY_RECOVERY;
+use crate::committed::Committed;
 use crate::content::measure_events;
 use crate::contract::{CallError, CallResult, ContainerId, CoreAttribute, Measure, MetadataRow, Segment};
 use crate::error::{OperatorError, Result};
 use crate::listing::ContainerObjects;
-use crate::merged::{Candidate, find_copies};
 use crate::reconcile::{Reconciled, SegmentFacts, Standing};
 use crate::replaced::ReplacedSegments;
 use crate::table_scan::scan_table;
-
-/// A segment by its name.
-type Named<'a> = (&'a str, &'a Reconciled);
 
 /// What is known of one container.
 #[derive(Debug)]
@@ -39,6 +35,7 @@ pub struct ContainerEvidence {
     tables: MetadataTables,
     replaced: Arc<ReplacedSegments>,
     segments: BTreeMap<Box<str>, Reconciled>,
+    committed: Committed,
     measures: Mutex<HashMap<String, Measure>>,
 }
 
@@ -58,8 +55,8 @@ impl ContainerEvidence {
         check_names(&tables, container, container_count)?;
         let owner_epochs = tables.records.values().map(|record| record.owner_epoch);
         let highest_epoch = owner_epochs.chain([objects.highest_epoch()]).max().unwrap_or(0);
-        let (segments, measures) = (BTreeMap::new(), Mutex::default());
-        let mut evidence = Self { container, highest_epoch, objects, tables, replaced, segments, measures };
+        let (segments, committed, measures) = Default::default();
+        let mut evidence = Self { container, highest_epoch, objects, tables, replaced, segments, committed, measures };
         evidence.segments = evidence.reconcile_all();
         evidence.settle_transactions(tier2)?;
         Ok(evidence)
@@ -203,60 +200,6 @@ impl ContainerEvidence {
         // A name without metadata whose objects do not even begin at its start describes nothing.
         segments.retain(|_, segment| segment.standing != Standing::Unrecorded || !segment.chain.parts.is_empty());
         segments
-    }
-
-    /// Finds transactions that their parents hold already: see [`crate::merged`]. Those are over; a copy that was not
-    /// finished gives way.
-    fn settle_transactions(&mut self, tier2: &dyn Tier2) -> Result<()> {
-        let mut changes = Vec::new();
-        for ((name, parent), transactions) in self.transactions_by_parent() {
-            let recorded_end = self.tables.records.get(name).map_or(parent.start_offset, |record| record.length);
-            let candidate = |(_, transaction): &(&str, &'_ Reconciled)| match transaction.standing {
-                // Leftovers of a merge that was recorded long ago can be anywhere.
-                Standing::Unrecorded => parent.start_offset,
-                _ => recorded_end,
-            };
-            let from: Vec<u64> = transactions.iter().map(candidate).collect();
-            if from.iter().all(|&from| from >= parent.chain.end()) {
-                continue;
-            }
-            let chains = transactions.iter().map(|(_, transaction)| &transaction.chain);
-            let candidates: Vec<_> = chains.zip(from).map(|(chain, from)| Candidate { chain, from }).collect();
-            let copies = find_copies(&parent.chain, parent.start_offset, &candidates, tier2)?;
-            let merged = transactions.iter().zip(&copies.whole).filter(|(_, copy)| copy.is_some());
-            let merged: Vec<String> = merged.map(|((name, _), _)| (*name).to_owned()).collect();
-            let is_live = |(index, _): &(usize, u64)| transactions[*index].1.standing == Standing::Live;
-            changes.push((name.to_owned(), merged, copies.begun.filter(is_live).map(|(_, offset)| offset)));
-        }
-        for (parent, merged, begun) in changes {
-            for name in merged {
-                if let Some(transaction) = self.segments.get_mut(&*name) {
-                    transaction.standing = Standing::Deleted;
-                    transaction.findings.push("merged-already");
-                }
-            }
-            if let (Some(end), Some(parent)) = (begun, self.segments.get_mut(&*parent)) {
-                parent.chain = parent.chain.cut(end);
-                parent.findings.push("merge-begun");
-            }
-        }
-        Ok(())
-    }
-
-    /// Transactions with content whose end is not known, by name and reconciled state of their parents.
-    fn transactions_by_parent(&self) -> Vec<(Named<'_>, Vec<Named<'_>>)> {
-        let mut by_parent: BTreeMap<&str, Vec<Named<'_>>> = BTreeMap::new();
-        for (name, segment) in &self.segments {
-            let parent = transaction_id(name).and_then(|_| parent_segment_of(name));
-            if let Some(parent) = parent.filter(|_| segment.standing != Standing::Deleted && segment.chain.end() > 0) {
-                by_parent.entry(parent).or_default().push((name, segment));
-            }
-        }
-        let known = by_parent.into_iter().filter_map(|(name, transactions)| {
-            let (name, parent) = self.segments.get_key_value(name)?;
-            (parent.standing == Standing::Live).then_some(((&**name, parent), transactions))
-        });
-        known.collect()
     }
 
     /// Names that only objects carry: with content, and not known as a chunk of any segment.

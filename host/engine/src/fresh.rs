@@ -7,7 +7,7 @@ use dr_formats::attribute as attributes;
 use dr_formats::names::SegmentKind;
 
 use crate::contract::{AttributeUpdate, CallError, CallResult, NewSegment, Truncation};
-use crate::evidence::ContainerEvidence;
+use crate::evidence::{ContainerEvidence, MERGED_BY_RECOVERY};
 
 /// Core attributes that belong to the lost log or to the old snapshot and would break the new container
 /// (`pravega-durable-log` 8.2 and 14): index root and persisted sequence number, snapshot id and epoch.
@@ -74,6 +74,11 @@ impl FreshSegments {
             .ok_or_else(|| CallError::NotFound(format!("container {} has no segment `{name}`", evidence.container)))?;
         if self.segments.contains_key(name) {
             return Err(CallError::AlreadyExists(format!("the segment `{name}` was created before")));
+        }
+        if reconciled.findings.contains(&MERGED_BY_RECOVERY) {
+            return Err(CallError::Conflict(format!(
+                "the content of `{name}` is part of the segment it was merged into"
+            )));
         }
         let (start, end) = (reconciled.start_offset, reconciled.chain.end());
         if segment.length < start || segment.length > end {

@@ -7,6 +7,7 @@ pub mod apply;
 mod attribute_index;
 mod chain;
 pub mod cluster;
+mod committed;
 mod content;
 pub mod contract;
 mod controller;

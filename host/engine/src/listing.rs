@@ -105,8 +105,13 @@ impl ContainerObjects {
 
     /// Chunks of the controller's tables.
     pub fn controller_chunks(&self) -> impl Iterator<Item = &ChunkObject> {
-        let first = self.chunks.partition_point(|chunk| *chunk.key < *CONTROLLER_TABLES_PREFIX);
-        self.chunks[first..].iter().take_while(|chunk| chunk.key.starts_with(CONTROLLER_TABLES_PREFIX))
+        self.chunks_below(CONTROLLER_TABLES_PREFIX)
+    }
+
+    /// Chunks whose keys begin with `prefix`.
+    pub fn chunks_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a ChunkObject> {
+        let first = self.chunks.partition_point(|chunk| *chunk.key < *prefix);
+        self.chunks[first..].iter().take_while(move |chunk| chunk.key.starts_with(prefix))
     }
 
     /// Size of a chunk object, or none if there is no such object.

@@ -11,7 +11,7 @@ use dr_backends::tier2::Tier2;
 use dr_formats::controller::sealed_segment_of_key;
 use dr_formats::names::{ControllerTable, stream_segment_name};
 
-use crate::chain::{Chain, ChunkPart};
+use crate::chain::{Chain, chain_by_names};
 use crate::error::Result;
 use crate::listing::{ChunkObject, ContainerObjects};
 use crate::table_scan::scan_table;
@@ -60,19 +60,6 @@ fn metadata_tables(containers: &[Arc<ContainerObjects>]) -> BTreeMap<(&str, &str
         }
     }
     by_stream
-}
-
-/// The chain that the names tell: each chunk where the one before ends; of several at one offset the newest.
-fn chain_by_names(chunks: &[&ChunkObject]) -> Chain {
-    let mut sorted = chunks.to_vec();
-    sorted.sort_unstable_by_key(|chunk| (chunk.offset, std::cmp::Reverse((chunk.epoch, chunk.size))));
-    let mut chain = Chain { first_start: sorted.first().map_or(0, |chunk| chunk.offset), parts: Vec::new() };
-    for chunk in sorted {
-        if chunk.offset == chain.end() && chunk.size > 0 {
-            chain.parts.push(ChunkPart { key: chunk.key.clone(), length: chunk.size });
-        }
-    }
-    chain
 }
 
 fn read_table(
@@ -143,14 +130,5 @@ mod tests {
         let torn = [&table[..], &[0; 9]].concat();
         assert!(read(&[(TABLE, torn)]).contains("scope/stream/0.#epoch.0"));
         assert!(!read(&[(TABLE, table), (OTHER, rows(&[]))]).contains("scope/stream/0.#epoch.0"));
-    }
-
-    #[test]
-    fn a_chain_by_names_stops_at_a_gap_and_takes_the_newest_of_several() {
-        let objects = [(10, 1, 5), (15, 1, 2), (15, 3, 4), (19, 3, 1), (30, 3, 1)]
-            .map(|(offset, epoch, size)| ChunkObject::for_test("s", offset, epoch, size));
-        let chunks: Vec<&ChunkObject> = objects.iter().collect();
-        let chain = chain_by_names(&chunks);
-        assert_eq!((chain.first_start, chain.end(), chain.parts.len()), (10, 20, 3));
     }
 }

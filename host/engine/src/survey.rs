@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dr_backends::tier2::Tier2;
 
 use crate::apply::recoveries;
+use crate::committed::{Committed, Fate, Fates, Open};
 use crate::contract::{ContainerId, ContainerSummary, Segment};
 use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
-use crate::listing::Listing;
+use crate::listing::{ContainerObjects, Listing};
 use crate::progress::Progress;
 use crate::replaced::ReplacedSegments;
 
@@ -30,6 +31,7 @@ pub struct Survey {
     listing: Listing,
     replaced: Arc<ReplacedSegments>,
     loaded: Mutex<HashMap<ContainerId, Arc<ContainerEvidence>>>,
+    committed: Mutex<HashMap<ContainerId, Arc<Committed>>>,
 }
 
 impl Survey {
@@ -40,7 +42,7 @@ impl Survey {
     pub fn take(tier2: Arc<dyn Tier2>, options: SurveyOptions, progress: &dyn Progress) -> Result<Self> {
         let listing = Listing::take(tier2.as_ref(), options.container_count, progress)?;
         let replaced = Arc::new(ReplacedSegments::read(&listing.containers, tier2.as_ref())?);
-        let survey = Self { tier2, listing, replaced, loaded: Mutex::default() };
+        let survey = Self { tier2, listing, replaced, loaded: Mutex::default(), committed: Mutex::default() };
         survey.check_container_count()?;
         Ok(survey)
     }
@@ -62,7 +64,7 @@ impl Survey {
 
     /// All containers, by number.
     pub fn containers(&self) -> Vec<ContainerSummary> {
-        let summary = |(id, objects): (ContainerId, &Arc<crate::listing::ContainerObjects>)| ContainerSummary {
+        let summary = |(id, objects): (ContainerId, &Arc<ContainerObjects>)| ContainerSummary {
             id,
             objects: objects.count(),
             bytes: objects.bytes(),
@@ -82,9 +84,50 @@ impl Survey {
         let objects =
             self.listing.containers.get(container as usize).ok_or_else(|| self.unknown_container(container))?;
         // Loaded outside the lock: containers load in parallel. One container loading twice is harmless.
-        let (count, replaced) = (self.container_count(), self.replaced.clone());
-        let evidence = Arc::new(ContainerEvidence::load(container, count, objects.clone(), replaced, self.tier2())?);
-        Ok(self.loaded().entry(container).or_insert(evidence).clone())
+        let mut evidence = self.load(container, objects)?;
+        let open = evidence.open_transactions();
+        if !open.ids.is_empty() {
+            evidence.end_transactions(&self.fates(container, &open)?, self.tier2())?;
+        }
+        Ok(self.loaded().entry(container).or_insert_with(|| Arc::new(evidence)).clone())
+    }
+
+    fn load(&self, container: ContainerId, objects: &Arc<ContainerObjects>) -> Result<ContainerEvidence> {
+        let evidence = ContainerEvidence::load(
+            container,
+            self.container_count(),
+            objects.clone(),
+            self.replaced.clone(),
+            self.tier2(),
+        )?;
+        self.committed().insert(container, Arc::new(evidence.committed().clone()));
+        Ok(evidence)
+    }
+
+    /// How the open transactions of a container ended, by the word of all containers and of the controller.
+    fn fates(&self, container: ContainerId, open: &Open) -> Result<Fates> {
+        let mut fates = open.fates_by_controller(&self.listing.containers, self.tier2())?;
+        for (other, objects) in (0..).zip(&self.listing.containers) {
+            if other == container || open.has_objects_in(objects) {
+                let committed = self.committed_in(other, objects);
+                fates.extend(committed.intersection(&open.ids).map(|&id| (id, Fate::Committed)));
+            }
+        }
+        Ok(fates)
+    }
+
+    /// Transactions committed by the word of a container. One that cannot be read says nothing here; its own task says why.
+    fn committed_in(&self, container: ContainerId, objects: &Arc<ContainerObjects>) -> Arc<Committed> {
+        if let Some(committed) = self.committed().get(&container) {
+            return committed.clone();
+        }
+        match self.load(container, objects) {
+            Ok(evidence) => Arc::new(evidence.committed().clone()),
+            Err(error) => {
+                tracing::warn!(container, %error, "cannot be asked for transactions of other containers");
+                Arc::default()
+            }
+        }
     }
 
     /// Refuses containers that have data but no system journal: every container that ever ran has one, so the old
@@ -152,5 +195,9 @@ impl Survey {
 
     fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<ContainerId, Arc<ContainerEvidence>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn committed(&self) -> std::sync::MutexGuard<'_, HashMap<ContainerId, Arc<Committed>>> {
+        self.committed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

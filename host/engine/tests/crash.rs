@@ -4,6 +4,10 @@
 
 mod support;
 
+use std::path::PathBuf;
+
+use dr_engine::contract::Segment;
+
 #[test]
 fn seals_numbers_and_transactions_that_the_crash_left_behind_are_put_right() {
     let cluster = support::captured("crashed");
@@ -35,4 +39,81 @@ fn seals_numbers_and_transactions_that_the_crash_left_behind_are_put_right() {
     assert_eq!(plan.losses, vec![]);
     cluster.apply(&plan, &run).unwrap();
     assert_eq!(cluster.verify().problems, vec![]);
+}
+
+/// Cuts the object into which a transaction was copied where the copy begins, as if the store had died before the merge.
+/// Returns how many bytes were cut off. The first transaction merged lends its object to the parent, so names tell little.
+fn take_the_merge_back(cluster: &support::Cluster, transaction: &str) -> u64 {
+    let (directory, name) = transaction.rsplit_once('/').unwrap();
+    let entries = std::fs::read_dir(cluster.tier2.root().join(directory)).unwrap();
+    let paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let is_own = |path: &&PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(&format!("{name}.E-"));
+    let copy = std::fs::read(paths.iter().find(is_own).unwrap()).unwrap();
+    let found = paths.iter().filter(|path| !is_own(path)).find_map(|path| {
+        let bytes = std::fs::read(path).unwrap();
+        let at = bytes.windows(copy.len()).position(|window| window == copy)?;
+        Some((path, at as u64, bytes.len() as u64))
+    });
+    let (path, at, length) = found.expect("an object holds a copy of the transaction");
+    std::fs::File::options().write(true).open(path).unwrap().set_len(at).unwrap();
+    length - at
+}
+
+/// All segments with a finding, by name.
+fn with_finding(cluster: &support::Cluster, finding: &str) -> Vec<Segment> {
+    let survey = cluster.survey();
+    let segments = (0..survey.container_count()).flat_map(|container| survey.segments(container).unwrap());
+    let has = |segment: &Segment| segment.findings.iter().any(|found| found == finding);
+    let mut found: Vec<_> = segments.filter(has).collect();
+    found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+/// The transactions of which both parts are merged already, as pairs of segments; newest last.
+fn merged_pairs(cluster: &support::Cluster) -> Vec<[Segment; 2]> {
+    let merged = with_finding(cluster, "merged-already");
+    let second = |first: &Segment| {
+        let name = first.name.replace("/0.#epoch.0#", "/1.#epoch.0#");
+        merged.iter().find(|segment| segment.name == name && name != first.name).cloned()
+    };
+    merged.iter().filter_map(|first| Some([first.clone(), second(first)?])).collect()
+}
+
+#[test]
+fn a_transaction_merged_in_one_container_is_merged_in_the_other_too() {
+    let cluster = support::captured("crashed");
+    let pairs = merged_pairs(&cluster);
+    let [first, second] = &pairs[pairs.len() / 2];
+    assert_ne!(first.container, second.container);
+    let parent = |cluster: &support::Cluster| {
+        let name = second.name.split_once("#transaction.").unwrap().0;
+        cluster.survey().segments(second.container).unwrap().into_iter().find(|segment| segment.name == name).unwrap()
+    };
+    let before = parent(&cluster);
+    assert!(take_the_merge_back(&cluster, &second.name) > second.length);
+
+    let merged: Vec<_> = with_finding(&cluster, "merged-by-recovery").into_iter().map(|segment| segment.name).collect();
+    assert!(merged.len() > 5 && merged.contains(&second.name), "{merged:?}");
+    let after = parent(&cluster);
+    assert!(after.findings.iter().any(|finding| finding == "merge-completed"), "{after:?}");
+    // Nothing but these transactions stood behind the cut.
+    assert_eq!((after.length, after.start_offset), (before.length, before.start_offset));
+    let (plan, run) = cluster.plan("run");
+    cluster.apply(&plan, &run).unwrap();
+    assert_eq!(cluster.verify().problems, vec![]);
+}
+
+#[test]
+fn a_transaction_that_nobody_calls_committed_stays_open() {
+    let cluster = support::captured("crashed");
+    let pairs = merged_pairs(&cluster);
+    let [first, second] = pairs.last().unwrap();
+    take_the_merge_back(&cluster, &first.name);
+    take_the_merge_back(&cluster, &second.name);
+    let survey = cluster.survey();
+    for part in [first, second] {
+        let segments = survey.segments(part.container).unwrap();
+        let segment = segments.iter().find(|segment| segment.name == part.name).unwrap();
+        assert_eq!(segment.standing, "unrecorded");
+    }
 }

@@ -60,6 +60,11 @@ pub fn fate(segment: &Segment, policy: &Policy) -> Fate {
     }
 }
 
+/// Whether the host made the content of a transaction part of the segment that it was committed to.
+pub fn is_merged(segment: &Segment) -> bool {
+    segment.findings.iter().any(|finding| finding == "merged-by-recovery")
+}
+
 /// Whether the end of a segment has to be looked at. A table must end with a whole entry, whatever the operator set:
 /// else the store refuses it. A sealed segment is no exception: its seal can be older than the loss of its tail.
 pub fn may_be_torn(segment: &Segment, policy: &Policy) -> bool {
@@ -201,6 +206,13 @@ mod tests {
         let policy = Policy { create_unrecorded: true, ..policy() };
         assert_eq!(fate(&segment("stream", "unrecorded"), &policy), Fate::Create);
         assert_eq!(fate(&segment("stream", "deleted"), &policy), Fate::Deleted);
+    }
+
+    #[test]
+    fn what_the_host_merged_is_told_by_its_finding() {
+        let transaction = segment("transaction", "deleted");
+        assert!(!is_merged(&transaction));
+        assert!(is_merged(&Segment { findings: vec!["no-row".into(), "merged-by-recovery".into()], ..transaction }));
     }
 
     #[test]

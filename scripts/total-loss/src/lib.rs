@@ -92,6 +92,7 @@ fn create_segments(fresh: &FreshContainer, container: ContainerId, policy: &Poli
         let (wanted, other): (Vec<_>, Vec<_>) =
             page?.into_iter().partition(|segment| decisions::fate(segment, policy) == Fate::Create);
         other.iter().for_each(|segment| report_left_out(segment, policy));
+        report_merged(container, &other, policy)?;
         left_out += other.len();
 
         let measures = measure_tails(container, &wanted, policy)?;
@@ -214,6 +215,17 @@ fn report_left_out(segment: &Segment, policy: &Policy) {
         }
         Fate::Deleted | Fate::Create => {}
     }
+}
+
+/// What the host found to be committed is part of other segments now; only half an event at its end is not.
+fn report_merged(container: ContainerId, left_out: &[Segment], policy: &Policy) -> Result<()> {
+    let merged: Vec<Segment> = left_out.iter().filter(|segment| decisions::is_merged(segment)).cloned().collect();
+    for (segment, measure) in merged.iter().zip(measure_tails(container, &merged, policy)?) {
+        let reason = "it was committed: another of its segments is merged, or sealed for it, or the controller says so";
+        report::decision(Some(container), &segment.name, "merged", reason);
+        decisions::lost_ranges(segment, decisions::kept_length(segment, &measure)).iter().for_each(report::loss);
+    }
+    Ok(())
 }
 
 fn report_kept(segment: &Segment, length: u64) {

@@ -198,6 +198,7 @@ fn in_words(finding: &str) -> String {
         "sealed-differs" => "sealed by one source and open by another",
         "event-numbers-ahead" => "whose writers' event numbers were ahead of the events; they are set back",
         "merge-begun" => "cut where the merge of a transaction was begun; the whole transaction is kept beside it",
+        "merge-completed" => "to which committed transactions were added that a crash had left outside",
         "sealed-by-controller" => "sealed only by the word of the controller's tables",
         "longer-object" => "with more bytes in the last object than the metadata knew; they are examined and kept",
         "shorter-object" => "with an object that is shorter than the metadata says",

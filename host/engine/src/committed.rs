@@ -1,0 +1,236 @@
+//! Transactions that were committed, by the word of the whole cluster.
+//!
+//! A transaction over several segments is merged segment by segment, and the parents may belong to different containers.
+//! A crash can leave it merged here and still open there. What was merged anywhere had been committed, so the rest of it
+//! has to follow; no controller would do it, since its own tables may be older than the commit.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use dr_backends::tier2::Tier2;
+use dr_formats::controller::{
+    ActiveTransaction, CompletedTransaction, TransactionId, TransactionStatus, completed_transaction_of_key,
+};
+use dr_formats::names::{CONTROLLER_TABLES_PREFIX, ControllerTable, StreamSegment, parent_segment_of, transaction_id};
+use dr_formats::table::TableEntry;
+
+use crate::chain::chain_by_names;
+use crate::error::Result;
+use crate::listing::{ChunkObject, ContainerObjects};
+use crate::table_scan::scan_table;
+
+/// Transactions known to have been committed.
+pub type Committed = BTreeSet<TransactionId>;
+
+/// How transactions ended, as far as anything in the cluster tells.
+pub type Fates = HashMap<TransactionId, Fate>;
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// Its events are to be read.
+    Committed,
+    /// They are not.
+    Aborted,
+}
+
+/// Transactions whose end is not known from their own container, and their streams.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Open {
+    /// Their ids.
+    pub ids: BTreeSet<TransactionId>,
+    /// Scope and stream of each.
+    pub streams: BTreeSet<(String, String)>,
+}
+
+impl Open {
+    /// The transactions to which these segments belong.
+    pub fn of_segments<'a>(segments: impl Iterator<Item = &'a str>) -> Self {
+        let mut open = Self::default();
+        for segment in segments {
+            let parent = parent_segment_of(segment).and_then(StreamSegment::parse);
+            if let (Some(id), Some(parent)) = (transaction_id(segment), parent) {
+                open.ids.insert(id);
+                open.streams.insert((parent.scope.to_owned(), parent.stream.to_owned()));
+            }
+        }
+        open
+    }
+
+    /// True if an object of this container bears the name of one of these transactions.
+    pub fn has_objects_in(&self, objects: &ContainerObjects) -> bool {
+        let is_named = |chunk: &ChunkObject| transaction_id(chunk.segment()).is_some_and(|id| self.ids.contains(&id));
+        let is_in_stream =
+            |(scope, stream): &(String, String)| objects.chunks_below(&format!("{scope}/{stream}/")).any(is_named);
+        self.streams.iter().any(is_in_stream)
+    }
+
+    /// What the controller's tables say of them.
+    ///
+    /// # Errors
+    /// Tier-2 errors. Damage in a table only ends what can be known from it.
+    pub fn fates_by_controller(&self, containers: &[Arc<ContainerObjects>], tier2: &dyn Tier2) -> Result<Fates> {
+        let prefixes = self.table_prefixes();
+        let mut by_table: BTreeMap<&str, Vec<&ChunkObject>> = BTreeMap::new();
+        for prefix in &prefixes {
+            for chunk in containers.iter().flat_map(|objects| objects.chunks_below(prefix)) {
+                if ControllerTable::parse(chunk.segment()).is_some() {
+                    by_table.entry(chunk.segment()).or_default().push(chunk);
+                }
+            }
+        }
+        let mut fates = Fates::new();
+        for (table, chunks) in by_table {
+            let mut newest: HashMap<TransactionId, ((i64, u64), Option<Fate>)> = HashMap::new();
+            let chain = chain_by_names(&chunks);
+            scan_table(&chain, chain.first_start, chain.end(), tier2, &mut |entry| {
+                if let Some(id) = transaction_of(table, entry).filter(|id| self.ids.contains(id))
+                    && newest.get(&id).is_none_or(|(rank, _)| entry.rank() >= *rank)
+                {
+                    newest.insert(id, (entry.rank(), entry.value.and_then(|value| fate(table, value))));
+                }
+            })?;
+            fates.extend(newest.into_iter().filter_map(|(id, (_, fate))| Some((id, fate?))));
+        }
+        Ok(fates)
+    }
+
+    /// How the names of the controller's tables begin that tell of these transactions.
+    fn table_prefixes(&self) -> Vec<String> {
+        let active =
+            |(scope, stream): &(String, String)| format!("{CONTROLLER_TABLES_PREFIX}{scope}/{stream}/{ACTIVE_PREFIX}");
+        let completed = format!("{CONTROLLER_TABLES_PREFIX}{COMPLETED_PREFIX}");
+        self.streams.iter().map(active).chain([completed]).collect()
+    }
+}
+
+/// Prefix of the tables of transactions that are over.
+const COMPLETED_PREFIX: &str = "completedTransactionsBatch-";
+/// Prefix of the tables of a stream's transactions under way, one for each epoch.
+const ACTIVE_PREFIX: &str = "transactionsInEpoch-";
+
+fn is_completed(table: &str) -> bool {
+    matches!(ControllerTable::parse(table), Some(ControllerTable::Cluster { .. }))
+}
+
+fn transaction_of(table: &str, entry: &TableEntry<'_>) -> Option<TransactionId> {
+    let key = std::str::from_utf8(entry.key).ok()?;
+    if is_completed(table) { completed_transaction_of_key(key) } else { TransactionId::parse(key) }
+}
+
+/// What a row says of how a transaction ended. One that is being aborted is left to the controller, which goes on.
+fn fate(table: &str, value: &[u8]) -> Option<Fate> {
+    let status = if is_completed(table) {
+        CompletedTransaction::decode(value).ok()?.status
+    } else {
+        ActiveTransaction::decode(value).ok()?.status
+    };
+    match status {
+        TransactionStatus::Committing | TransactionStatus::Committed => Some(Fate::Committed),
+        TransactionStatus::Aborted => Some(Fate::Aborted),
+        TransactionStatus::Unknown | TransactionStatus::Open | TransactionStatus::Aborting => None,
+    }
+}
+
+/// The transactions that a segment's chunks were taken over from.
+pub fn merged_into<'a>(segment: &str, keys: impl Iterator<Item = &'a str>) -> Committed {
+    let of_key = |key: &'a str| {
+        let chunk = dr_formats::names::ChunkName::parse(key)?;
+        (parent_segment_of(chunk.segment) == Some(segment)).then(|| transaction_id(chunk.segment))?
+    };
+    keys.filter_map(of_key).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use dr_backends::tier2::MemoryTier2;
+    use dr_formats::table::write_entry;
+
+    use super::*;
+
+    const TABLE_ID: &str = "00000000-0000-0000-0000-000000000001";
+    const PARENT: &str = "scope/stream/0.#epoch.0";
+
+    fn id(number: u8) -> TransactionId {
+        TransactionId::parse_digits(&format!("{number:032x}")).unwrap()
+    }
+
+    fn name(number: u8) -> String {
+        format!("{PARENT}#transaction.{number:032x}")
+    }
+
+    fn active(status: u8) -> Vec<u8> {
+        [&[0, 0, 1, 0, 0, 0, 0, 25][..], &[0; 24], &[status]].concat()
+    }
+
+    fn completed(status: u8) -> Vec<u8> {
+        [&[0, 0, 1, 0, 0, 0, 0, 9][..], &[0; 8], &[status]].concat()
+    }
+
+    /// What the controller says of transactions 1 to 9, given the rows of two tables.
+    fn fates(of_stream: &[(u8, Option<Vec<u8>>)], of_cluster: &[(u8, Option<Vec<u8>>)]) -> Vec<(u8, Fate)> {
+        let tier2 = MemoryTier2::new();
+        let table = |name: &str, rows: &[(u8, Option<Vec<u8>>)], key: &dyn Fn(u8) -> String| {
+            let mut bytes = Vec::new();
+            for (number, value) in rows {
+                write_entry(key(*number).as_bytes(), value.as_deref(), None, &mut bytes).unwrap();
+            }
+            let chunk = ChunkObject::for_test(&format!("{CONTROLLER_TABLES_PREFIX}{name}"), 0, 1, bytes.len() as u64);
+            tier2.create(&chunk.key, &bytes).unwrap();
+            Arc::new(ContainerObjects { chunks: vec![chunk], ..ContainerObjects::default() })
+        };
+        let containers = [
+            table(&format!("scope/stream/transactionsInEpoch-0.#.{TABLE_ID}"), of_stream, &|number| {
+                id(number).to_string()
+            }),
+            table("completedTransactionsBatch-0", of_cluster, &|number| {
+                format!("Key.#.scope.#.stream.#./{}", id(number))
+            }),
+        ];
+        let names: Vec<String> = (1..10).map(name).collect();
+        let open = Open::of_segments(names.iter().map(String::as_str));
+        let fates = open.fates_by_controller(&containers, &tier2).unwrap();
+        (1..10).filter_map(|number| Some((number, *fates.get(&id(number))?))).collect()
+    }
+
+    #[test]
+    fn the_newest_row_of_the_controller_decides() {
+        let rows = [
+            (1, Some(active(1))),
+            (1, Some(active(2))),
+            (2, Some(active(1))),
+            (3, Some(active(4))),
+            (4, Some(active(2))),
+            (4, None),
+            (5, Some(vec![1, 2, 3])),
+            (77, Some(active(2))),
+        ];
+        assert_eq!(fates(&rows, &[]), [(1, Fate::Committed)]);
+        let over = [(2, Some(completed(3))), (3, Some(completed(5)))];
+        assert_eq!(fates(&[], &over), [(2, Fate::Committed), (3, Fate::Aborted)]);
+    }
+
+    #[test]
+    fn chunks_of_transactions_in_their_parent_tell_that_they_are_merged() {
+        let keys = [
+            ChunkObject::for_test(&name(1), 0, 1, 5).key,
+            ChunkObject::for_test(PARENT, 5, 1, 5).key,
+            ChunkObject::for_test("scope/other/0.#epoch.0#transaction.00000000000000000000000000000002", 0, 1, 5).key,
+        ];
+        assert_eq!(merged_into(PARENT, keys.iter().map(|key| &**key)), Committed::from([id(1)]));
+    }
+
+    #[test]
+    fn other_containers_are_asked_only_if_they_have_objects_of_the_transaction() {
+        let open = Open::of_segments([name(1).as_str(), PARENT].into_iter());
+        assert_eq!((open.ids.len(), open.streams.len()), (1, 1));
+        let objects = |segment: &str| ContainerObjects {
+            chunks: vec![ChunkObject::for_test(segment, 0, 1, 1)],
+            ..ContainerObjects::default()
+        };
+        assert!(open.has_objects_in(&objects(&name(1))));
+        for other in [name(2).as_str(), PARENT] {
+            assert!(!open.has_objects_in(&objects(other)), "{other}");
+        }
+    }
+}

@@ -163,17 +163,19 @@ impl Held {
         }
     }
 
-    /// A transaction is merged by copying its bytes behind those of the one before. So objects with events of several
-    /// transactions are what was merged; which others count is a question for metadata.
+    /// A transaction is merged by copying its bytes behind those of the one before. So an object with events of several
+    /// transactions holds what was merged, and all that Tier-2 holds of these transactions has to be read. Which others count
+    /// is a question for metadata.
     fn count_transactions(&mut self, directory: &Path) {
-        for (_, _, path) in chunks(directory).values().flatten() {
-            let events = events(&std::fs::read(path).unwrap());
-            if events.iter().map(|event| &event.key).collect::<BTreeSet<_>>().len() > 1 {
-                self.transaction_events += events.len() as u64;
-                for Written { key, number } in events {
-                    writeln!(self.expected, "T {key} {number}").unwrap();
-                }
-            }
+        let objects: Vec<Vec<Written>> =
+            chunks(directory).values().flatten().map(|(_, _, path)| events(&std::fs::read(path).unwrap())).collect();
+        let ids = |events: &Vec<Written>| events.iter().map(|event| event.key.clone()).collect::<BTreeSet<_>>();
+        let merged: BTreeSet<String> = objects.iter().map(ids).filter(|ids| ids.len() > 1).flatten().collect();
+        let held: BTreeSet<Written> =
+            objects.into_iter().flatten().filter(|event| merged.contains(&event.key)).collect();
+        self.transaction_events = held.len() as u64;
+        for Written { key, number } in held {
+            writeln!(self.expected, "T {key} {number}").unwrap();
         }
     }
 

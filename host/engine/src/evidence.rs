@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
-use dr_formats::attribute::{SEGMENT_TYPE, SegmentType};
+use dr_formats::attribute::{EVENT_COUNT, SEGMENT_TYPE, SegmentType};
 use dr_formats::names::{SegmentKind, SystemSegment, container_named_in, main_segment_of, owning_container};
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::SegmentMetadata;
@@ -161,12 +161,33 @@ impl ContainerEvidence {
         Ok(measure)
     }
 
-    /// How many whole events the first `length` bytes of a stream segment hold; none if they are no events.
+    /// How many events writers had appended to the first `length` bytes of a stream segment, truncated ones included; none
+    /// if that cannot be known, or if they are no events.
+    ///
+    /// The row of a segment holds the store's own count, exact at the row's length, without what came with transactions.
+    /// Behind it, and where there is no such row, every event is counted, so this is an upper bound.
     ///
     /// # Errors
     /// Tier-2 errors.
-    pub fn whole_events(&self, name: &str, length: u64, tier2: &dyn Tier2) -> Result<Option<u64>> {
+    pub fn appended_events(&self, name: &str, length: u64, tier2: &dyn Tier2) -> Result<Option<u64>> {
         let Some(reconciled) = self.segment(name) else { return Ok(None) };
+        let start = reconciled.start_offset;
+        let Some(whole) = self.whole_events(name, reconciled, length, tier2)? else { return Ok(None) };
+        let from_beginning = (start == 0).then_some(whole);
+        let Some(row) = self.row(name).filter(|row| row.length >= start) else { return Ok(from_beginning) };
+        let counted = row.attributes.get(EVENT_COUNT).and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
+        let from_row = if row.length > length {
+            // Bytes that had been flushed are gone, and with them one event at least.
+            Some(counted.saturating_sub(1))
+        } else {
+            let behind = measure_events(&reconciled.chain.cut(length), row.length, tier2)?;
+            (behind.content == "events").then(|| counted.saturating_add(behind.items))
+        };
+        Ok(from_beginning.into_iter().chain(from_row).min())
+    }
+
+    /// How many whole events there are from the start offset to `length`; none if they are no events.
+    fn whole_events(&self, name: &str, reconciled: &Reconciled, length: u64, tier2: &dyn Tier2) -> Result<Option<u64>> {
         let known = self.measures.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         let measure = match known {
             Some(measure) if measure.whole_length <= length => measure,

@@ -117,3 +117,25 @@ fn a_transaction_that_nobody_calls_committed_stays_open() {
         assert_eq!(segment.standing, "unrecorded");
     }
 }
+
+#[test]
+fn writers_of_a_truncated_segment_are_set_back_too() {
+    let cluster = support::captured("flushed");
+    let set_back = |name: &str| -> u64 {
+        let (plan, _) = cluster.plan(name);
+        let findings = plan.containers.iter().flat_map(|container| &container.findings);
+        findings.filter(|(name, _)| *name == "event-numbers-ahead").map(|(_, count)| *count).sum()
+    };
+    assert_eq!(set_back("whole"), 0);
+    let survey = cluster.survey();
+    let segments: Vec<Segment> =
+        (0..survey.container_count()).flat_map(|container| survey.segments(container).unwrap()).collect();
+    let truncated = segments.iter().find(|segment| segment.name == "alpha/truncated/0.#epoch.0").unwrap();
+    assert!(truncated.start_offset > 0);
+    let entries = std::fs::read_dir(cluster.tier2.root().join("alpha/truncated")).unwrap();
+    let is_of_it = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("0.#epoch.0.E-");
+    let object = entries.map(|entry| entry.unwrap().path()).filter(is_of_it).max().unwrap();
+    let length = object.metadata().unwrap().len();
+    std::fs::File::options().write(true).open(object).unwrap().set_len(length - 1).unwrap();
+    assert_eq!(set_back("cut"), 1);
+}

@@ -2,8 +2,8 @@
 
 use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{
-    ATTRIBUTE_ID_LENGTH, AttributeUpdate, BUCKET_COUNT, COMPACTION_OFFSET, CoreAttribute, ENTRY_COUNT, INDEX_OFFSET,
-    MIN_UTILIZATION, SEGMENT_TYPE, SegmentType, TOTAL_ENTRY_COUNT,
+    ATTRIBUTE_ID_LENGTH, AttributeUpdate, BUCKET_COUNT, COMPACTION_OFFSET, CoreAttribute, ENTRY_COUNT, EVENT_COUNT,
+    INDEX_OFFSET, MIN_UTILIZATION, SEGMENT_TYPE, SegmentType, TOTAL_ENTRY_COUNT,
 };
 use dr_formats::attribute_index::KeyFormat;
 use dr_formats::names::SegmentKind;
@@ -102,9 +102,8 @@ fn row(name: &str, segment: &FreshSegment) -> SegmentInfo<'static> {
     }
 }
 
-/// The attribute index of a segment that is no table; that of a stream segment must not be ahead of its events.
-///
-/// Where events went in without a writer (merged transactions) or are gone (truncation), their number says nothing.
+/// The attribute index of a segment that is no table; that of a stream segment must not be ahead of its events, and its
+/// count of them goes on from what there is.
 fn prepare_event_numbers(
     evidence: &ContainerEvidence,
     prepared: &mut Prepared,
@@ -112,11 +111,14 @@ fn prepare_event_numbers(
 ) -> Result<AttributeIndex> {
     let (name, keys) = (&*prepared.row.name, key_format(&prepared.row.attributes));
     let mut index = read_attribute_index(evidence, name, keys, false, tier2)?;
-    let may_be_ahead = SegmentKind::of(name) == SegmentKind::Stream && prepared.row.start_offset == 0;
-    let Some(stored) = index.stored.as_mut().filter(|_| may_be_ahead && keys == KeyFormat::Uuid) else {
+    if SegmentKind::of(name) != SegmentKind::Stream {
         return Ok(index);
-    };
-    let Some(events) = evidence.whole_events(name, prepared.row.length, tier2)? else { return Ok(index) };
+    }
+    let Some(events) = evidence.appended_events(name, prepared.row.length, tier2)? else { return Ok(index) };
+    if events > 0 {
+        prepared.row.attributes.set(EVENT_COUNT, signed(events));
+    }
+    let Some(stored) = index.stored.as_mut().filter(|_| keys == KeyFormat::Uuid) else { return Ok(index) };
     match state_behind(&stored.chain, events, tier2)? {
         StateBehind::Newest => return Ok(index),
         StateBehind::Earlier(footer) => {

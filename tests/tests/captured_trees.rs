@@ -78,7 +78,7 @@ fn a_dry_run_changes_nothing_and_its_plan_can_be_carried_out() {
     let shown = place.dr("recover", &["--dry-run", "--run-directory", "run"]).expect_code(0);
     assert!(shown.stdout.contains("What will change"), "{}", shown.stdout);
     assert_eq!(place.tier2(), before);
-    assert!(!place.tier1_has_log());
+    assert!(!place.path("tier1").exists());
     place.dr("recover", &["--yes", "--run-directory", "run"]).expect_code(0);
     place.dr("verify", &[]).expect_code(0);
 }

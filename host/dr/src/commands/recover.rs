@@ -52,7 +52,8 @@ pub(super) fn run(session: &Session, arguments: &RecoverArguments) -> Result<Exi
     // Before hours of reading: wrong procedures, missing servers, and nobody to ask.
     let chosen = procedure::load(arguments.procedure.as_deref(), &arguments.settings)?;
     refuse_nobody_to_ask(session, arguments)?;
-    let tier1 = OpenTier1::open(session, &configuration, Purpose::Recover)?;
+    let purpose = if arguments.dry_run { Purpose::DryRun } else { Purpose::Recover };
+    let tier1 = OpenTier1::open(session, &configuration, purpose)?;
     let directory = run_directory(session, arguments, tier2.as_ref())?;
     source::refuse_inside(&arguments.source.root, &directory, "the run directory", "--run-directory")?;
     let recovery = Recovery { session, arguments, configuration, tier2, tier1, directory };

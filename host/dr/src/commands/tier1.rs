@@ -8,6 +8,7 @@ use dr_backends::tier1::{
 };
 use dr_engine::cluster::{ClusterLayout, Tier1};
 use dr_engine::error::{OperatorError, Result};
+use tempfile::TempDir;
 
 use super::Session;
 use crate::configuration::known::CLUSTER_NAME;
@@ -24,6 +25,8 @@ pub(super) struct OpenTier1 {
     pub(super) layout: ClusterLayout,
     /// Where it is, in words.
     pub(super) location: Tier1Location,
+    /// Stands in for a directory that is not to be made; removed at the end.
+    _stand_in: Option<TempDir>,
 }
 
 /// Whether the directory of an embedded Tier-1 may be made.
@@ -31,6 +34,8 @@ pub(super) struct OpenTier1 {
 pub(super) enum Purpose {
     /// It will be written.
     Recover,
+    /// It will not be written, but what would be is worked out.
+    DryRun,
     /// It must be there.
     Read,
 }
@@ -60,7 +65,7 @@ impl OpenTier1 {
                 };
                 let access = configuration.ledger_access(&name);
                 let ledgers = Arc::new(BookKeeper::open(ledger_znodes, access, BookKeeperOptions::default())?);
-                Ok(Self { znodes, ledgers, layout: configuration.layout(&name), location })
+                Ok(Self { znodes, ledgers, layout: configuration.layout(&name), location, _stand_in: None })
             }
         }
     }
@@ -75,14 +80,17 @@ impl OpenTier1 {
         }
         let unusable = |error| dr_engine::plan::run_directory_error("find", path, error);
         let path = &std::path::absolute(path).map_err(unusable)?;
+        let stand_in = (purpose == Purpose::DryRun && !path.is_dir()).then(tempfile::tempdir).transpose();
+        let stand_in = stand_in.map_err(|error| dr_engine::plan::run_directory_error("stand in for", path, error))?;
+        let location = Tier1Location::Directory(path.to_owned());
+        let path = stand_in.as_ref().map_or(path.as_path(), TempDir::path);
         let znodes = Arc::new(EmbeddedZNodes::open(path)?);
         let name = match &configuration.cluster_name {
             Some(name) => name.clone(),
             None => detection::cluster_name(znodes.as_ref())?.unwrap_or_else(|| default_name(session)),
         };
         let ledgers = Arc::new(EmbeddedLedgers::open(path, znodes.clone(), configuration.ledger_access(&name))?);
-        let location = Tier1Location::Directory(path.to_owned());
-        Ok(Self { znodes, ledgers, layout: configuration.layout(&name), location })
+        Ok(Self { znodes, ledgers, layout: configuration.layout(&name), location, _stand_in: stand_in })
     }
 
     /// For the engine.

@@ -127,11 +127,17 @@ pub trait Ledgers: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Tier1Error::NotEnoughBookies`], [`Tier1Error::Layout`], [`Tier1Error::Unavailable`].
     fn check(&self, layout: &LedgerLayout) -> Result<(), Tier1Error>;
-    /// Creates a ledger with a new id.
+    /// Takes an id for a new ledger. Nobody else gets it, and nothing else happens: an id that is noted before the ledger
+    /// is created leaves no ledger behind that nobody knows of.
     ///
     /// # Errors
-    /// As [`Ledgers::check`].
-    fn create(&self, layout: &LedgerLayout) -> Result<Box<dyn LedgerWriter>, Tier1Error>;
+    /// [`Tier1Error::Layout`], [`Tier1Error::Unavailable`].
+    fn allocate(&self) -> Result<i64, Tier1Error>;
+    /// Creates a ledger with an id from [`Ledgers::allocate`].
+    ///
+    /// # Errors
+    /// As [`Ledgers::check`]; [`Tier1Error::Exists`].
+    fn create(&self, id: i64, layout: &LedgerLayout) -> Result<Box<dyn LedgerWriter>, Tier1Error>;
     /// Calls `visit` with the payload of every entry of a closed ledger, in order, checking each digest.
     ///
     /// # Errors

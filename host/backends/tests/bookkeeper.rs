@@ -162,7 +162,7 @@ fn payload(entry: i64, size: usize) -> Vec<u8> {
 }
 
 fn write(client: &BookKeeper, layout: &LedgerLayout, sizes: &[usize]) -> Result<ClosedLedger, Tier1Error> {
-    let mut writer = client.create(layout)?;
+    let mut writer = client.create(client.allocate().unwrap(), layout)?;
     for (entry, size) in sizes.iter().enumerate() {
         writer.append(&payload(entry as i64, *size))?;
     }
@@ -276,7 +276,10 @@ fn an_unreachable_bookie_is_replaced_or_named() {
     }
     let message = write(&client, &layout(3, 3, 2), &[10]).unwrap_err().to_string();
     assert!(message.contains(&gone) && message.contains("refused"), "{message}");
-    assert!(matches!(client.create(&layout(4, 3, 2)), Err(Tier1Error::NotEnoughBookies { needed: 4, .. })));
+    assert!(matches!(
+        client.create(client.allocate().unwrap(), &layout(4, 3, 2)),
+        Err(Tier1Error::NotEnoughBookies { needed: 4, .. })
+    ));
     assert!(matches!(client.check(&layout(4, 3, 2)), Err(Tier1Error::NotEnoughBookies { .. })));
     client.check(&layout(3, 3, 2)).unwrap();
 }
@@ -330,7 +333,7 @@ fn ids_that_are_no_addresses_are_looked_up() {
 #[test]
 fn entries_that_no_bookie_would_take_are_refused() {
     let Cluster { client, .. } = cluster(&[Manner::Honest]);
-    let mut writer = client.create(&layout(1, 1, 1)).unwrap();
+    let mut writer = client.create(client.allocate().unwrap(), &layout(1, 1, 1)).unwrap();
     assert!(matches!(writer.append(&vec![0; MAXIMUM_ENTRY + 1]), Err(Tier1Error::Refused { .. })));
     writer.append(&vec![0; MAXIMUM_ENTRY]).unwrap();
     writer.close().unwrap();

@@ -23,7 +23,7 @@ fn layout() -> LedgerLayout {
 }
 
 fn write(ledgers: &EmbeddedLedgers, payloads: &[&[u8]]) -> ClosedLedger {
-    let mut writer = ledgers.create(&layout()).unwrap();
+    let mut writer = ledgers.create(ledgers.allocate().unwrap(), &layout()).unwrap();
     payloads.iter().for_each(|payload| writer.append(payload).unwrap());
     writer.close().unwrap()
 }
@@ -67,7 +67,7 @@ fn the_file_holds_what_a_bookie_would_get() {
 fn ledgers_that_were_not_closed_are_not_read() {
     let directory = tempfile::tempdir().unwrap();
     let (_, ledgers) = open(directory.path(), DigestType::Crc32c);
-    let mut writer = ledgers.create(&layout()).unwrap();
+    let mut writer = ledgers.create(ledgers.allocate().unwrap(), &layout()).unwrap();
     writer.append(b"x").unwrap();
     let id = writer.id();
     drop(writer);

@@ -81,7 +81,7 @@ fn payload(entry: usize, size: usize) -> Vec<u8> {
 fn write_and_read(ledgers: &BookKeeper, layout: &LedgerLayout, entries: usize, size: usize) -> i64 {
     let payloads: Vec<_> = (0..entries.min(16)).map(|entry| payload(entry, size)).collect();
     let started = Instant::now();
-    let mut writer = ledgers.create(layout).unwrap();
+    let mut writer = ledgers.create(ledgers.allocate().unwrap(), layout).unwrap();
     (0..entries).for_each(|entry| writer.append(&payloads[entry % 16]).unwrap());
     let closed = writer.close().unwrap();
     let megabytes = (entries * size) as f64 / 1e6;
@@ -133,7 +133,7 @@ fn many_ledgers_at_once() {
 #[ignore = "needs bookies"]
 fn an_abandoned_ledger_is_refused() {
     let ledgers = bookkeeper(Arc::new(zookeeper()));
-    let mut writer = ledgers.create(&layout(3, 3, 2)).unwrap();
+    let mut writer = ledgers.create(ledgers.allocate().unwrap(), &layout(3, 3, 2)).unwrap();
     (0..10).for_each(|entry| writer.append(&payload(entry, 1000)).unwrap());
     let id = writer.id();
     // Long enough for the bookies to have all entries.

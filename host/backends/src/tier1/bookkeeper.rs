@@ -79,12 +79,16 @@ impl Ledgers for BookKeeper {
         self.bookies.check_enough(layout.ensemble_size)
     }
 
-    fn create(&self, layout: &LedgerLayout) -> Result<Box<dyn LedgerWriter>, Tier1Error> {
+    fn allocate(&self) -> Result<i64, Tier1Error> {
+        self.nodes.allocate()
+    }
+
+    fn create(&self, id: i64, layout: &LedgerLayout) -> Result<Box<dyn LedgerWriter>, Tier1Error> {
         self.check(layout)?;
         // Connected before anything is registered, so that an unreachable bookie leaves no ledger behind.
         let ensemble = self.bookies.ensemble(layout.ensemble_size)?;
         let ids = ensemble.iter().map(|connection| connection.bookie().to_owned()).collect();
-        let ledger = self.nodes.create(layout, ids)?;
+        let ledger = self.nodes.create(id, layout, ids)?;
         let (nodes, bookies) = (Arc::clone(&self.nodes), Arc::clone(&self.bookies));
         Ok(Box::new(writer::BookKeeperWriter::new(nodes, bookies, ensemble, ledger, layout)))
     }

@@ -90,23 +90,33 @@ impl LedgerNodes {
         }
     }
 
-    /// Registers a new, open ledger.
-    pub(super) fn create(&self, layout: &LedgerLayout, bookies: Vec<String>) -> Result<OpenLedger, Tier1Error> {
+    /// Takes an id that no ledger has.
+    pub(super) fn allocate(&self) -> Result<i64, Tier1Error> {
         let manager = self.establish_manager()?;
-        let metadata = self.new_metadata(layout, bookies)?;
-        let encoded = metadata.encode().map_err(|error| self.layout_error(error.to_string()))?;
         for _ in 0..MAXIMUM_TAKEN_IDS {
             let id = self.next_id()?;
-            let path = self.metadata_path(manager, id)?;
-            match self.znodes.create(&path, &encoded) {
-                Ok(()) => return Ok(OpenLedger { id, metadata, path }),
-                // A counter that lags behind the ledgers, as after a loss of ZooKeeper.
-                Err(Tier1Error::Exists { .. }) => tracing::debug!(id, "the ledger id is taken"),
-                Err(error) => return Err(error),
+            if self.znodes.get(&self.metadata_path(manager, id)?)?.is_none() {
+                return Ok(id);
             }
+            // A counter that lags behind the ledgers, as after a loss of ZooKeeper.
+            tracing::debug!(id, "the ledger id is taken");
         }
         Err(self
             .layout_error(format!("{MAXIMUM_TAKEN_IDS} ledger ids in a row are taken; the id counter lags far behind")))
+    }
+
+    /// Registers a new, open ledger.
+    pub(super) fn create(
+        &self,
+        id: i64,
+        layout: &LedgerLayout,
+        bookies: Vec<String>,
+    ) -> Result<OpenLedger, Tier1Error> {
+        let metadata = self.new_metadata(layout, bookies)?;
+        let encoded = metadata.encode().map_err(|error| self.layout_error(error.to_string()))?;
+        let path = self.metadata_path(self.establish_manager()?, id)?;
+        self.znodes.create(&path, &encoded)?;
+        Ok(OpenLedger { id, metadata, path })
     }
 
     fn new_metadata(&self, layout: &LedgerLayout, bookies: Vec<String>) -> Result<LedgerMetadata, Tier1Error> {
@@ -274,7 +284,8 @@ mod tests {
     }
 
     fn create(ledgers: &LedgerNodes) -> OpenLedger {
-        ledgers.create(&layout(), ["a:1", "b:1", "c:1"].map(str::to_owned).to_vec()).unwrap()
+        let bookies = ["a:1", "b:1", "c:1"].map(str::to_owned).to_vec();
+        ledgers.create(ledgers.allocate().unwrap(), &layout(), bookies).unwrap()
     }
 
     #[test]
@@ -283,6 +294,7 @@ mod tests {
         znodes.create("/p/ledgers/00/0000/L0001", b"somebody's").unwrap();
         assert_eq!(create(&ledgers).id, 0);
         assert_eq!(create(&ledgers).id, 2);
+        assert!(matches!(ledgers.create(2, &layout(), Vec::new()), Err(Tier1Error::Exists { .. })));
         let text = znodes.get("/p/ledgers/LAYOUT").unwrap().unwrap().data;
         assert_eq!(text, b"2\norg.apache.bookkeeper.meta.HierarchicalLedgerManagerFactory:1");
         assert_eq!(znodes.children("/p/ledgers/idgen").unwrap().unwrap(), Vec::<String>::new());
@@ -303,7 +315,7 @@ mod tests {
     fn refuses_other_layouts() {
         let (znodes, ledgers) = nodes();
         znodes.create("/p/ledgers/LAYOUT", LedgerManager::Flat.layout_text().as_bytes()).unwrap();
-        let message = ledgers.create(&layout(), Vec::new()).unwrap_err().to_string();
+        let message = ledgers.allocate().unwrap_err().to_string();
         assert!(message.contains("Flat") && message.contains("/p/ledgers/LAYOUT"), "{message}");
         znodes.set("/p/ledgers/LAYOUT", b"nonsense", 0).unwrap();
         assert!(matches!(ledgers.manager(), Err(Tier1Error::Layout { .. })));
@@ -314,7 +326,7 @@ mod tests {
         let (_, ledgers) = nodes();
         for (ensemble_size, write_quorum, ack_quorum) in [(3, 3, 0), (2, 3, 2), (3, 2, 3), (0, 0, 0)] {
             let layout = LedgerLayout { ensemble_size, write_quorum, ack_quorum, custom_metadata: Vec::new() };
-            assert!(matches!(ledgers.create(&layout, Vec::new()), Err(Tier1Error::Layout { .. })));
+            assert!(matches!(ledgers.create(0, &layout, Vec::new()), Err(Tier1Error::Layout { .. })));
         }
     }
 

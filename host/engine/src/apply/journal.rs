@@ -22,7 +22,7 @@ const JOURNAL_FILE: &str = "apply.journal";
 pub(super) enum State {
     /// Its action may have happened, in part or whole.
     Begun,
-    /// A ledger was created for it and is being written.
+    /// A ledger id was taken for it; the ledger may exist and is being written.
     LedgerOpen {
         /// Its id.
         ledger: i64,

@@ -380,8 +380,10 @@ impl Run<'_> {
             // An interrupted run left it; nothing names it, and its entries may be incomplete.
             ledgers.delete(ledger)?;
         }
-        let mut writer = ledgers.create(&self.application.layout.ledger_layout(container))?;
-        self.journal.record(index, State::LedgerOpen { ledger: writer.id() })?;
+        // Noted before it exists, so that a crash leaves no ledger that nobody knows of.
+        let ledger = ledgers.allocate()?;
+        self.journal.record(index, State::LedgerOpen { ledger })?;
+        let mut writer = ledgers.create(ledger, &self.application.layout.ledger_layout(container))?;
         let written = append_image(writer.as_mut(), image)?;
         if written != digest {
             return Err(OperatorError::new(

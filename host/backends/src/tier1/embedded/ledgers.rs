@@ -54,10 +54,14 @@ impl Ledgers for EmbeddedLedgers {
         self.nodes.manager().map(|_| ())
     }
 
-    fn create(&self, layout: &LedgerLayout) -> Result<Box<dyn LedgerWriter>, Tier1Error> {
+    fn allocate(&self) -> Result<i64, Tier1Error> {
+        self.nodes.allocate()
+    }
+
+    fn create(&self, id: i64, layout: &LedgerLayout) -> Result<Box<dyn LedgerWriter>, Tier1Error> {
         // There are no bookies; metadata without any would not be readable.
         let bookies = (0..layout.ensemble_size).map(|number| format!("embedded-{number}")).collect();
-        let ledger = self.nodes.create(layout, bookies)?;
+        let ledger = self.nodes.create(id, layout, bookies)?;
         let path = self.file_of(ledger.id);
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
         let file = file.map_err(|error| io_error(&path, "cannot create", error))?;

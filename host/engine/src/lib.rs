@@ -24,6 +24,7 @@ pub mod progress;
 mod reconcile;
 mod replaced;
 mod replay;
+mod run_file;
 pub mod staging;
 pub mod survey;
 mod table_index;

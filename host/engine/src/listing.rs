@@ -170,6 +170,21 @@ impl Listing {
         Self::collect(tier2, progress)?.into_listing(container_count)
     }
 
+    /// Lists as [`Listing::take_known`], as if these objects were there too.
+    ///
+    /// # Errors
+    /// As [`Listing::take_known`].
+    pub fn take_with(
+        tier2: &dyn Tier2,
+        container_count: u32,
+        more: Vec<ObjectInfo>,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let mut collected = Self::collect(tier2, progress)?;
+        more.into_iter().try_for_each(|object| collected.add(object))?;
+        collected.into_listing(container_count)
+    }
+
     fn collect(tier2: &dyn Tier2, progress: &dyn Progress) -> Result<Collected> {
         progress.stage_started("listing Tier-2", None, Unit::Objects);
         let mut collected = Collected::default();

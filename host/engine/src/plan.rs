@@ -98,6 +98,17 @@ impl Effect {
         self.rank() == 2
     }
 
+    /// The ZNode that it changes, if it changes one.
+    pub(crate) fn znode(&self) -> Option<&str> {
+        match self {
+            Effect::CreateZnode { path, .. }
+            | Effect::SetZnode { path, .. }
+            | Effect::DeleteZnode { path, .. }
+            | Effect::CommitLog { path, .. } => Some(path),
+            Effect::WriteLog { .. } | Effect::MoveAside { .. } => None,
+        }
+    }
+
     /// What it is about, to put effects of one rank in order.
     fn subject(&self) -> (ContainerId, &str) {
         match self {
@@ -327,6 +338,14 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The bytes of a text in hex; none if it is none.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()).collect()
+}
+
 mod hex_bytes {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
 
@@ -336,9 +355,6 @@ mod hex_bytes {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(deserializer)?;
-        if text.len() % 2 != 0 || !text.is_ascii() {
-            return Err(D::Error::custom("hex has an even number of digits"));
-        }
-        (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(D::Error::custom)).collect()
+        super::unhex(&text).ok_or_else(|| D::Error::custom("hex has an even number of digits 0 to 9 and a to f"))
     }
 }

@@ -18,6 +18,9 @@ use dr_engine::survey::{Survey, SurveyOptions};
 use dr_engine::verify::{Verification, verify};
 use tempfile::TempDir;
 
+#[allow(dead_code)]
+pub mod mortal;
+
 pub struct Cluster {
     pub directory: TempDir,
     pub tier2: Arc<FileSystemTier2>,
@@ -26,10 +29,15 @@ pub struct Cluster {
     pub layout: ClusterLayout,
 }
 
+/// In memory where the system offers that: these tests sync a lot.
+pub fn temporary_directory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// Unpacks `tests/data/<name>/tier2.tar.xz`.
 pub fn captured(name: &str) -> Cluster {
     let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data").join(name).join("tier2.tar.xz");
-    let directory = tempfile::tempdir().unwrap();
+    let directory = temporary_directory();
     let unpacked = directory.path().join("unpacked");
     std::fs::create_dir(&unpacked).unwrap();
     let status = Command::new("tar").arg("-xJf").arg(&archive).arg("-C").arg(&unpacked).status().unwrap();
@@ -64,6 +72,7 @@ pub fn cluster(directory: TempDir, root: &Path, name: &str) -> Cluster {
     Cluster { tier2: Arc::new(FileSystemTier2::open(root).unwrap()), directory, znodes, ledgers, layout }
 }
 
+#[allow(dead_code)]
 impl Cluster {
     pub fn tier1(&self) -> Tier1<'_> {
         Tier1 { znodes: self.znodes.as_ref(), ledgers: &self.ledgers }

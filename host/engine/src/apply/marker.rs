@@ -1,0 +1,155 @@
+//! The marker of a recovery: the lock of a Tier-2 while a plan is applied, the record of it afterwards.
+
+use dr_backends::tier2::{Tier2, Tier2Error};
+use serde::{Deserialize, Serialize};
+
+use super::Application;
+use crate::error::{OperatorError, Result};
+use crate::plan::run_directory_error;
+
+/// Object that marks a recovery under way; it is the lock of the root.
+pub const IN_PROGRESS_KEY: &str = "_dr/in-progress.json";
+
+/// Where the markers of finished recoveries stay.
+const RECORD_PREFIX: &str = "_dr/recoveries/";
+
+/// What the marker holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InProgress {
+    /// The plan being applied.
+    pub plan: String,
+    /// Directory of the run, absolute.
+    pub run_directory: String,
+    /// Where its ledgers and ZNodes go.
+    pub tier1: String,
+    /// Containers of the cluster; Tier-2 does not tell it any more once the old metadata was moved aside.
+    pub container_count: u32,
+}
+
+/// The recovery that is under way in this Tier-2, if one is.
+///
+/// # Errors
+/// Tier-2 errors; `marker-unreadable`.
+pub fn in_progress(tier2: &dyn Tier2) -> Result<Option<InProgress>> {
+    read_marker(tier2, IN_PROGRESS_KEY)
+}
+
+fn read_marker(tier2: &dyn Tier2, key: &str) -> Result<Option<InProgress>> {
+    let Some(size) = tier2.size(key)? else { return Ok(None) };
+    let mut content = vec![0; usize::try_from(size.min(64 * 1024)).unwrap_or(0)];
+    let read = tier2.read_at(key, 0, &mut content)?;
+    let marker = serde_json::from_slice(&content[..read]).map_err(|error| {
+        OperatorError::new(
+            "marker-unreadable",
+            format!("{}: the marker `{key}` of an earlier recovery cannot be read", tier2.location()),
+            "find that recovery's run directory and resume it with --run-directory; if there is none, move the marker away",
+        )
+        .because(error)
+    })?;
+    Ok(Some(marker))
+}
+
+/// Refuses to go on with a begun plan in another Tier-2 or on another Tier-1 than it was begun with. The marker is
+/// written before the first effect; so a begun plan has left it, or the record that it becomes.
+pub(super) fn refuse_other_place(application: &Application<'_>) -> Result<()> {
+    let plan = &application.plan.id;
+    let tier1 = tier1_location(application);
+    let marker = match in_progress(application.tier2)? {
+        Some(marker) => Some(marker),
+        None => read_marker(application.tier2, &record_key(plan))?,
+    };
+    let why = match marker {
+        Some(marker) if marker.plan == *plan && marker.tier1 == tier1 => return Ok(()),
+        Some(marker) if marker.plan == *plan => format!("it was begun on {}, this is {tier1}", marker.tier1),
+        Some(marker) if marker.plan != *plan => return Err(refuse_other_recovery(&marker)),
+        _ => format!("{} shows no trace of it", application.tier2.location()),
+    };
+    Err(OperatorError::new(
+        "plan-elsewhere",
+        format!("the plan in `{}` was begun in another place", application.directory.display()),
+        "name the Tier-2 and Tier-1 that the plan was begun with, or another run directory for a new plan",
+    )
+    .because(why))
+}
+
+/// The recoveries of this Tier-2 that were applied, and the one under way if there is one.
+///
+/// # Errors
+/// As [`in_progress`].
+pub fn recoveries(tier2: &dyn Tier2) -> Result<Vec<InProgress>> {
+    let mut keys = Vec::new();
+    tier2.list(RECORD_PREFIX, &mut |object| {
+        keys.push(object.key);
+        Ok(())
+    })?;
+    keys.sort_unstable();
+    keys.push(IN_PROGRESS_KEY.to_owned());
+    keys.iter().filter_map(|key| read_marker(tier2, key).transpose()).collect()
+}
+
+fn tier1_location(application: &Application<'_>) -> String {
+    application.tier1.znodes.location()
+}
+
+/// Where the marker of a finished recovery stays.
+fn record_key(plan: &str) -> String {
+    format!("{RECORD_PREFIX}{plan}.json")
+}
+
+/// Takes the lock of the root, or finds that this plan has it.
+pub(super) fn lock(application: &Application<'_>) -> Result<()> {
+    let directory = std::path::absolute(application.directory).unwrap_or_else(|_| application.directory.to_path_buf());
+    let marker = InProgress {
+        plan: application.plan.id.clone(),
+        run_directory: directory.to_string_lossy().into_owned(),
+        tier1: tier1_location(application),
+        container_count: application.plan.container_count,
+    };
+    if application.tier2.size(&record_key(&marker.plan))?.is_some() {
+        // Applied to the end before; what is left is to say so.
+        return Ok(());
+    }
+    let json = serde_json::to_vec(&marker).map_err(|error| run_directory_error("write", &directory, error.into()))?;
+    match application.tier2.create(IN_PROGRESS_KEY, &json) {
+        Ok(()) => Ok(()),
+        Err(Tier2Error::Exists { .. }) => match in_progress(application.tier2)? {
+            Some(other) if other.plan != application.plan.id => Err(refuse_other_recovery(&other)),
+            _ => Ok(()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The error for a root that another recovery holds.
+pub fn refuse_other_recovery(other: &InProgress) -> OperatorError {
+    OperatorError::new(
+        "recovery-in-progress",
+        format!("another recovery of this Tier-2 is under way or was interrupted: plan {}", other.plan),
+        format!("resume it: run the same command with --run-directory {}", other.run_directory),
+    )
+}
+
+/// Turns the marker into the record of a recovery.
+pub(super) fn unlock(application: &Application<'_>) -> Result<()> {
+    match application.tier2.relocate(IN_PROGRESS_KEY, &record_key(&application.plan.id)) {
+        Ok(()) | Err(Tier2Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Turns the record of a recovery back into its marker.
+pub(super) fn lock_again(application: &Application<'_>) -> Result<()> {
+    match application.tier2.relocate(&record_key(&application.plan.id), IN_PROGRESS_KEY) {
+        Ok(()) | Err(Tier2Error::NotFound { .. }) => Ok(()),
+        Err(Tier2Error::Exists { .. }) => match in_progress(application.tier2)? {
+            Some(other) if other.plan != application.plan.id => Err(refuse_other_recovery(&other)),
+            _ => Ok(()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes the marker: there was no recovery.
+pub(super) fn remove_marker(application: &Application<'_>) -> Result<()> {
+    Ok(application.tier2.delete(IN_PROGRESS_KEY)?)
+}

@@ -1,0 +1,255 @@
+//! Takes a plan back, effect by effect, in the reverse order of its application.
+//!
+//! Possible as long as no store booted on the result: from then on the new log holds work that exists nowhere else. Every
+//! step looks at what is there before it acts, so a rollback that was interrupted is carried on by the same call.
+
+use std::path::Path;
+
+use dr_backends::tier1::{Tier1Error, ZNodes};
+use dr_backends::tier2::{ObjectInfo, Tier2, Tier2Error};
+use serde::{Deserialize, Serialize};
+
+use super::journal::{Journal, State};
+use super::marker::{in_progress, lock_again, refuse_other_place, remove_marker};
+use super::undo::UndoBundle;
+use super::{Application, Run};
+use crate::cluster::refuse_live_cluster;
+use crate::error::{OperatorError, Result};
+use crate::listing::Listing;
+use crate::plan::{Effect, MovedObject};
+use crate::pool::for_each_bounded;
+use crate::progress::{Progress, Silent, Unit};
+use crate::run_file;
+
+/// Name of the file in the plan's directory that says that the plan is taken back.
+const ROLLBACK_FILE: &str = "rollback.json";
+
+/// What was taken back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// Containers whose log ZNode was there and is gone.
+    pub containers: usize,
+    /// Objects moved back to where they were.
+    pub objects: usize,
+    /// Ledgers deleted.
+    pub ledgers: usize,
+}
+
+/// How far a rollback is.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "rollback", rename_all = "kebab-case")]
+enum Progressed {
+    Begun { plan: String },
+    Done { plan: String, what: RolledBack },
+}
+
+/// Refuses a plan that was taken back, or that is being taken back.
+///
+/// # Errors
+/// `rolled-back`.
+pub(super) fn refuse_rolled_back(directory: &Path) -> Result<()> {
+    let (what, next_step) = match read(directory)? {
+        None => return Ok(()),
+        Some(Progressed::Begun { plan }) => {
+            (format!("plan {plan} is being rolled back"), "finish that first: run `dr rollback` with this directory")
+        }
+        Some(Progressed::Done { plan, .. }) => (format!("plan {plan} was rolled back"), "make a new plan"),
+    };
+    Err(OperatorError::new("rolled-back", format!("{what}, see {}", directory.display()), next_step))
+}
+
+fn read(directory: &Path) -> Result<Option<Progressed>> {
+    let path = directory.join(ROLLBACK_FILE);
+    run_file::read(&path).map_err(|error| crate::plan::run_directory_error("read", &path, error))
+}
+
+/// Restores what was there before the plan was applied, or carries on with that.
+///
+/// Ids that BookKeeper's generator gave out are not given back, and a ZNode that is restored has another version.
+///
+/// # Errors
+/// `nothing-applied`, `store-booted`, `live-cluster`, `plan-elsewhere`, and the errors of the backends. After an error the
+/// same call carries on.
+pub fn roll_back(application: &Application<'_>, progress: &dyn Progress) -> Result<RolledBack> {
+    let directory = application.directory;
+    if let Some(Progressed::Done { what, .. }) = read(directory)? {
+        return Ok(what);
+    }
+    let journal = Journal::open(directory, &application.plan.id)?;
+    if journal.is_new() {
+        return nothing_but_the_marker(application);
+    }
+    if !application.accept_live_cluster {
+        refuse_live_cluster(application.tier1.znodes, application.layout)?;
+    }
+    if read(directory)?.is_none() {
+        refuse_other_place(application)?;
+    }
+    let bundle = UndoBundle::load(directory, &application.plan.id)?;
+    let rollback = Rollback { application, journal: &journal, progress };
+    rollback.refuse_booted()?;
+    run_file::replace(&directory.join(ROLLBACK_FILE), &Progressed::Begun { plan: application.plan.id.clone() })?;
+    lock_again(application)?;
+    let what = rollback.all_effects(&bundle)?;
+    remove_marker(application)?;
+    run_file::replace(&directory.join(ROLLBACK_FILE), &Progressed::Done { plan: application.plan.id.clone(), what })?;
+    Ok(what)
+}
+
+/// A run that was interrupted before its first effect has left its marker at most.
+fn nothing_but_the_marker(application: &Application<'_>) -> Result<RolledBack> {
+    if in_progress(application.tier2)?.is_some_and(|marker| marker.plan == application.plan.id) {
+        remove_marker(application)?;
+        return Ok(RolledBack::default());
+    }
+    Err(OperatorError::new(
+        "nothing-applied",
+        format!("the plan in {} was never applied", application.directory.display()),
+        "there is nothing to roll back; name the run directory of a plan that was applied",
+    ))
+}
+
+struct Rollback<'a> {
+    application: &'a Application<'a>,
+    journal: &'a Journal,
+    progress: &'a dyn Progress,
+}
+
+impl Rollback<'_> {
+    /// A store that booted has changed its log ZNode and left objects behind.
+    fn refuse_booted(&self) -> Result<()> {
+        let run = Run { application: self.application, journal: self.journal, progress: self.progress };
+        for effect in &self.application.plan.effects {
+            let Effect::CommitLog { container, path, epoch } = effect else { continue };
+            let Some(node) = self.application.tier1.znodes.get(path)? else { continue };
+            let is_ours = run.log_metadata(*container, *epoch).is_ok_and(|ours| ours == node.data);
+            if !is_ours || node.version != 0 {
+                return Err(store_booted(format!("the log ZNode `{path}` of container {container} was changed since")));
+            }
+        }
+        let tier2 = self.application.tier2;
+        let mut absent = Vec::new();
+        for object in self.moved().map(|(object, _)| object) {
+            if tier2.size(&object.key)?.is_none() {
+                absent.push(ObjectInfo { key: object.key.clone(), size: object.size });
+            }
+        }
+        let listing = Listing::take_with(tier2, self.application.plan.container_count, absent, &Silent)?;
+        let (then, now) = (&self.application.plan.evidence, listing.digest());
+        if *then == now {
+            return Ok(());
+        }
+        Err(store_booted(format!(
+            "{}: {} objects with {} bytes then, {} with {} now",
+            tier2.location(),
+            then.objects,
+            then.bytes,
+            now.objects,
+            now.bytes
+        )))
+    }
+
+    fn all_effects(&self, bundle: &UndoBundle) -> Result<RolledBack> {
+        let containers = self.uncommit()?;
+        self.restore_znodes(bundle)?;
+        let objects = self.move_back()?;
+        let ledgers = self.delete_ledgers()?;
+        Ok(RolledBack { containers, objects, ledgers })
+    }
+
+    /// First of all, so that no store finds a log whose container is half taken back.
+    fn uncommit(&self) -> Result<usize> {
+        let mut containers = 0;
+        for effect in self.application.plan.effects.iter().rev() {
+            if let Effect::CommitLog { path, .. } = effect {
+                containers += usize::from(delete(self.application.tier1.znodes, path, 0)?);
+            }
+        }
+        Ok(containers)
+    }
+
+    fn restore_znodes(&self, bundle: &UndoBundle) -> Result<()> {
+        let znodes = self.application.tier1.znodes;
+        for node in bundle.znodes() {
+            let (path, before) = node?;
+            match (before, znodes.get(path)?) {
+                (None, Some(now)) => {
+                    delete(znodes, path, now.version)?;
+                }
+                (Some(before), None) => znodes.create(path, &before)?,
+                (Some(before), Some(now)) if before != now.data => {
+                    znodes.set(path, &before, now.version)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn move_back(&self) -> Result<usize> {
+        let moved: Vec<_> = self.moved().collect();
+        self.progress.stage_started("moving objects back", Some(moved.len() as u64), Unit::Objects);
+        for_each_bounded(self.application.parallel, &moved, |(object, place)| {
+            move_back(self.application.tier2, object, place)?;
+            self.progress.advanced(1);
+            Ok(())
+        })?;
+        self.progress.stage_finished("moving objects back");
+        Ok(moved.len())
+    }
+
+    fn delete_ledgers(&self) -> Result<usize> {
+        let mut deleted = 0;
+        for index in 0..self.application.plan.effects.len() {
+            let (State::LedgerOpen { ledger } | State::Done { ledger: Some(ledger) }) =
+                self.journal.state(index).unwrap_or(State::Begun)
+            else {
+                continue;
+            };
+            self.application.tier1.ledgers.delete(ledger)?;
+            deleted += 1;
+        }
+        Ok(deleted)
+    }
+
+    /// Objects that the plan moves, each with the place it moves to.
+    fn moved(&self) -> impl Iterator<Item = (&MovedObject, &str)> {
+        self.application.plan.effects.iter().flat_map(|effect| match effect {
+            Effect::MoveAside { place, objects, .. } => {
+                objects.iter().map(|object| (object, place.as_str())).collect::<Vec<_>>()
+            }
+            _ => Vec::new(),
+        })
+    }
+}
+
+/// True if the node was there. One that got children from elsewhere stays.
+fn delete(znodes: &dyn ZNodes, path: &str, version: i32) -> Result<bool> {
+    match znodes.delete(path, version) {
+        Ok(()) => Ok(true),
+        Err(Tier1Error::NotFound { .. }) => Ok(false),
+        Err(Tier1Error::NotEmpty { .. }) => {
+            tracing::warn!(path, "not deleted: it has children that the plan did not create");
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn move_back(tier2: &dyn Tier2, object: &MovedObject, place: &str) -> Result<()> {
+    match tier2.relocate(&format!("{place}/{}", object.key), &object.key) {
+        Ok(()) => Ok(()),
+        Err(Tier2Error::NotFound { .. }) if tier2.size(&object.key)? == Some(object.size) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn store_booted(why: String) -> OperatorError {
+    OperatorError::new(
+        "store-booted",
+        "the recovery cannot be rolled back any more: something has worked on its result",
+        "go on with the recovered cluster; what a new log holds exists nowhere else. If no store was started, find out what \
+         changed Tier-1 or Tier-2 and undo that first",
+    )
+    .because(why)
+}

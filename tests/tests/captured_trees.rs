@@ -84,6 +84,85 @@ fn a_dry_run_changes_nothing_and_its_plan_can_be_carried_out() {
 }
 
 #[test]
+fn a_plan_is_made_shown_applied_and_rolled_back_by_its_directory() {
+    let place = Place::new("flushed");
+    let before = place.tier2();
+    let directory = place.tree.directory.path();
+    place.dr("plan", &["--directory", "run"]).expect_code(0);
+    assert_eq!(place.tier2(), before);
+    assert!(!place.path("tier1").exists());
+    let again = place.dr("plan", &["--directory", "run"]).expect_code(3);
+    assert!(again.stderr.contains("error[run-directory]"), "{}", again.stderr);
+    let shown = dr::run(directory, ["show", "run"]).expect_code(0);
+    assert!(shown.stdout.contains("What will change"), "{}", shown.stdout);
+    let nothing = dr::run(directory, ["rollback", "run", "--yes"]);
+    assert_ne!(nothing.code, 0, "{}", nothing.stdout);
+
+    // From anywhere: the plan's directory knows the rest.
+    let run = place.path("run");
+    let elsewhere = place.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    dr::run(&elsewhere, ["apply", run.to_str().unwrap(), "--yes"]).expect_code(0);
+    place.dr("verify", &[]).expect_code(0);
+    assert!(place.tier1_has_log());
+    dr::run(&elsewhere, ["rollback", run.to_str().unwrap(), "--yes"]).expect_code(0);
+    assert_eq!(place.tier2(), before);
+    assert!(!place.tier1_has_log());
+    let refused = dr::run(directory, ["apply", "run", "--yes"]).expect_code(3);
+    assert!(refused.stderr.contains("error[rolled-back]"), "{}", refused.stderr);
+    // What was rolled back can be recovered anew.
+    place.dr("recover", &["--yes", "--run-directory", "new"]).expect_code(0);
+}
+
+#[test]
+fn plans_that_are_cut_edited_or_foreign_are_refused() {
+    let place = Place::new("never-flushed");
+    place.dr("plan", &["--directory", "run"]).expect_code(4);
+    let plan = std::fs::read_to_string(place.path("run/plan.json")).unwrap();
+    let before = place.tier2();
+    for (what, content) in [
+        ("cut", plan[..plan.len() / 2].to_owned()),
+        ("edited", plan.replacen("\"epoch\": 2", "\"epoch\": 3", 1)),
+        ("of another version", plan.replacen("\"format_version\": 1", "\"format_version\": 2", 1)),
+        ("empty", String::new()),
+    ] {
+        assert_ne!(content, plan, "{what}");
+        std::fs::write(place.path("run/plan.json"), content).unwrap();
+        for command in ["apply", "show", "rollback"] {
+            let arguments = if command == "show" { vec![command, "run"] } else { vec![command, "run", "--yes"] };
+            let refused = dr::run(place.tree.directory.path(), arguments).expect_code(2);
+            assert!(refused.stderr.contains("error[plan-unreadable]"), "{what}: {}", refused.stderr);
+        }
+    }
+    std::fs::write(place.path("run/plan.json"), &plan).unwrap();
+    let image = place.path("run/container-0.log");
+    let mut bytes = std::fs::read(&image).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&image, bytes).unwrap();
+    let refused = dr::run(place.tree.directory.path(), ["apply", "run", "--yes"]);
+    assert!(refused.stderr.contains("error[image-changed]"), "{}", refused.stderr);
+    assert!(!place.tier1_has_log());
+    dr::run(place.tree.directory.path(), ["rollback", "run", "--yes"]).expect_code(0);
+    assert_eq!(place.tier2(), before);
+}
+
+#[test]
+fn the_difference_of_two_plans_is_what_the_settings_change() {
+    let place = Place::new("crashed");
+    place.dr("plan", &["--directory", "first"]).expect_code(4);
+    place.dr("plan", &["--directory", "same"]).expect_code(4);
+    place.dr("plan", &["--directory", "second", "--set", "unrecorded=create"]).expect_code(0);
+    let diff = |second: &str| dr::run(place.tree.directory.path(), ["diff", "first", second]).expect_code(0).stdout;
+    assert!(diff("same").contains("the same, byte for byte"), "{}", diff("same"));
+    let text = diff("second");
+    for expected in
+        ["unrecorded=report", "unrecorded=create", "Losses of the first alone", "Decisions of the second alone"]
+    {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
 fn two_runs_over_the_same_evidence_give_the_same_plan() {
     let place = Place::new("crashed");
     for run in ["first", "second"] {

@@ -54,8 +54,18 @@ pub(crate) struct GlobalArguments {
 pub(crate) enum Command {
     /// List the segments that Tier-2 holds; changes nothing
     ListSegments(ListSegmentsArguments),
-    /// Write a new Tier-1 from what Tier-2 holds, after showing what will change
+    /// Write a new Tier-1 from what Tier-2 holds, after showing what will change: plan, apply and verify in one
     Recover(RecoverArguments),
+    /// Work out a recovery and keep it as a directory; changes nothing
+    Plan(PlanArguments),
+    /// Show a plan
+    Show(ShowArguments),
+    /// Show in what two plans differ
+    Diff(DiffArguments),
+    /// Carry out a plan, or carry on with one that was interrupted, and verify the result
+    Apply(RunArguments),
+    /// Take a plan back that was carried out, or begun; possible until a segment store boots on its result
+    Rollback(RunArguments),
     /// Read a recovered Tier-1 back as a segment store would and check it against Tier-2; changes nothing
     Verify(VerifyArguments),
 }
@@ -114,6 +124,28 @@ pub(crate) struct ListSegmentsArguments {
     pub(crate) group_by_container: Option<PathBuf>,
 }
 
+/// What plans a recovery.
+#[derive(Debug, Args)]
+pub(crate) struct ProcedureArguments {
+    /// Setting of the procedure, such as tail=whole-events; may be given several times
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
+    pub(crate) settings: Vec<(String, String)>,
+    /// Recovery procedure to run, a WebAssembly component [default: the built-in one for total loss]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) procedure: Option<PathBuf>,
+}
+
+/// What the operator takes upon himself.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ConsentArguments {
+    /// Do not ask before changing anything, even if data is lost
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Work although segment stores or controllers are running. They overwrite what is written here, and every byte they acknowledge meanwhile can be lost
+    #[arg(long)]
+    pub(crate) accept_live_cluster: bool,
+}
+
 /// Arguments of `dr recover`.
 #[derive(Debug, Args)]
 pub(crate) struct RecoverArguments {
@@ -126,21 +158,80 @@ pub(crate) struct RecoverArguments {
     /// Stop after showing what would change; nothing is changed
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do not ask before changing anything, even if data is lost
-    #[arg(short, long)]
-    pub(crate) yes: bool,
-    /// Setting of the procedure, such as tail=whole-events; may be given several times
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
-    pub(crate) settings: Vec<(String, String)>,
-    /// Recovery procedure to run, a WebAssembly component [default: the built-in one for total loss]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) procedure: Option<PathBuf>,
+    /// Procedure.
+    #[command(flatten)]
+    pub(crate) procedure: ProcedureArguments,
     /// Directory for plan, log images and journal of this run, new or empty; one that holds a plan is carried on with [default: dr-run-<time>]
     #[arg(long, value_name = "DIR")]
     pub(crate) run_directory: Option<PathBuf>,
-    /// Work although segment stores or controllers are running. They overwrite what is written here, and every byte they acknowledge meanwhile can be lost
+    /// Consent.
+    #[command(flatten)]
+    pub(crate) consent: ConsentArguments,
+    /// Form of the report; json is a stream of events, one a line
+    #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) output: ReportFormat,
+}
+
+/// Arguments of `dr plan`.
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    /// Tier-2.
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
+    /// Tier-1.
+    #[command(flatten)]
+    pub(crate) tier1: Tier1Arguments,
+    /// Procedure.
+    #[command(flatten)]
+    pub(crate) procedure: ProcedureArguments,
+    /// Directory for plan and log images, new or empty
+    #[arg(short = 'd', long, value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Plan although segment stores or controllers are running; the plan will not fit what they write meanwhile
     #[arg(long)]
     pub(crate) accept_live_cluster: bool,
+    /// Form of the report; json is a stream of events, one a line
+    #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) output: ReportFormat,
+}
+
+/// Arguments of `dr show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArguments {
+    /// Directory of the plan
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Form of the report; json is a stream of events, one a line
+    #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) output: ReportFormat,
+}
+
+/// Arguments of `dr diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// Directory of one plan
+    #[arg(value_name = "A")]
+    pub(crate) first: PathBuf,
+    /// Directory of another
+    #[arg(value_name = "B")]
+    pub(crate) second: PathBuf,
+    /// Form of the report; json is a stream of events, one a line
+    #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) output: ReportFormat,
+}
+
+/// Arguments of `dr apply` and `dr rollback`. Tier-2, Tier-1 and configuration are those that the plan was made with.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// Directory of the plan
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Consent.
+    #[command(flatten)]
+    pub(crate) consent: ConsentArguments,
+    /// Containers worked on at the same time [default: number of processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=PARALLEL_MAX))]
+    pub(crate) parallel: Option<u16>,
     /// Form of the report; json is a stream of events, one a line
     #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) output: ReportFormat,

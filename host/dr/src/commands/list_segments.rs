@@ -13,7 +13,7 @@ use crate::output::list;
 /// Lists container by container, so that memory follows the largest container and not the cluster.
 pub(super) fn run(session: &Session, arguments: &ListSegmentsArguments) -> Result<ExitCode> {
     let overrides = Overrides { container_count: arguments.source.container_count, ..Overrides::default() };
-    let configuration = source::configuration(session, &arguments.source, &overrides)?;
+    let configuration = source::configuration(session, &arguments.source.config, &arguments.source.root, &overrides)?;
     let tier2 = source::open(&arguments.source.root)?;
     let survey = source::survey(session, tier2, configuration.container_count)?;
     let containers = source::containers(survey.container_count(), arguments.source.containers.as_ref())?;

@@ -1,9 +1,13 @@
 //! The commands: each calls the engine in the right order and tells what came of it.
 
+mod apply;
 mod list_segments;
+mod plan;
 mod procedure;
 mod recover;
+mod recovery;
 mod source;
+mod target;
 mod tier1;
 mod verify;
 
@@ -57,6 +61,11 @@ fn run_command(console: &Arc<Console>, global: &GlobalArguments, command: &Comma
     match command {
         Command::ListSegments(arguments) => list_segments::run(&session, arguments),
         Command::Recover(arguments) => recover::run(&session, arguments),
+        Command::Plan(arguments) => plan::make(&session, arguments),
+        Command::Show(arguments) => plan::show(&session, arguments),
+        Command::Diff(arguments) => plan::diff(&session, arguments),
+        Command::Apply(arguments) => apply::apply(&session, arguments),
+        Command::Rollback(arguments) => apply::roll_back(&session, arguments),
         Command::Verify(arguments) => verify::run(&session, arguments),
     }
 }
@@ -65,6 +74,10 @@ fn manner(arguments: &Arguments) -> Manner {
     let json = match &arguments.command {
         Command::ListSegments(list) => list.output == ListFormat::Json,
         Command::Recover(recover) => recover.output == ReportFormat::Json,
+        Command::Plan(plan) => plan.output == ReportFormat::Json,
+        Command::Show(show) => show.output == ReportFormat::Json,
+        Command::Diff(diff) => diff.output == ReportFormat::Json,
+        Command::Apply(run) | Command::Rollback(run) => run.output == ReportFormat::Json,
         Command::Verify(verify) => verify.output == ReportFormat::Json,
     };
     Manner { json, quiet: arguments.global.quiet, verbose: arguments.global.verbose > 0 }
@@ -74,6 +87,11 @@ fn command_name(command: &Command) -> &'static str {
     match command {
         Command::ListSegments(_) => "list-segments",
         Command::Recover(_) => "recover",
+        Command::Plan(_) => "plan",
+        Command::Show(_) => "show",
+        Command::Diff(_) => "diff",
+        Command::Apply(_) => "apply",
+        Command::Rollback(_) => "rollback",
         Command::Verify(_) => "verify",
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::arguments::ProcedureArguments;
 use dr_engine::error::{OperatorError, Result};
 use dr_engine::plan::Maker;
 use dr_runtime::{Limits, Procedure, Runtime, RuntimeError, Setting};
@@ -22,9 +23,10 @@ pub(super) struct Chosen {
 ///
 /// # Errors
 /// `procedure-unreadable`, `procedure-invalid`, `configuration-setting`, `runtime-unusable`.
-pub(super) fn load(file: Option<&Path>, settings: &[(String, String)]) -> Result<Chosen> {
+pub(super) fn load(arguments: &ProcedureArguments) -> Result<Chosen> {
+    refuse_settings_given_twice(&arguments.settings)?;
     let limits = Limits::default();
-    let runtime = match file {
+    let runtime = match &arguments.procedure {
         None => Runtime::new(limits).and_then(|runtime| runtime.load(TOTAL_LOSS, "the built-in procedure")),
         Some(path) => {
             let component = read(path, limits.component_bytes)?;
@@ -32,8 +34,22 @@ pub(super) fn load(file: Option<&Path>, settings: &[(String, String)]) -> Result
         }
     };
     let procedure = runtime.map_err(operator_error)?;
-    let settings = procedure.settings(settings).map_err(operator_error)?;
+    let settings = procedure.settings(&arguments.settings).map_err(operator_error)?;
     Ok(Chosen { procedure, settings })
+}
+
+fn refuse_settings_given_twice(settings: &[(String, String)]) -> Result<()> {
+    let twice = settings
+        .iter()
+        .enumerate()
+        .find(|(index, (name, _))| settings[..*index].iter().any(|(before, _)| before == name));
+    match twice {
+        None => Ok(()),
+        Some((_, (name, _))) => {
+            let what = format!("--set {name}=... is given twice");
+            Err(OperatorError::new("configuration-setting", what, "give each setting once"))
+        }
+    }
 }
 
 fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>> {

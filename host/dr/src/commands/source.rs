@@ -1,6 +1,6 @@
 //! Tier-2, and which of its containers are meant.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -11,16 +11,17 @@ use dr_engine::error::{OperatorError, Result};
 use dr_engine::survey::{Survey, SurveyOptions};
 
 use super::Session;
-use crate::arguments::{ContainerSelection, SourceArguments};
+use crate::arguments::ContainerSelection;
 use crate::configuration::{Configuration, Overrides};
 
 /// Reads the configuration and tells what is odd about it.
 pub(super) fn configuration(
     session: &Session,
-    source: &SourceArguments,
+    files: &[PathBuf],
+    root: &Path,
     overrides: &Overrides,
 ) -> Result<Configuration> {
-    let configuration = Configuration::load(&source.config, session.environment.clone(), overrides, &source.root)?;
+    let configuration = Configuration::load(files, session.environment.clone(), overrides, root)?;
     for warning in &configuration.warnings {
         session.console.warning(warning);
     }
@@ -84,7 +85,7 @@ pub(super) fn containers(container_count: u32, selection: Option<&ContainerSelec
 }
 
 /// How many containers are worked on at the same time.
-pub(super) fn parallel(source: &SourceArguments) -> usize {
+pub(super) fn parallel(wanted: Option<u16>) -> usize {
     let processors = || thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    source.parallel.map_or_else(processors, usize::from)
+    wanted.map_or_else(processors, usize::from)
 }

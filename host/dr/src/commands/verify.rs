@@ -15,14 +15,14 @@ use crate::output::verification::{self, VerificationEvent};
 /// Reads everything back and tells.
 pub(super) fn run(session: &Session, arguments: &VerifyArguments) -> Result<ExitCode> {
     let overrides = arguments.tier1.overrides(&arguments.source);
-    let configuration = source::configuration(session, &arguments.source, &overrides)?;
+    let configuration = source::configuration(session, &arguments.source.config, &arguments.source.root, &overrides)?;
     let tier2 = source::open(&arguments.source.root)?;
     let tier1 = OpenTier1::open(session, &configuration, Purpose::Read)?;
     let containers = arguments.source.containers.as_ref().map(ContainerSelection::numbers).unwrap_or_default();
     let scope = Scope {
         container_count: configuration.container_count,
         containers,
-        parallel: source::parallel(&arguments.source),
+        parallel: source::parallel(arguments.source.parallel),
     };
     let verification = check(session, tier2.as_ref(), &tier1, &scope)?;
     Ok(if verification.problems.is_empty() { ExitCode::Done } else { ExitCode::Problems })

@@ -18,6 +18,7 @@ use dr_backends::tier1::{DigestType, LedgerAccess, LedgerPassword};
 use dr_engine::cluster::ClusterLayout;
 use dr_engine::error::{OperatorError, Result};
 use dr_engine::listing::CONTAINERS_MAX;
+use serde::{Deserialize, Serialize};
 
 use known::Property;
 use settings::{Settings, Value, shown_text};
@@ -33,7 +34,7 @@ const ENSEMBLE_SIZE_MAX: usize = 1000;
 const RETENTION_BUCKET_COUNT_MAX: u32 = 100_000;
 
 /// What flags say, where a property says it, too.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Overrides {
     /// `--cluster`.
     pub(crate) cluster_name: Option<String>,

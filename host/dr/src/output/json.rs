@@ -4,13 +4,14 @@
 
 use std::path::Path;
 
-use dr_engine::apply::Applied;
+use dr_engine::apply::{Applied, RolledBack};
 use dr_engine::contract::{ContainerSummary, Segment};
 use serde::Serialize;
 
 use super::error::ErrorEvent;
 use super::next::Step;
 use super::plan::PlanEvent;
+use super::plan_difference::PlanDifference;
 use super::verification::VerificationEvent;
 
 /// Version of the stream.
@@ -99,6 +100,10 @@ pub(crate) enum Event<'a> {
     Plan(PlanEvent<'a>),
     /// The plan was carried out.
     Applied(&'a Applied),
+    /// A plan was taken back.
+    RolledBack(&'a RolledBack),
+    /// In what two plans differ.
+    Difference(&'a PlanDifference<'a>),
     /// Tier-1 was read back.
     Verified(VerificationEvent<'a>),
     /// What the operator should do next, in this order.

@@ -8,6 +8,7 @@ pub(crate) mod json;
 pub(crate) mod list;
 pub(crate) mod next;
 pub(crate) mod plan;
+pub(crate) mod plan_difference;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod text;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use dr_engine::apply::RolledBack;
 use dr_engine::plan::Plan;
 use serde::Serialize;
 
@@ -39,24 +40,45 @@ impl Next {
     }
 }
 
-/// After a dry run: the same command without `--dry-run` carries out exactly the plan that was shown.
-pub(crate) fn after_dry_run(typed: &[String], directory: &Path) -> Next {
-    Next { steps: vec![step("nothing was changed; to carry out this plan:", Some(resume(typed, directory)))] }
+/// After planning.
+pub(crate) fn after_planning(program: &str, directory: &Path) -> Next {
+    let of = |command| Some(of_directory(program, command, directory));
+    Next {
+        steps: vec![
+            step("nothing was changed; look at this plan again at any time:", of("show")),
+            step("carry out exactly this plan:", of("apply")),
+        ],
+    }
 }
 
-/// After a recovery.
-pub(crate) fn after_recovery(typed: &[String], location: &Tier1Location) -> Next {
+/// After a recovery; `verify` are the words of `dr verify` behind the program.
+pub(crate) fn after_recovery(program: &str, verify: &[String], directory: &Path, location: &Tier1Location) -> Next {
+    let rollback = step(
+        "as long as no store was started, all of it can be taken back:",
+        Some(of_directory(program, "rollback", directory)),
+    );
     let steps = match location {
         Tier1Location::Servers { .. } => vec![
             step("start all segment stores with their usual configuration, and wait until they have registered", None),
             step("start one controller; wait until it answers, then start the others", None),
             step("start readers and writers", None),
+            rollback,
         ],
         Tier1Location::Directory(_) => {
-            vec![step("no server was involved; look at the result again at any time:", Some(verify_command(typed)))]
+            let words: Vec<String> = std::iter::once(program.to_owned()).chain(verify.iter().cloned()).collect();
+            vec![step("no server was involved; look at the result again at any time:", Some(command(&words))), rollback]
         }
     };
     Next { steps }
+}
+
+/// What was taken back.
+pub(crate) fn rolled_back(plan: &Plan, what: &RolledBack, colour: Colour) -> String {
+    let containers = counted(what.containers as u64, "container", "containers");
+    let objects = counted(what.objects as u64, "object is", "objects are");
+    let ledgers = counted(what.ledgers as u64, "ledger is", "ledgers are");
+    let head = colour.green(&format!("Plan {} is rolled back", plan.id));
+    format!("\n{head}: the logs of {containers} are gone, {objects} back in place, {ledgers} deleted.\n")
 }
 
 /// What became of the cluster.
@@ -84,38 +106,9 @@ pub(crate) fn summary(plan: &Plan, location: &Tier1Location, directory: &Path, c
     text
 }
 
-/// The command that carries on with the plan in a directory.
-pub(crate) fn resume(typed: &[String], directory: &Path) -> String {
-    let mut words = without(typed, &["--dry-run"], &["--run-directory"]);
-    words.extend(["--run-directory".to_owned(), directory.to_string_lossy().into_owned()]);
-    command(&words)
-}
-
-/// `dr verify` with the same source and Tier-1.
-fn verify_command(typed: &[String]) -> String {
-    let flags = ["--dry-run", "--yes", "-y", "--accept-live-cluster"];
-    let options = ["--run-directory", "--set", "--procedure"];
-    let mut words = without(typed, &flags, &options);
-    if let Some(word) = words.iter_mut().find(|word| *word == "recover") {
-        *word = "verify".to_owned();
-    }
-    command(&words)
-}
-
-/// The words without these flags, and without these options and their values.
-fn without(typed: &[String], flags: &[&str], options: &[&str]) -> Vec<String> {
-    let mut kept = Vec::new();
-    let mut words = typed.iter();
-    while let Some(word) = words.next() {
-        if options.contains(&word.as_str()) {
-            words.next();
-        } else if !flags.contains(&word.as_str())
-            && !options.iter().any(|option| word.starts_with(&format!("{option}=")))
-        {
-            kept.push(word.clone());
-        }
-    }
-    kept
+/// A command about the plan in a directory.
+pub(crate) fn of_directory(program: &str, name: &str, directory: &Path) -> String {
+    command(&[program.to_owned(), name.to_owned(), directory.to_string_lossy().into_owned()])
 }
 
 /// A command that a shell understands.
@@ -142,26 +135,21 @@ mod tests {
 
     use super::*;
 
-    fn typed(line: &[&str]) -> Vec<String> {
-        line.iter().map(|&word| word.to_owned()).collect()
+    #[test]
+    fn commands_can_be_pasted() {
+        assert_eq!(of_directory("dr", "apply", Path::new("/a b/it's")), r"dr apply '/a b/it'\''s'");
     }
 
     #[test]
-    fn the_next_command_keeps_what_was_typed() {
-        let line = typed(&["dr", "recover", "/mnt/tier 2", "--config", "a'b", "--dry-run", "--set", "tail=as-is"]);
-        let expected = r"dr recover '/mnt/tier 2' --config 'a'\''b' --set tail=as-is --run-directory run-1";
-        assert_eq!(resume(&line, Path::new("run-1")), expected);
-        let again = typed(&["dr", "recover", "/r", "--run-directory=old", "--yes"]);
-        assert_eq!(resume(&again, Path::new("new")), "dr recover /r --yes --run-directory new");
-    }
-
-    #[test]
-    fn a_directory_is_verified_with_the_same_words() {
-        let line =
-            typed(&["dr", "recover", "/r", "--tier1", "dir:t", "--yes", "--run-directory", "x", "--set", "a=b", "-v"]);
-        let next = after_recovery(&line, &Tier1Location::Directory(PathBuf::from("t")));
-        assert_eq!(next.steps[0].command.as_deref(), Some("dr verify /r --tier1 dir:t -v"));
-        assert!(next.render(Colour::NONE).contains("     dr verify /r --tier1 dir:t -v\n"));
+    fn a_directory_is_verified_with_the_words_of_its_target() {
+        let words = ["verify", "/r", "--tier1", "dir:t"].map(str::to_owned);
+        let location = Tier1Location::Directory(PathBuf::from("t"));
+        let next = after_recovery("dr", &words, Path::new("run"), &location);
+        let text = next.render(Colour::NONE);
+        assert!(
+            text.contains("     dr verify /r --tier1 dir:t\n") && text.contains("     dr rollback run\n"),
+            "{text}"
+        );
     }
 
     #[test]

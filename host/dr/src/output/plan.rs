@@ -1,7 +1,7 @@
 //! What an operator sees of a plan before anything is changed.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use dr_engine::contract::{Decision, LostRange};
@@ -57,8 +57,25 @@ pub(crate) struct EffectCounts {
     logs_committed: u64,
 }
 
+impl fmt::Display for EffectCounts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} with {}, {} moved, ZNodes: {} created, {} changed, {} deleted, {} committed",
+            counted(self.ledgers, "ledger", "ledgers"),
+            bytes(self.log_bytes),
+            counted(self.objects_moved, "object", "objects"),
+            self.znodes_created,
+            self.znodes_set,
+            self.znodes_deleted,
+            counted(self.logs_committed, "container", "containers"),
+        )
+    }
+}
+
 impl EffectCounts {
-    fn of(plan: &Plan) -> Self {
+    /// Counts.
+    pub(crate) fn of(plan: &Plan) -> Self {
         let mut counts = Self::default();
         for effect in &plan.effects {
             match effect {

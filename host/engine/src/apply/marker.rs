@@ -42,7 +42,7 @@ fn read_marker(tier2: &dyn Tier2, key: &str) -> Result<Option<InProgress>> {
         OperatorError::new(
             "marker-unreadable",
             format!("{}: the marker `{key}` of an earlier recovery cannot be read", tier2.location()),
-            "find that recovery's run directory and resume it with --run-directory; if there is none, move the marker away",
+            "find that recovery's run directory and carry on with `dr apply`; if there is none, move the marker away",
         )
         .because(error)
     })?;
@@ -125,7 +125,7 @@ pub fn refuse_other_recovery(other: &InProgress) -> OperatorError {
     OperatorError::new(
         "recovery-in-progress",
         format!("another recovery of this Tier-2 is under way or was interrupted: plan {}", other.plan),
-        format!("resume it: run the same command with --run-directory {}", other.run_directory),
+        format!("carry on with it: `dr apply {0}`; or take it back: `dr rollback {0}`", other.run_directory),
     )
 }
 

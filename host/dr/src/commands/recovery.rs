@@ -1,0 +1,249 @@
+//! The steps of a recovery, from which the commands are put together: plan, show, confirm, apply, verify, roll back.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dr_engine::apply::{self, Application, RolledBack};
+use dr_engine::cluster::{refuse_existing_logs, refuse_live_cluster};
+use dr_engine::contract::ContainerId;
+use dr_engine::error::{OperatorError, Result};
+use dr_engine::plan::{Plan, create_run_directory};
+use dr_engine::progress::{Progress as _, Unit};
+use dr_engine::staging::Staging;
+
+use super::procedure::{self, Chosen};
+use super::target::OpenTarget;
+use super::verify::{self, Scope};
+use super::{Session, source};
+use crate::arguments::{ConsentArguments, ContainerSelection};
+use crate::exit_code::ExitCode;
+use crate::output::json::Event;
+use crate::output::next;
+use crate::output::plan::{self as plan_output, PlanEvent};
+use crate::output::text::counted;
+
+/// Name of the stage in which the procedure runs.
+const PLANNING: &str = "planning containers";
+
+/// One recovery and its directory.
+pub(super) struct Recovery<'a> {
+    pub(super) session: &'a Session,
+    pub(super) open: OpenTarget,
+    pub(super) directory: PathBuf,
+    pub(super) parallel: usize,
+    pub(super) consent: ConsentArguments,
+}
+
+impl Recovery<'_> {
+    /// What would stop the application is looked for before the work of planning.
+    pub(super) fn refuse_bad_beginnings(&self) -> Result<()> {
+        let OpenTarget { tier2, tier1, target, .. } = &self.open;
+        source::refuse_inside(&target.root, &self.directory, "the run directory", "--run-directory")?;
+        if let Some(other) = apply::in_progress(tier2.as_ref())?
+            && Plan::load(&self.directory).map_or(true, |plan| plan.id != other.plan)
+        {
+            return Err(apply::refuse_other_recovery(&other));
+        }
+        if !self.consent.accept_live_cluster {
+            refuse_live_cluster(tier1.znodes.as_ref(), &tier1.layout)?;
+        }
+        tier1.ledgers.check(&tier1.layout.ledger_layout(0))?;
+        Ok(())
+    }
+
+    /// The plan of a dry run or of a run that was interrupted.
+    pub(super) fn old_plan(&self) -> Result<Plan> {
+        let plan = Plan::load(&self.directory)?;
+        let is_of_this_cluster = plan.cluster == self.open.tier1.layout.cluster_name;
+        let is_as_configured =
+            self.open.configuration.container_count.is_none_or(|count| count == plan.container_count);
+        if is_of_this_cluster && is_as_configured {
+            return Ok(plan);
+        }
+        Err(OperatorError::new(
+            "run-directory",
+            format!("{} holds a plan for another cluster: `{}`", self.directory.display(), plan.cluster),
+            "name another run directory with --run-directory, or the cluster of that plan with --cluster",
+        ))
+    }
+
+    /// Makes a plan and keeps it in the directory.
+    pub(super) fn new_plan(&self, chosen: &Chosen, selection: Option<&ContainerSelection>) -> Result<Plan> {
+        let OpenTarget { target, configuration, tier2, tier1 } = &self.open;
+        let survey = source::survey(self.session, tier2.clone(), configuration.container_count)?;
+        let expected = source::containers(survey.container_count(), selection)?;
+        survey.refuse_stripped(&expected)?;
+        refuse_existing_logs(tier1.znodes.as_ref(), &tier1.layout, &expected)?;
+        create_run_directory(&self.directory)?;
+        target.save(&self.directory)?;
+        let progress = &self.session.progress;
+        let (znodes, layout) = (tier1.znodes.clone(), tier1.layout.clone());
+        let staging = Staging::new(Arc::new(survey), znodes, layout, &self.directory, progress.clone());
+        progress.stage_started(PLANNING, Some(expected.len() as u64), Unit::Containers);
+        let selected = if selection.is_some() { expected.as_slice() } else { &[] };
+        self.run_procedure(chosen, staging.clone(), selected)?;
+        progress.stage_finished(PLANNING);
+        let plan = staging.into_plan(chosen.maker(), &expected)?;
+        plan.save(&self.directory)?;
+        Ok(plan)
+    }
+
+    fn run_procedure(&self, chosen: &Chosen, staging: Staging, selected: &[ContainerId]) -> Result<()> {
+        let outcome = chosen.procedure.execute(Arc::new(staging), &chosen.settings, selected, self.parallel, &());
+        let execution = outcome.map_err(procedure::operator_error)?;
+        self.session.console.event(Event::Procedure {
+            guest_seconds: execution.usage.guest_time.as_secs_f64(),
+            host_seconds: execution.usage.host_time.as_secs_f64(),
+            calls: execution.usage.call_count(),
+        });
+        tracing::info!(wall_time = ?execution.wall_time, tasks = execution.tasks.len(), "the procedure ended");
+        Ok(())
+    }
+
+    /// Tells what would change.
+    pub(super) fn show(&self, plan: &Plan) {
+        show(self.session, plan, &self.open.tier1.location.to_string(), &self.directory);
+    }
+
+    /// Asks, unless the operator said yes beforehand. The more is lost, the more has to be typed.
+    pub(super) fn confirm(&self, plan: &Plan) -> Result<()> {
+        let (question, expected) = match plan.losses.len() {
+            0 => ("\nCarry out this plan? Type yes:".to_owned(), "yes".to_owned()),
+            losses => {
+                let ranges = counted(losses as u64, "range", "ranges");
+                let question = format!(
+                    "\nThis plan gives up {ranges} of bytes. To carry it out all the same, type the number of ranges:"
+                );
+                (question, losses.to_string())
+            }
+        };
+        self.ask(&question, &expected)
+    }
+
+    /// Asks whether what was done is to be taken back.
+    pub(super) fn confirm_rollback(&self, plan: &Plan) -> Result<()> {
+        let question = format!("\nTake back plan {} and all that it changed? Type yes:", plan.id);
+        self.ask(&question, "yes")
+    }
+
+    fn ask(&self, question: &str, expected: &str) -> Result<()> {
+        if self.consent.yes {
+            return Ok(());
+        }
+        let answer = self.session.console.ask(question).unwrap_or_default();
+        if answer.eq_ignore_ascii_case(expected) || (expected == "yes" && answer.eq_ignore_ascii_case("y")) {
+            return Ok(());
+        }
+        Err(OperatorError::new(
+            "not-confirmed",
+            "this was not confirmed; nothing was changed",
+            format!("look at the plan with `dr show {}`, then run the command again", self.directory.display()),
+        ))
+    }
+
+    /// Carries out the plan and reads everything back.
+    pub(super) fn apply_and_verify(&self, plan: &Plan) -> Result<ExitCode> {
+        let progress = self.session.progress.as_ref();
+        let applied = apply::apply(&self.application(plan), progress).map_err(|error| self.with_resume(error))?;
+        self.session.console.event(Event::Applied(&applied));
+        self.verify(plan)?;
+        let OpenTarget { tier1, target, .. } = &self.open;
+        let summary = next::summary(plan, &tier1.location, &self.directory, self.session.console.colour());
+        self.session.console.text(&summary);
+        let verify: Vec<String> = std::iter::once("verify".to_owned()).chain(target.words()).collect();
+        self.say_what_is_next(&next::after_recovery(self.program(), &verify, &self.directory, &tier1.location));
+        Ok(code_for_losses(plan))
+    }
+
+    fn verify(&self, plan: &Plan) -> Result<()> {
+        let containers: Vec<_> = plan.containers.iter().map(|container| container.container).collect();
+        let scope =
+            Scope { container_count: Some(plan.container_count), containers: &containers, parallel: self.parallel };
+        let verification = verify::check(self.session, self.open.tier2.as_ref(), &self.open.tier1, &scope)
+            .map_err(verification_impossible)?;
+        dr_engine::verify::verification_failed(&verification).map_or(Ok(()), Err)
+    }
+
+    /// Restores what was there before the plan was carried out.
+    pub(super) fn roll_back(&self, plan: &Plan) -> Result<RolledBack> {
+        apply::roll_back(&self.application(plan), self.session.progress.as_ref())
+    }
+
+    fn application<'a>(&'a self, plan: &'a Plan) -> Application<'a> {
+        let OpenTarget { tier2, tier1, .. } = &self.open;
+        Application {
+            plan,
+            directory: &self.directory,
+            tier2: tier2.as_ref(),
+            tier1: tier1.tier1(),
+            layout: &tier1.layout,
+            parallel: self.parallel,
+            accept_live_cluster: self.consent.accept_live_cluster,
+        }
+    }
+
+    /// What was refused was refused before anything was changed; what failed may have left a part of the plan behind.
+    fn with_resume(&self, mut error: OperatorError) -> OperatorError {
+        if ExitCode::of(&error) == ExitCode::Failed {
+            let [apply, rollback] =
+                ["apply", "rollback"].map(|command| next::of_directory(self.program(), command, &self.directory));
+            error.next_step = format!(
+                "{}; then carry on with: {apply}, or take back what was done with: {rollback}",
+                error.next_step
+            );
+        }
+        error
+    }
+
+    /// The name under which this program was called.
+    pub(super) fn program(&self) -> &str {
+        self.session.arguments_typed.first().map_or("dr", String::as_str)
+    }
+
+    /// The last words of a command.
+    pub(super) fn say_what_is_next(&self, next: &next::Next) {
+        self.session.console.event(Event::Next { steps: &next.steps });
+        self.session.console.text(&next.render(self.session.console.colour()));
+    }
+}
+
+/// Tells what a plan would change.
+pub(super) fn show(session: &Session, plan: &Plan, destination: &str, directory: &Path) {
+    let console = &session.console;
+    console.event(Event::Plan(PlanEvent::new(plan, directory)));
+    let text = plan_output::render(plan, destination, directory, console.manner().verbose, console.colour());
+    console.text(&text);
+    console.flush();
+}
+
+/// The code for a plan, carried out or not.
+pub(super) fn code_for_losses(plan: &Plan) -> ExitCode {
+    if plan.losses.is_empty() { ExitCode::Done } else { ExitCode::Losses }
+}
+
+/// A question that nobody can answer is better refused before the work than after it.
+///
+/// # Errors
+/// `no-terminal`.
+pub(super) fn refuse_nobody_to_ask(session: &Session, consent: ConsentArguments) -> Result<()> {
+    if consent.yes || session.console.can_ask() {
+        return Ok(());
+    }
+    Err(OperatorError::new(
+        "no-terminal",
+        "there is no terminal on which this could be confirmed",
+        "look at the plan with --dry-run, `dr plan` or `dr show`, then give --yes",
+    ))
+}
+
+/// The plan was carried out; whatever verification stumbled over, the codes for "nothing was changed" would lie.
+fn verification_impossible(error: OperatorError) -> OperatorError {
+    let mut impossible = OperatorError::new(
+        "verification-impossible",
+        "the plan was carried out, but the result cannot be verified",
+        format!("do not start the segment stores yet; {}; then run `dr verify`", error.next_step),
+    )
+    .because(&error);
+    impossible.retry = error.retry;
+    impossible
+}

@@ -1,0 +1,145 @@
+//! What a plan is for: Tier-2, Tier-1 and configuration, kept beside the plan so that its directory is all that `dr apply`
+//! and `dr rollback` need to be told.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dr_backends::tier2::Tier2;
+use dr_engine::error::{OperatorError, Result};
+use dr_engine::plan::run_directory_error;
+use serde::{Deserialize, Serialize};
+
+use super::tier1::{OpenTier1, Purpose};
+use super::{Session, source};
+use crate::arguments::{SourceArguments, Tier1Arguments};
+use crate::configuration::{Configuration, Overrides};
+
+/// Name of the file in a plan's directory.
+const TARGET_FILE: &str = "target.json";
+
+/// Version of the file; a reader refuses others.
+const TARGET_VERSION: u32 = 1;
+
+/// What was typed when the plan was made. Paths are absolute. Secrets stay in the properties files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Target {
+    version: u32,
+    pub(super) root: PathBuf,
+    config: Vec<PathBuf>,
+    overrides: Overrides,
+}
+
+/// A target whose configuration is known.
+#[derive(Debug)]
+pub(super) struct ConfiguredTarget {
+    target: Target,
+    configuration: Configuration,
+    tier2: Arc<dyn Tier2>,
+}
+
+/// A target whose parts were opened.
+#[derive(Debug)]
+pub(super) struct OpenTarget {
+    pub(super) target: Target,
+    pub(super) configuration: Configuration,
+    pub(super) tier2: Arc<dyn Tier2>,
+    pub(super) tier1: OpenTier1,
+}
+
+impl Target {
+    /// What these arguments mean, wherever they are read again.
+    ///
+    /// # Errors
+    /// `run-directory` if the system cannot say where we are.
+    pub(super) fn of(source: &SourceArguments, tier1: &Tier1Arguments) -> Result<Self> {
+        let absolute =
+            |path: &Path| std::path::absolute(path).map_err(|error| run_directory_error("find", path, error));
+        let mut overrides = tier1.overrides(source);
+        overrides.tier1_directory = overrides.tier1_directory.as_deref().map(absolute).transpose()?;
+        Ok(Self {
+            version: TARGET_VERSION,
+            root: absolute(&source.root)?,
+            config: source.config.iter().map(|file| absolute(file)).collect::<Result<_>>()?,
+            overrides,
+        })
+    }
+
+    /// Writes it into the directory of a plan.
+    ///
+    /// # Errors
+    /// `run-directory`.
+    pub(super) fn save(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(TARGET_FILE);
+        let json =
+            serde_json::to_vec_pretty(self).map_err(|error| run_directory_error("write", &path, error.into()))?;
+        fs::write(&path, json).map_err(|error| run_directory_error("write", &path, error))
+    }
+
+    /// Reads that of the plan in a directory.
+    ///
+    /// # Errors
+    /// `plan-unreadable`.
+    pub(super) fn load(directory: &Path) -> Result<Self> {
+        let path = directory.join(TARGET_FILE);
+        let unreadable = |why: String| {
+            OperatorError::new(
+                "plan-unreadable",
+                format!("cannot read `{}`, which says what the plan is for", path.display()),
+                "name the directory of a plan; `dr recover ROOT --run-directory DIR` carries one out with all flags given again",
+            )
+            .because(why)
+        };
+        let bytes = fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
+        let target: Self = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+        if target.version != TARGET_VERSION {
+            return Err(unreadable(format!("its version is {}, this dr reads {TARGET_VERSION}", target.version)));
+        }
+        Ok(target)
+    }
+
+    /// The words that say the same to a command behind its name.
+    pub(super) fn words(&self) -> Vec<String> {
+        let Overrides { cluster_name, container_count, tier1_directory, zookeeper, bookkeeper_zookeeper, ledgers_path } =
+            &self.overrides;
+        let mut words = vec![self.root.to_string_lossy().into_owned()];
+        let mut say = |flag: &str, value: Option<String>| {
+            words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
+        };
+        for file in &self.config {
+            say("--config", Some(file.to_string_lossy().into_owned()));
+        }
+        say("--tier1", tier1_directory.as_ref().map(|path| format!("dir:{}", path.display())));
+        say("--cluster", cluster_name.clone());
+        say("--container-count", container_count.map(|count| count.to_string()));
+        say("--zookeeper", zookeeper.clone());
+        say("--bookkeeper-zookeeper", bookkeeper_zookeeper.clone());
+        say("--ledgers-path", ledgers_path.clone());
+        words
+    }
+
+    /// Reads the configuration and opens Tier-2, before any server is asked for anything.
+    ///
+    /// # Errors
+    /// Those of the configuration, `root-missing`, `inside-tier2`.
+    pub(super) fn configure(self, session: &Session) -> Result<ConfiguredTarget> {
+        let configuration = source::configuration(session, &self.config, &self.root, &self.overrides)?;
+        let tier2 = source::open(&self.root)?;
+        if let Some(tier1) = &self.overrides.tier1_directory {
+            source::refuse_inside(&self.root, tier1, "the directory for Tier-1", "--tier1 dir:PATH")?;
+        }
+        Ok(ConfiguredTarget { target: self, configuration, tier2 })
+    }
+}
+
+impl ConfiguredTarget {
+    /// Opens Tier-1.
+    ///
+    /// # Errors
+    /// `tier1-absent`; what the servers answer.
+    pub(super) fn open(self, session: &Session, purpose: Purpose) -> Result<OpenTarget> {
+        let Self { target, configuration, tier2 } = self;
+        let tier1 = OpenTier1::open(session, &configuration, purpose)?;
+        Ok(OpenTarget { target, configuration, tier2, tier1 })
+    }
+}

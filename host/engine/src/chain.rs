@@ -98,17 +98,37 @@ impl Chain {
     }
 }
 
-/// The chain that the names tell: each chunk where the one before ends; of several at one offset the newest.
+/// The chain that the names tell, up to the first gap: see [`chains_by_names`].
 pub fn chain_by_names(chunks: &[&ChunkObject]) -> Chain {
-    let mut sorted = chunks.to_vec();
+    chains_by_names(chunks).into_iter().next().unwrap_or_default()
+}
+
+/// The chains that the names tell, with a gap before each but the first: each chunk stands where the one before ends; of
+/// several at one offset the newest is taken, then the longest.
+///
+/// A chunk of a newer epoch that begins inside an older one and reaches further goes on from there: whatever the older
+/// one holds behind was written when its container lived elsewhere already.
+pub fn chains_by_names(chunks: &[&ChunkObject]) -> Vec<Chain> {
+    let mut sorted: Vec<&ChunkObject> = chunks.iter().copied().filter(|chunk| chunk.size > 0).collect();
     sorted.sort_unstable_by_key(|chunk| (chunk.offset, std::cmp::Reverse((chunk.epoch, chunk.size))));
-    let mut chain = Chain { first_start: sorted.first().map_or(0, |chunk| chunk.offset), parts: Vec::new() };
+    let mut chains: Vec<Chain> = Vec::new();
+    let mut newest = 0;
     for chunk in sorted {
-        if chunk.offset == chain.end() && chunk.size > 0 {
-            chain.parts.push(ChunkPart { key: chunk.key.clone(), length: chunk.size });
+        let part = ChunkPart { key: chunk.key.clone(), length: chunk.size };
+        match chains.last_mut() {
+            Some(chain) if chunk.offset == chain.end() => chain.parts.push(part),
+            Some(chain) if chunk.offset < chain.end() => {
+                if chunk.epoch <= newest || chunk.offset.saturating_add(chunk.size) <= chain.end() {
+                    continue;
+                }
+                *chain = chain.cut(chunk.offset);
+                chain.parts.push(part);
+            }
+            _ => chains.push(Chain { first_start: chunk.offset, parts: vec![part] }),
         }
+        newest = chunk.epoch;
     }
-    chain
+    chains
 }
 
 fn read_object(tier2: &dyn Tier2, part: &ChunkPart, offset: u64, buffer: &mut [u8]) -> Result<()> {
@@ -156,5 +176,25 @@ mod tests {
         let chunks: Vec<&ChunkObject> = objects.iter().collect();
         let chain = chain_by_names(&chunks);
         assert_eq!((chain.first_start, chain.end(), chain.parts.len()), (10, 20, 3));
+        let behind = &chains_by_names(&chunks)[1..];
+        assert_eq!(behind.iter().map(|chain| (chain.first_start, chain.end())).collect::<Vec<_>>(), [(30, 31)]);
+        assert_eq!(chain_by_names(&[]), Chain::default());
+    }
+
+    #[test]
+    fn a_newer_chunk_that_goes_further_wins_over_what_it_overlaps() {
+        let spans = |objects: &[(u64, u64, u64)]| {
+            let objects: Vec<_> =
+                objects.iter().map(|&(offset, epoch, size)| ChunkObject::for_test("s", offset, epoch, size)).collect();
+            let chains = chains_by_names(&objects.iter().collect::<Vec<_>>());
+            let lengths = |chain: &Chain| chain.parts.iter().map(|part| part.length).collect::<Vec<_>>();
+            chains.iter().map(|chain| (chain.first_start, lengths(chain))).collect::<Vec<_>>()
+        };
+        // The store of epoch 1 went on writing after that of epoch 2 had taken over at 6.
+        assert_eq!(spans(&[(0, 1, 10), (6, 2, 8), (14, 2, 1)]), [(0, vec![6, 8, 1])]);
+        // Chunks that were joined into one and not removed yet.
+        assert_eq!(spans(&[(0, 1, 10), (6, 2, 4), (10, 2, 5)]), [(0, vec![10, 5])]);
+        // An older one never goes on inside a newer one.
+        assert_eq!(spans(&[(0, 2, 10), (6, 1, 8)]), [(0, vec![10])]);
     }
 }

@@ -19,7 +19,7 @@ use crate::committed::Committed;
 use crate::content::measure_events;
 use crate::contract::{CallError, CallResult, ContainerId, CoreAttribute, Measure, MetadataRow, Segment};
 use crate::error::{OperatorError, Result};
-use crate::listing::ContainerObjects;
+use crate::listing::{ChunkObject, ContainerObjects};
 use crate::reconcile::{Reconciled, SegmentFacts, Standing};
 use crate::replaced::ReplacedSegments;
 use crate::table_scan::scan_table;
@@ -113,6 +113,16 @@ impl ContainerEvidence {
     /// Size of a chunk object of this container.
     pub fn object_size(&self, key: &str) -> Option<u64> {
         self.objects.chunk_size(key)
+    }
+
+    /// True if the storage metadata records this object as a part of some segment.
+    pub fn is_recorded(&self, chunk: &ChunkObject) -> bool {
+        self.tables.chunk_records.contains_key(&chunk.key)
+    }
+
+    /// Chunks whose keys begin with `prefix`.
+    pub fn chunks_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a ChunkObject> {
+        self.objects.chunks_below(prefix)
     }
 
     /// Names of all segments and chunks that the evidence knows, for what names alone tell (transaction ids).
@@ -225,9 +235,7 @@ impl ContainerEvidence {
 
     /// Names that only objects carry: with content, and not known as a chunk of any segment.
     fn unrecorded(&self) -> impl Iterator<Item = &str> {
-        let unexplained = |chunk: &&crate::listing::ChunkObject| {
-            chunk.size > 0 && !self.tables.chunk_records.contains_key(&chunk.key)
-        };
+        let unexplained = |chunk: &&ChunkObject| chunk.size > 0 && !self.is_recorded(chunk);
         self.objects.chunks.iter().filter(unexplained).map(|chunk| chunk.segment())
     }
 

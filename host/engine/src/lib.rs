@@ -13,6 +13,7 @@ pub mod contract;
 mod controller;
 pub mod error;
 mod evidence;
+pub mod export;
 mod fresh;
 mod image;
 pub mod listing;

@@ -36,6 +36,13 @@ pub struct ChunkObject {
 }
 
 impl ChunkObject {
+    /// The chunk that an object's name says it is.
+    fn of(ObjectInfo { key, size }: ObjectInfo) -> Option<Self> {
+        let ChunkName { segment, epoch, offset, .. } = ChunkName::parse(&key)?;
+        let segment_bytes = u32::try_from(segment.len()).ok()?;
+        Some(Self { offset, epoch, size, segment_bytes, key: key.into() })
+    }
+
     /// An object with the name that the store would give it.
     #[cfg(test)]
     pub(crate) fn for_test(segment: &str, offset: u64, epoch: u64, size: u64) -> Self {
@@ -132,6 +139,20 @@ impl ContainerObjects {
         objects.sort_unstable();
         objects
     }
+}
+
+/// Lists the chunks whose keys begin with `prefix`, whichever container owns them, by key.
+///
+/// # Errors
+/// Tier-2 errors.
+pub fn chunks_below(tier2: &dyn Tier2, prefix: &str) -> Result<Vec<ChunkObject>> {
+    let mut chunks = Vec::new();
+    tier2.list(prefix, &mut |object| {
+        chunks.extend(ChunkObject::of(object));
+        Ok(())
+    })?;
+    chunks.sort_unstable();
+    Ok(chunks)
 }
 
 /// All objects of a Tier-2.

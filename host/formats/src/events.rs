@@ -6,6 +6,12 @@
 /// Bytes of the header before each payload.
 pub const EVENT_HEADER_LENGTH: usize = 8;
 
+/// Length of the payload behind a header, in bytes; none if these bytes are no header of an event.
+pub fn payload_length(header: [u8; EVENT_HEADER_LENGTH]) -> Option<u32> {
+    let [t0, t1, t2, t3, length @ ..] = header;
+    u32::try_from(i32::from_be_bytes(length)).ok().filter(|_| [t0, t1, t2, t3] == [0; 4])
+}
+
 /// Walks over the bytes of one segment, given in order and in pieces of any size, and finds the last whole event.
 ///
 /// Uses constant memory and never fails: content that stops being events is reported by [`EventWalker::stopped_at`].
@@ -74,15 +80,13 @@ impl EventWalker {
 
     /// Judges a complete header. `position` still lacks the part of the header that came with the current piece.
     fn start_event(&mut self, header: [u8; EVENT_HEADER_LENGTH]) {
-        let [t0, t1, t2, t3, l0, l1, l2, l3] = header;
-        let length = i32::from_be_bytes([l0, l1, l2, l3]);
-        if [t0, t1, t2, t3] != [0; 4] || length < 0 {
+        let Some(length) = payload_length(header) else {
             self.stopped = true;
             self.position = self.whole_end;
             return;
-        }
+        };
         self.position = self.whole_end.saturating_add(EVENT_HEADER_LENGTH as u64);
-        self.payload_left = u64::from(length.unsigned_abs());
+        self.payload_left = u64::from(length);
         self.advance_payload(0);
     }
 

@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Rollback(RunArguments),
     /// Read a recovered Tier-1 back as a segment store would and check it against Tier-2; changes nothing
     Verify(VerifyArguments),
+    /// Write the whole events of a stream to a file, from Tier-2 alone; changes nothing
+    ExportEvents(ExportEventsArguments),
 }
 
 /// Tier-2 and what is told of the cluster.
@@ -249,6 +251,47 @@ pub(crate) struct VerifyArguments {
     /// Form of the report; json is a stream of events, one a line
     #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) output: ReportFormat,
+}
+
+/// Arguments of `dr export-events`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportEventsArguments {
+    /// Root directory of Tier-2: what `filesystem.root` is for the segment stores
+    #[arg(value_name = "ROOT")]
+    pub(crate) root: PathBuf,
+    /// Stream, number of a segment in it, or whole name of a segment such as alpha/orders/0.#epoch.0
+    #[arg(value_name = "SCOPE/STREAM[/SEGMENT]")]
+    pub(crate) stream: String,
+    /// File for all segments one behind the other; or directory, existing or ending in `/`, for a file of each; `-` for standard output
+    #[arg(short, long, value_name = "FILE|DIR", default_value = "-")]
+    pub(crate) output: PathBuf,
+    /// Form of the events
+    #[arg(long, value_enum, default_value_t = ExportFormat::LengthDelimited, conflicts_with = "bytes")]
+    pub(crate) output_format: ExportFormat,
+    /// Bytes as they are, for byte streams and whatever else holds no events
+    #[arg(long)]
+    pub(crate) bytes: bool,
+    /// Transactions that are not known to be merged, too, behind the segments that they belong to
+    #[arg(long)]
+    pub(crate) transactions: bool,
+    /// What lies behind a gap, too, if it begins with an event
+    #[arg(long)]
+    pub(crate) after_gaps: bool,
+    /// Replace files that exist
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Number of segment containers of the lost cluster [default: what the data tells]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(CONTAINERS_MAX)))]
+    pub(crate) container_count: Option<u32>,
+}
+
+/// Forms of exported events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// The length of each event, 4 bytes, big-endian, and its bytes
+    LengthDelimited,
+    /// One JSON object a line
+    JsonLines,
 }
 
 /// Forms of a list.

@@ -35,7 +35,10 @@ impl ExitCode {
             | "container-unknown"
             | "procedure-unreadable"
             | "procedure-invalid"
-            | "plan-unreadable" => Self::Usage,
+            | "plan-unreadable"
+            | "stream-name"
+            | "stream-missing"
+            | "export-directory" => Self::Usage,
             "live-cluster"
             | "log-exists"
             | "recovered-already"
@@ -51,6 +54,8 @@ impl ExitCode {
             | "rolling-layout"
             | "run-directory"
             | "group-file-exists"
+            | "not-events"
+            | "export-exists"
             | "not-confirmed"
             | "no-terminal" => Self::Refused,
             "verification-failed" => Self::Problems,

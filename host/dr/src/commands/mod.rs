@@ -1,6 +1,7 @@
 //! The commands: each calls the engine in the right order and tells what came of it.
 
 mod apply;
+mod export_events;
 mod list_segments;
 mod plan;
 mod procedure;
@@ -67,6 +68,7 @@ fn run_command(console: &Arc<Console>, global: &GlobalArguments, command: &Comma
         Command::Apply(arguments) => apply::apply(&session, arguments),
         Command::Rollback(arguments) => apply::roll_back(&session, arguments),
         Command::Verify(arguments) => verify::run(&session, arguments),
+        Command::ExportEvents(arguments) => export_events::run(&session, arguments),
     }
 }
 
@@ -79,6 +81,8 @@ fn manner(arguments: &Arguments) -> Manner {
         Command::Diff(diff) => diff.output == ReportFormat::Json,
         Command::Apply(run) | Command::Rollback(run) => run.output == ReportFormat::Json,
         Command::Verify(verify) => verify.output == ReportFormat::Json,
+        // Its output is the events themselves.
+        Command::ExportEvents(_) => false,
     };
     Manner { json, quiet: arguments.global.quiet, verbose: arguments.global.verbose > 0 }
 }
@@ -93,5 +97,6 @@ fn command_name(command: &Command) -> &'static str {
         Command::Apply(_) => "apply",
         Command::Rollback(_) => "rollback",
         Command::Verify(_) => "verify",
+        Command::ExportEvents(_) => "export-events",
     }
 }

@@ -4,6 +4,7 @@
 //! one stream of events on standard output, and errors are told on standard error as well.
 
 pub(crate) mod error;
+pub(crate) mod export;
 pub(crate) mod json;
 pub(crate) mod list;
 pub(crate) mod next;
@@ -134,6 +135,11 @@ impl Console {
         if !self.manner.json && !self.manner.quiet {
             self.standard_error(&format!("{}\n", text::shown(sentence)));
         }
+    }
+
+    /// Writes a result for people to standard error, where standard output is taken by data.
+    pub(crate) fn text_beside_data(&self, text: &str) {
+        self.standard_error(text);
     }
 
     /// What the operator should look at.

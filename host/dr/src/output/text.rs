@@ -8,7 +8,6 @@ pub(crate) struct Colour(bool);
 
 impl Colour {
     /// No colours.
-    #[cfg(test)]
     pub(crate) const NONE: Self = Self(false);
 
     /// Colours on a terminal, unless `NO_COLOR` is set.

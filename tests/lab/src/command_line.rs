@@ -36,6 +36,7 @@ usage: lab COMMAND [--work DIR] [options]
                             default into tests/data
   create                    only create the lab (options as for up)
   restore NAME|DIR          put a capture's Tier-2 and truth into a lab in which nothing runs
+  import FILE SCOPE/STREAM  write a length-delimited export of events into a new stream
   status                    what runs, ports, files
   down                      end everything; files stay
 
@@ -69,6 +70,7 @@ fn dispatch(parsed: &Parsed) -> Result<()> {
         "capture" => captures(parsed),
         "create" => Lab::create(parsed.lab_options()?).map(drop),
         "restore" => restore(parsed),
+        "import" => import(parsed),
         "status" => status(&parsed.lab()?),
         "down" => parsed.lab()?.down(),
         "help" => say(USAGE),
@@ -80,6 +82,7 @@ fn dispatch(parsed: &Parsed) -> Result<()> {
 struct Parsed {
     command: String,
     subject: Option<String>,
+    object: Option<String>,
     options: Vec<(String, String)>,
 }
 
@@ -117,7 +120,7 @@ impl Parsed {
         }
         let mut positional = positional.into_iter();
         let command = positional.next().ok_or_else(|| LabError::Usage("a command is missing".into()))?;
-        Ok(Self { command, subject: positional.next(), options })
+        Ok(Self { command, subject: positional.next(), object: positional.next(), options })
     }
 
     fn option(&self, name: &str) -> Option<&str> {
@@ -297,6 +300,13 @@ fn restore(parsed: &Parsed) -> Result<()> {
     let known = repository_root().join("tests/data").join(name);
     let directory = if known.is_dir() { known } else { PathBuf::from(name) };
     parsed.lab()?.restore_capture(&directory)
+}
+
+fn import(parsed: &Parsed) -> Result<()> {
+    match (&parsed.subject, &parsed.object) {
+        (Some(file), Some(stream)) => parsed.lab()?.import(Path::new(file), stream),
+        _ => Err(LabError::Usage("import needs a file and a stream".into())),
+    }
 }
 
 fn status(lab: &Lab) -> Result<()> {

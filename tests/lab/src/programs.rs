@@ -1,4 +1,4 @@
-//! The client programs: workload, checker, more, load, flush.
+//! The client programs: workload, checker, more, load, import, flush.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -126,6 +126,22 @@ impl Lab {
         let report = self.report_path("LoadCheck");
         self.run_reporting("LoadCheck", arguments, &report)?;
         LoadReport::read(&report)
+    }
+
+    /// Writes the events of a length-delimited export (`dr export-events`) into a new stream, in the order of the file.
+    ///
+    /// # Errors
+    /// [`LabError::Program`] if the stream exists, the file is none, or a write is not acknowledged.
+    pub fn import(&self, file: &Path, stream: &str) -> Result<()> {
+        self.run("Import", &[("--file", &text(file)), ("--stream", stream)])
+    }
+
+    /// Writes what the client reads of a stream into a file, in the form of a length-delimited export.
+    ///
+    /// # Errors
+    /// [`LabError::Program`] if the stream cannot be read.
+    pub fn read_back(&self, stream: &str, file: &Path) -> Result<()> {
+        self.run("ReadBack", &[("--file", &text(file)), ("--stream", stream)])
     }
 
     /// Asks every container, through the admin gateway, to move all it has to Tier-2, its own tables included.

@@ -54,16 +54,28 @@ fn guests() -> PathBuf {
 fn a_recovery_moves_the_old_metadata_and_nothing_else() {
     let place = Place::new("flushed");
     let before = place.tier2();
+    let list = place.dr("list-segments", &["--output", "csv"]).expect_code(0).stdout;
+    let columns = |line: &str| line.split(',').map(str::to_owned).collect::<Vec<_>>();
+    let listed: Vec<_> = list.lines().map(columns).collect();
+    let living: Vec<&str> = listed.iter().filter(|row| row[6] == "live").map(|row| row[0].as_str()).collect();
+    assert!(listed.iter().any(|row| row[0] == "alpha/deleted/1.#epoch.0" && row[6] == "deleted"), "{list}");
     place.dr("recover", &["--yes", "--run-directory", "run"]).expect_code(0);
     let after = place.tier2();
     for (key, content) in &before {
         let is_metadata = key.starts_with("_system/containers/") && !key.contains("event_processor");
+        let name = key.rsplit_once(".E-").map_or("", |(name, _)| name.trim_end_matches("$attributes.index"));
         let moved = after.iter().find(|(new, _)| new.starts_with("_dr/moved-aside/") && new.ends_with(key.as_str()));
-        if is_metadata {
+        let is_leftover = moved.is_some_and(|(new, _)| new.contains(".leftovers/"));
+        assert!(is_leftover || !key.starts_with("alpha/deleted/"), "{key}");
+        if is_leftover {
+            assert!(moved.is_some_and(|(_, moved)| moved == content), "{key} changed when it moved");
+            assert!(!living.contains(&name), "{key}");
             assert!(!after.contains_key(key), "{key} stayed in place");
-            assert_eq!(moved.map(|(_, content)| content), Some(content), "{key} changed when it moved");
+        } else if is_metadata {
+            assert!(!after.contains_key(key), "{key} stayed in place");
+            assert!(moved.is_some_and(|(_, moved)| moved == content), "{key} changed when it moved");
         } else {
-            assert_eq!(after.get(key), Some(content), "{key}");
+            assert!(after.get(key) == Some(content), "{key}");
         }
     }
     let added = after.keys().filter(|key| !before.contains_key(*key) && !key.starts_with("_dr/")).count();

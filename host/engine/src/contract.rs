@@ -317,6 +317,11 @@ pub trait RecoveryHost: Send + Sync {
     /// # Errors
     /// `not-found`.
     fn list_metadata_objects(&self, container: ContainerId) -> CallResult<Box<dyn Pages<Object>>>;
+    /// Objects that only deleted segments owned, by key.
+    ///
+    /// # Errors
+    /// `not-found`, `damaged`, `unavailable`.
+    fn list_leftover_objects(&self, container: ContainerId) -> CallResult<Box<dyn Pages<Object>>>;
     /// Stages moving objects to `<place>/<key>`.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 mod metadata_tables;
 mod transactions;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
@@ -130,6 +130,33 @@ impl ContainerEvidence {
         let chunks = self.objects.chunks.iter().map(|chunk| chunk.segment());
         let rows = self.tables.rows.keys().map(|name| &**name);
         rows.chain(self.tables.records.keys().map(|name| &**name)).chain(chunks)
+    }
+
+    /// Objects that only deleted segments owned, by key, with their sizes.
+    pub fn leftovers(&self) -> impl Iterator<Item = (&str, u64)> {
+        let mut standings: HashMap<&str, Standing> = HashMap::new();
+        let taken_over = self.objects_taken_over();
+        self.objects.chunks.iter().filter_map(move |chunk| {
+            let name = main_segment_of(chunk.segment()).unwrap_or(chunk.segment());
+            let is_system = || SystemSegment::parse(name).is_some() || container_named_in(name).is_some();
+            let standing = standings.entry(name).or_insert_with(|| match self.segment(name) {
+                Some(segment) => segment.standing,
+                None if is_system() => Standing::Live,
+                None => self.facts(name).reconcile().standing,
+            });
+            let is_leftover = *standing == Standing::Deleted && !taken_over.contains(&*chunk.key);
+            is_leftover.then_some((&*chunk.key, chunk.size))
+        })
+    }
+
+    /// Objects of segments that live, with the names of others: those of merged transactions.
+    fn objects_taken_over(&self) -> HashSet<&str> {
+        let living = self.segments.iter().filter(|(_, segment)| segment.standing != Standing::Deleted);
+        let foreign = living.flat_map(|(name, segment)| {
+            let keys = segment.chain.parts.iter().map(|part| &*part.key);
+            keys.filter(move |key| !key.strip_prefix(&**name).is_some_and(|rest| rest.starts_with(".E-")))
+        });
+        foreign.collect()
     }
 
     /// Reconciles a segment that is not listed: the attribute index of one that is.

@@ -204,6 +204,12 @@ impl RecoveryHost for Staging {
         Ok(Box::new(VecPages::new(objects.into_iter().map(object).collect())))
     }
 
+    fn list_leftover_objects(&self, container: ContainerId) -> CallResult<Box<dyn Pages<Object>>> {
+        let evidence = self.evidence(container)?;
+        let object = |(key, size): (&str, u64)| Object { key: key.to_owned(), size };
+        Ok(Box::new(VecPages::new(evidence.leftovers().map(object).collect())))
+    }
+
     fn move_aside(&self, container: ContainerId, keys: &[String], place: &str) -> CallResult<()> {
         check_place(place)?;
         let evidence = self.evidence(container)?;

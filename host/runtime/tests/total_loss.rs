@@ -74,7 +74,10 @@ fn it_says_what_it_is() {
     );
     assert_eq!(procedure.digest().len(), 64);
     let unknown = procedure.settings(&overrides(&[("tial", "as-is")])).unwrap_err().to_string();
-    assert!(unknown.contains("has no parameter `tial`; it has `tail`, `unrecorded`, `backup-place`"), "{unknown}");
+    assert!(
+        unknown.contains("has no parameter `tial`; it has `tail`, `unrecorded`, `leftovers`, `backup-place`"),
+        "{unknown}"
+    );
 }
 
 #[test]
@@ -96,6 +99,8 @@ fn it_follows_the_runbook() {
         "0: create e/bytes 100",
         "0: create h/table 80",
         "0: move _system/metadata_0 to _dr/moved-aside/container-0.epoch-2",
+        "0: move gone_0 to _dr/moved-aside/container-0.epoch-2.leftovers",
+        "decision objects of deleted segments 1 objects moved to `_dr/moved-aside/container-0.epoch-2.leftovers`",
         "decision d/torn start offset moved back to the end of the segment",
         "0: attributes b/live 0=1,9=1",
         "0: attributes d/torn 0=1,9=1",
@@ -109,8 +114,12 @@ fn it_follows_the_runbook() {
 
 #[test]
 fn the_operator_decides_on_tails_and_strangers() {
-    let (host, _) = recover(every_fate(), &[("tail", "as-is"), ("unrecorded", "create"), ("backup-place", "_dr/old/")]);
+    let (host, _) = recover(
+        every_fate(),
+        &[("tail", "as-is"), ("unrecorded", "create"), ("backup-place", "_dr/old/"), ("leftovers", "leave")],
+    );
     let told = host.told();
+    assert!(!told.iter().any(|told| told.contains("gone_0")), "{told:#?}");
     for line in [
         "0: create d/torn 100",
         "0: create f/unrecorded 100",

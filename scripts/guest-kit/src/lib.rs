@@ -32,7 +32,10 @@ mod settings;
 
 pub use bindings::pravega::recovery::{containers, controller, coordination, storage, types};
 pub use bindings::{Description, Parameter, Task};
-pub use pages::{Listing, Pages, Rows, metadata_object_pages, metadata_row_pages, segment_pages, segments, streams};
+pub use pages::{
+    Listing, Pages, Rows, leftover_object_pages, metadata_object_pages, metadata_row_pages, segment_pages, segments,
+    streams,
+};
 pub use settings::Settings;
 pub use types::{ContainerId, Error};
 

@@ -3,7 +3,7 @@
 use crate::bindings::pravega::recovery::containers::{MetadataListing, MetadataRow, open_old_metadata};
 use crate::bindings::pravega::recovery::controller::{StreamListing, StreamState, list_streams};
 use crate::bindings::pravega::recovery::storage::{
-    Object, ObjectListing, Segment, SegmentListing, list_metadata_objects, list_segments,
+    Object, ObjectListing, Segment, SegmentListing, list_leftover_objects, list_metadata_objects, list_segments,
 };
 use crate::{ContainerId, PAGE_ROWS, Result};
 
@@ -103,6 +103,14 @@ pub fn segments(container: ContainerId) -> Result<Rows<SegmentListing>> {
 /// Whatever the host answers.
 pub fn metadata_object_pages(container: ContainerId) -> Result<Pages<ObjectListing>> {
     list_metadata_objects(container).map(Pages::new)
+}
+
+/// Pages of the objects that only deleted segments of a container owned, by key.
+///
+/// # Errors
+/// Whatever the host answers.
+pub fn leftover_object_pages(container: ContainerId) -> Result<Pages<ObjectListing>> {
+    list_leftover_objects(container).map(Pages::new)
 }
 
 /// Pages of the rows of the old metadata table of a container, by name.

@@ -12,6 +12,8 @@ pub struct Policy {
     pub whole_events: bool,
     /// Create segments that no metadata names.
     pub create_unrecorded: bool,
+    /// Move objects of deleted segments out of the way.
+    pub move_leftovers: bool,
     /// Where old metadata goes.
     pub backup_place: String,
 }
@@ -21,6 +23,7 @@ impl Policy {
         Ok(Self {
             whole_events: settings.choice("tail", &[("whole-events", true), ("as-is", false)])?,
             create_unrecorded: settings.choice("unrecorded", &[("report", false), ("create", true)])?,
+            move_leftovers: settings.choice("leftovers", &[("move-aside", true), ("leave", false)])?,
             backup_place: settings.text("backup-place")?.trim_end_matches('/').to_owned(),
         })
     }
@@ -164,7 +167,7 @@ mod tests {
     use super::*;
 
     fn policy() -> Policy {
-        Policy { whole_events: true, create_unrecorded: false, backup_place: "_dr/x".into() }
+        Policy { whole_events: true, create_unrecorded: false, move_leftovers: true, backup_place: "_dr/x".into() }
     }
 
     fn segment(kind: &str, standing: &str) -> Segment {

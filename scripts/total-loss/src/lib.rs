@@ -4,7 +4,7 @@
 //! 1. list its segments with sealed state and length;
 //! 2. open a fresh container;
 //! 3. create each segment there;
-//! 4. move the old container metadata aside to a backup place;
+//! 4. move the old container metadata aside to a backup place, and what deleted segments have left;
 //! 5. read the old metadata table, copy start offsets and core attributes;
 //! 6. close.
 //!
@@ -15,10 +15,11 @@ mod decisions;
 
 use decisions::{Fate, Kept, Policy};
 use dr_guest_kit::containers::{AttributeUpdate, FreshContainer, MetadataRow, NewSegment, Truncation};
-use dr_guest_kit::storage::{Measurement, Segment};
+use dr_guest_kit::storage::{Measurement, ObjectListing, Segment};
 use dr_guest_kit::{
-    ContainerId, Description, Error, Parameter, Procedure, Result, Settings, Task, containers, controller,
-    coordination, metadata_object_pages, metadata_row_pages, report, segment_pages, storage, streams,
+    ContainerId, Description, Error, Pages, Parameter, Procedure, Result, Settings, Task, containers, controller,
+    coordination, leftover_object_pages, metadata_object_pages, metadata_row_pages, report, segment_pages, storage,
+    streams,
 };
 
 struct TotalLoss;
@@ -52,6 +53,12 @@ impl Procedure for TotalLoss {
                     "Objects that no metadata names: report them as lost, or create segments from them.",
                 ),
                 parameter(
+                    "leftovers",
+                    "choice:move-aside|leave",
+                    "move-aside",
+                    "Objects of segments that had been deleted: move them to the backup place, or leave them where they are.",
+                ),
+                parameter(
                     "backup-place",
                     "text",
                     "_dr/moved-aside",
@@ -68,6 +75,9 @@ impl Procedure for TotalLoss {
         let fresh = containers::open_fresh_container(container)?;
         let created = create_segments(&fresh, container, &policy)?;
         move_old_metadata_aside(container, &policy)?;
+        if policy.move_leftovers {
+            move_leftovers_aside(container, &policy)?;
+        }
         copy_old_metadata(&fresh, container, &created)?;
         let image = fresh.close()?;
 
@@ -134,16 +144,37 @@ fn measure_tails(container: ContainerId, segments: &[Segment], policy: &Policy) 
 /// Moves everything that holds old metadata out of the store's sight. Nothing is deleted. The epoch in the name keeps
 /// the backups of several disasters apart.
 fn move_old_metadata_aside(container: ContainerId, policy: &Policy) -> Result<()> {
-    let all = storage::containers()?;
-    let epoch = all.iter().find(|summary| summary.id == container).map_or(0, |summary| summary.highest_epoch);
-    let place = format!("{}/container-{container}.epoch-{epoch}", policy.backup_place);
-    // Collected before the first one is moved, so that the listing is not read while it changes.
-    let pages = metadata_object_pages(container)?.collect::<Result<Vec<_>>>()?;
-    for page in pages {
-        let keys: Vec<String> = page.into_iter().map(|object| object.key).collect();
-        storage::move_aside(container, &keys, &place)?;
+    let place = backup_place(container, policy)?;
+    move_aside(container, metadata_object_pages(container)?, &place).map(|_| ())
+}
+
+/// Moves what the store had not removed yet of deleted segments. It belongs to nobody, and without the old metadata
+/// nobody would know any more why.
+fn move_leftovers_aside(container: ContainerId, policy: &Policy) -> Result<()> {
+    let place = format!("{}.leftovers", backup_place(container, policy)?);
+    let moved = move_aside(container, leftover_object_pages(container)?, &place)?;
+    if moved > 0 {
+        let choice = format!("{moved} objects moved to `{place}`");
+        report::decision(Some(container), "objects of deleted segments", &choice, "no segment that lives owns them");
     }
     Ok(())
+}
+
+fn backup_place(container: ContainerId, policy: &Policy) -> Result<String> {
+    let all = storage::containers()?;
+    let epoch = all.iter().find(|summary| summary.id == container).map_or(0, |summary| summary.highest_epoch);
+    Ok(format!("{}/container-{container}.epoch-{epoch}", policy.backup_place))
+}
+
+/// Returns how many objects there were.
+fn move_aside(container: ContainerId, pages: Pages<ObjectListing>, place: &str) -> Result<usize> {
+    // Collected before the first one is moved, so that the listing is not read while it changes.
+    let pages = pages.collect::<Result<Vec<_>>>()?;
+    for page in &pages {
+        let keys: Vec<String> = page.iter().map(|object| object.key.clone()).collect();
+        storage::move_aside(container, &keys, place)?;
+    }
+    Ok(pages.iter().map(Vec::len).sum())
 }
 
 /// Copies what only the old metadata table knows. Its rows and the created segments are both in the order of their

@@ -139,7 +139,9 @@ impl Parsed {
     }
 
     fn work_directory(&self) -> PathBuf {
-        self.option("work").map_or_else(|| LabOptions::default().work_directory, PathBuf::from)
+        let directory = self.option("work").map_or_else(|| LabOptions::default().work_directory, PathBuf::from);
+        // The programs run elsewhere.
+        std::path::absolute(&directory).unwrap_or(directory)
     }
 
     fn truth_file(&self) -> PathBuf {

@@ -30,6 +30,10 @@ impl Host for State {
         self.open("storage.list-metadata-objects", |host| host.list_metadata_objects(container).map(Listing))
     }
 
+    fn list_leftover_objects(&mut self, container: u32) -> HostResult<Resource<ObjectListing>> {
+        self.open("storage.list-leftover-objects", |host| host.list_leftover_objects(container).map(Listing))
+    }
+
     fn move_aside(&mut self, container: u32, keys: Vec<String>, place: String) -> HostResult<()> {
         self.check_rows(&keys)?;
         keys.iter().chain([&place]).try_for_each(|text| self.check_text(text))?;

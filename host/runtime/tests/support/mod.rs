@@ -164,6 +164,10 @@ impl RecoveryHost for MockHost {
         Ok(Box::new(VecPages::new(vec![Object { key: format!("_system/metadata_{container}"), size: 10 }])))
     }
 
+    fn list_leftover_objects(&self, container: ContainerId) -> CallResult<Box<dyn Pages<Object>>> {
+        Ok(Box::new(VecPages::new(vec![Object { key: format!("gone_{container}"), size: 10 }])))
+    }
+
     fn move_aside(&self, container: ContainerId, keys: &[String], place: &str) -> CallResult<()> {
         if !place.starts_with("_dr/") || place.split('/').any(|part| part == "..") {
             return Err(CallError::Invalid(format!("{place} is not below _dr/")));

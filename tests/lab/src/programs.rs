@@ -60,7 +60,8 @@ impl Lab {
     /// # Errors
     /// [`LabError::Program`] with the tail of the program's log.
     pub fn run_workload(&self, truth_file: &Path, size: WorkloadSize) -> Result<()> {
-        self.run("Workload", &[("--truth", &text(truth_file)), ("--size", size.name())])
+        let truth = text(&std::path::absolute(truth_file).context("find", truth_file)?);
+        self.run("Workload", &[("--truth", &truth), ("--size", size.name())])
     }
 
     /// Reads everything back and compares it with the truth. Each run consumes one of the prepared half-read reader groups and
@@ -109,7 +110,8 @@ impl Lab {
     /// # Errors
     /// As [`Lab::run_checker`].
     pub fn check_load(&self, acknowledged_file: &Path) -> Result<LoadReport> {
-        self.run_load_check(&[("--acknowledged", &text(acknowledged_file))])
+        let acknowledged = text(&std::path::absolute(acknowledged_file).context("find", acknowledged_file)?);
+        self.run_load_check(&[("--acknowledged", &acknowledged)])
     }
 
     /// Reads back what a load wrote and compares it with a file that says exactly what must be there; its lines are

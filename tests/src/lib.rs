@@ -3,4 +3,6 @@
 pub mod captured;
 pub mod dr;
 pub mod generate;
+pub mod held;
+pub mod history;
 pub mod real_servers;

@@ -1,9 +1,12 @@
 //! The client programs: workload, checker, more, load, import, flush.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::{Context, LabError, Result};
 use crate::lab::{Lab, Server, redirect};
@@ -34,6 +37,36 @@ impl RunningLoad {
             other => other.context("read the acknowledgements", &self.acknowledged_file)?,
         };
         Ok(bytes.iter().filter(|byte| **byte == b'\n').count() as u64)
+    }
+
+    /// Stops the program where it is, with SIGSTOP: nothing new arrives at the servers, and connections stay.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] if it ended already.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on. With `flushed` a line is appended to the acknowledgements first, which says that Tier-2 holds all
+    /// before it.
+    ///
+    /// # Errors
+    /// As [`RunningLoad::pause`].
+    pub fn resume(&self, flushed: bool) -> Result<()> {
+        if flushed {
+            let mut file = fs::OpenOptions::new()
+                .append(true)
+                .open(&self.acknowledged_file)
+                .context("open the acknowledgements", &self.acknowledged_file)?;
+            file.write_all(b"F\n").context("append to the acknowledgements", &self.acknowledged_file)?;
+        }
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal)
+            .map_err(std::io::Error::from)
+            .context("send a signal to the load that writes", &self.acknowledged_file)
     }
 
     /// Kills the program with SIGKILL. Kill the servers first: what is acknowledged then is what a client knew.

@@ -1,5 +1,6 @@
 package dr.lab;
 
+import io.pravega.client.byteStream.ByteStreamWriter;
 import io.pravega.client.stream.EventStreamWriter;
 import io.pravega.client.stream.EventWriterConfig;
 import io.pravega.client.stream.ScalingPolicy;
@@ -10,6 +11,7 @@ import io.pravega.client.tables.KeyValueTable;
 import io.pravega.client.tables.KeyValueTableClientConfiguration;
 import io.pravega.client.tables.KeyValueTableConfiguration;
 import io.pravega.client.tables.Put;
+import io.pravega.client.tables.Remove;
 import io.pravega.client.tables.TableKey;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -26,7 +28,12 @@ import java.util.concurrent.TimeUnit;
  * R run                          first line: names of streams and table end with it, so that every load has its own
  * E scope/stream key number      an event
  * U key number                   the newest value of a table key
+ * D key number                   a removal of a table key; they have numbers as values have
  * T scope/stream id events       a committed transaction
+ * B scope/stream length          bytes of the byte stream
+ * x scope/stream number          the stream is about to be truncated: events of all keys below the number go
+ * X scope/stream number          the same, done
+ * F                              written by the driver: all above was flushed to Tier-2
  * </pre>
  * Numbers of a key count from 0 without gaps, and contents follow from stream, key and number, so nothing else must be recorded.
  */
@@ -37,7 +44,13 @@ public final class Load {
     static final String TRANSACTIONS = "transactions";
     static final int TRANSACTION_EVENTS = 6;
     static final int TABLE_KEYS = 50;
+    /** Keys from here on are removed every other time. */
+    static final int FIRST_REMOVED_KEY = 40;
     static final int KEYS_PER_WRITER = 8;
+    static final String TRUNCATED = "truncated";
+    static final String BYTES = "bytes";
+    private static final int ROUNDS_BETWEEN_TRUNCATIONS = 20;
+    private static final int BYTES_PER_WRITE = 700;
     private static final int IN_FLIGHT = 64;
 
     private final Cluster cluster;
@@ -54,7 +67,7 @@ public final class Load {
 
     public static void main(String[] arguments) throws Exception {
         Arguments given = new Arguments(arguments);
-        FileOutputStream file = new FileOutputStream(given.get("--acknowledged"));
+        FileOutputStream file = new FileOutputStream(given.get("--acknowledged"), true);
         Load load = new Load(new Cluster(given.get("--controller")), file, given.number("--events-per-second", 0));
         load.create();
         for (String stream : STREAMS) {
@@ -62,6 +75,8 @@ public final class Load {
         }
         start("transactions", load::transactions);
         start("table", load::updates);
+        start("truncation", load::truncate);
+        start("bytes", load::bytes);
         start("scaling", load::scale);
         Thread.sleep(Long.MAX_VALUE);
     }
@@ -80,6 +95,15 @@ public final class Load {
     /** Content of one event of the load. */
     static byte[] event(String path, String key, int number) {
         return Events.make(path, key, number, number % 50 == 7 ? 20_000 : Events.sizeOf(number) % 3_000);
+    }
+
+    /** Byte {@code position} of the byte stream; its first bytes are no header of an event. */
+    static byte byteAt(long position) {
+        return (byte) (position * 7 + position / 251 + 3);
+    }
+
+    static boolean removes(int key, int number) {
+        return key >= FIRST_REMOVED_KEY && number % 2 == 1;
     }
 
     static ByteBuffer value(String table, int key, int number) {
@@ -105,6 +129,8 @@ public final class Load {
             cluster.streams.createStream(SCOPE, named(stream, run), two);
         }
         cluster.streams.createStream(SCOPE, named(TRANSACTIONS, run), two);
+        cluster.streams.createStream(SCOPE, named(TRUNCATED, run), two);
+        cluster.streams.createStream(SCOPE, named(BYTES, run), Workload.fixed(1));
         cluster.tables.createKeyValueTable(SCOPE, named(TABLE, run), tableConfiguration());
         acknowledge("R " + run);
     }
@@ -167,10 +193,48 @@ public final class Load {
         for (int i = 0;; i++) {
             int key = i % TABLE_KEYS;
             int number = i / TABLE_KEYS;
-            table.update(new Put(tableKey(key), value(name, key, number))).get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS);
-            acknowledge("U " + key + " " + number);
+            boolean removed = removes(key, number);
+            table.update(removed ? new Remove(tableKey(key)) : new Put(tableKey(key), value(name, key, number)))
+                .get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS);
+            acknowledge((removed ? "D " : "U ") + key + " " + number);
             if (pauseNanos > 0) {
                 TimeUnit.NANOSECONDS.sleep(4 * pauseNanos);
+            }
+        }
+    }
+
+    /** Writes rounds of one event for each key, and truncates behind some of them. */
+    private void truncate() throws Exception {
+        String stream = named(TRUNCATED, run);
+        String path = SCOPE + "/" + stream;
+        EventStreamWriter<byte[]> writer = cluster.clients(SCOPE)
+            .createEventWriter(stream, Events.SERIALIZER, EventWriterConfig.builder().build());
+        for (int number = 0;; number++) {
+            for (int i = 0; i < KEYS_PER_WRITER; i++) {
+                String key = "key-" + i;
+                writer.writeEvent(key, event(path, key, number)).get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS);
+                acknowledge("E " + path + " " + key + " " + number);
+            }
+            if ((number + 1) % ROUNDS_BETWEEN_TRUNCATIONS == 0) {
+                acknowledge("x " + path + " " + (number + 1));
+                Cluster.require(cluster.streams.truncateStream(SCOPE, stream, cluster.tail(SCOPE, stream)), "truncate");
+                acknowledge("X " + path + " " + (number + 1));
+            }
+        }
+    }
+
+    private void bytes() throws Exception {
+        String stream = named(BYTES, run);
+        byte[] part = new byte[BYTES_PER_WRITE];
+        try (ByteStreamWriter writer = cluster.byteClients(SCOPE).createByteStreamWriter(stream)) {
+            for (long position = 0;; position += part.length) {
+                for (int i = 0; i < part.length; i++) {
+                    part[i] = byteAt(position + i);
+                }
+                writer.write(part);
+                writer.flush();
+                acknowledge("B " + SCOPE + "/" + stream + " " + (position + part.length));
+                Thread.sleep(20);
             }
         }
     }

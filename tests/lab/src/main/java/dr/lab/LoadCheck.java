@@ -1,5 +1,6 @@
 package dr.lab;
 
+import io.pravega.client.byteStream.ByteStreamReader;
 import io.pravega.client.stream.StreamCut;
 import io.pravega.client.tables.KeyValueTable;
 import io.pravega.client.tables.KeyValueTableClientConfiguration;
@@ -27,6 +28,8 @@ import java.util.concurrent.TimeUnit;
  * O scope/stream key number      the same, but from here on events of the key may be missing
  * U key number                   the value of a table key
  * T id number                    an event of a transaction; others may be there as well
+ * L scope/stream key number      the last event of a key in the truncated stream
+ * B scope/stream length          the end of the byte stream
  * </pre>
  */
 public final class LoadCheck {
@@ -38,6 +41,17 @@ public final class LoadCheck {
     private final Map<Integer, Integer> updates = new TreeMap<>();
     private final Set<String> transactions = new HashSet<>();
     private long updateCount;
+    /** States of the three above, and of the two below, at the last line that says that all before was flushed. */
+    private Map<String, Integer> flushedEvents = Map.of();
+    private Map<Integer, Integer> flushedUpdates = Map.of();
+    private Set<String> flushedTransactions = Set.of();
+    private long flushedBytes;
+    private int flushedTruncation;
+    private long bytes;
+    private int truncation;
+    private int begunTruncation;
+    private final Map<String, Integer> expectedLast = new HashMap<>();
+    private long expectedBytes = -1;
     private String run = "";
     /** Path and key to numbers; null if nothing exact is expected. */
     private Map<String, List<Integer>> expectedEvents;
@@ -68,7 +82,19 @@ public final class LoadCheck {
                 run = words[1];
             } else if (words[0].equals("E") && words.length == 4) {
                 events.merge(words[1] + " " + words[2], Integer.parseInt(words[3]), Math::max);
-            } else if (words[0].equals("U") && words.length == 3) {
+            } else if (words[0].equals("F")) {
+                flushedEvents = new HashMap<>(events);
+                flushedUpdates = new HashMap<>(updates);
+                flushedTransactions = new HashSet<>(transactions);
+                flushedBytes = bytes;
+                flushedTruncation = truncation;
+            } else if (words[0].equals("B")) {
+                bytes = Long.parseLong(words[2]);
+            } else if (words[0].equals("x")) {
+                begunTruncation = Integer.parseInt(words[2]);
+            } else if (words[0].equals("X")) {
+                truncation = Integer.parseInt(words[2]);
+            } else if ((words[0].equals("U") || words[0].equals("D")) && words.length == 3) {
                 updates.merge(Integer.parseInt(words[1]), Integer.parseInt(words[2]), Math::max);
                 updateCount++;
             } else if (words[0].equals("T") && words.length == 4) {
@@ -92,6 +118,10 @@ public final class LoadCheck {
                 }
             } else if (words[0].equals("U") && words.length == 3) {
                 expectedValues.put(Integer.parseInt(words[1]), Integer.parseInt(words[2]));
+            } else if (words[0].equals("L") && words.length == 4) {
+                expectedLast.put(words[2], Integer.parseInt(words[3]));
+            } else if (words[0].equals("B") && words.length == 3) {
+                expectedBytes = Long.parseLong(words[2]);
             } else if (words[0].equals("T") && words.length == 3) {
                 expectedInTransactions.add(words[1] + " " + words[2]);
             } else {
@@ -110,6 +140,8 @@ public final class LoadCheck {
     }
 
     private void run() {
+        String truncated = Load.SCOPE + "/" + Load.named(Load.TRUNCATED, run) + " ";
+        events.keySet().removeIf(key -> key.startsWith(truncated));
         long acknowledged = events.values().stream().mapToLong(highest -> highest + 1L).sum();
         figures.put("acknowledged_events", acknowledged);
         figures.put("read_events", 0L);
@@ -125,6 +157,8 @@ public final class LoadCheck {
         figures.put("lost_transactions", (long) transactions.size());
         figures.put("torn_transactions", 0L);
         checks.check("load transactions", this::transactionEvents);
+        checks.check("load truncated", this::truncatedEvents);
+        checks.check("load bytes", this::byteStream);
     }
 
     /** Every key must hold an unbroken run from 0, each event exactly as it was written. */
@@ -157,6 +191,9 @@ public final class LoadCheck {
             if (highest.getKey().startsWith(path + " ")) {
                 int acknowledged = highest.getValue() + 1;
                 int found = next.getOrDefault(highest.getKey().substring(path.length() + 1), 0);
+                if (found <= flushedEvents.getOrDefault(highest.getKey(), -1)) {
+                    return Checks.BAD + highest.getKey() + ": flushed and lost behind " + found;
+                }
                 kept += Math.min(found, acknowledged);
                 lost += Math.max(0, acknowledged - found);
             }
@@ -186,7 +223,11 @@ public final class LoadCheck {
                         return Checks.BAD + "key " + key + " holds what was never written";
                     }
                 }
-                if (expectedEvents != null && number != expectedValues.getOrDefault(key, -1)) {
+                String wrong = wrongAfterFlush(key, number);
+                if (wrong != null) {
+                    return Checks.BAD + wrong;
+                }
+                if (expectedEvents != null && key < Load.FIRST_REMOVED_KEY && number != expectedValues.getOrDefault(key, -1)) {
                     return Checks.BAD + "key " + key + " expected number " + expectedValues.get(key) + " found " + number;
                 }
                 if (number < updates.getOrDefault(key, -1)) {
@@ -196,6 +237,69 @@ public final class LoadCheck {
         }
         figures.put("lost_updates", lost);
         return present + " keys, " + lost + " older than acknowledged";
+    }
+
+    /** What was flushed must not be undone: no older value, no removed key back, no key gone without a removal behind it. */
+    private String wrongAfterFlush(int key, int number) {
+        int flushed = flushedUpdates.getOrDefault(key, -1);
+        if (number >= 0) {
+            return number < flushed ? "key " + key + " number " + number + " is older than the flushed " + flushed : null;
+        }
+        long last = updates.entrySet().stream()
+            .mapToLong(update -> (long) update.getValue() * Load.TABLE_KEYS + update.getKey()).max().orElse(-1);
+        boolean gone = flushed < 0 || Load.removes(key, flushed)
+            || Load.removes(key, flushed + 1) && (flushed + 1L) * Load.TABLE_KEYS + key <= last + 1;
+        return gone ? null : "key " + key + " was flushed with number " + flushed + " and is gone";
+    }
+
+    /** An unbroken run of each key up to its last event; it begins where a truncation left it. */
+    private String truncatedEvents() {
+        String stream = Load.named(Load.TRUNCATED, run);
+        String path = Load.SCOPE + "/" + stream;
+        Map<String, Integer> next = new TreeMap<>();
+        Set<Integer> begins = new TreeSet<>();
+        for (byte[] read : Reading.bySegment(cluster, Load.SCOPE, stream, StreamCut.UNBOUNDED, StreamCut.UNBOUNDED)) {
+            Events.Parsed event = new Events.Parsed(read);
+            if (!next.containsKey(event.key)) {
+                begins.add(event.number);
+            }
+            int expected = next.getOrDefault(event.key, event.number);
+            if (event.number != expected || !event.digest.equals(Events.digest(Load.event(path, event.key, event.number)))) {
+                return Checks.BAD + "key " + event.key + " expected number " + expected + " found " + event.number;
+            }
+            next.put(event.key, expected + 1);
+        }
+        for (int begin : begins) {
+            if (begin < flushedTruncation || begin > begunTruncation) {
+                return Checks.BAD + "begins at " + begin + ", truncated between " + flushedTruncation + " and " + begunTruncation;
+            }
+        }
+        for (Map.Entry<String, Integer> last : expectedLast.entrySet()) {
+            // A key without events is right if the truncation took them all.
+            int end = next.getOrDefault(last.getKey(), begunTruncation);
+            if (end != last.getValue() + 1 && !(end > last.getValue() && !next.containsKey(last.getKey()))) {
+                return Checks.BAD + "key " + last.getKey() + " ends before " + end + ", in Tier-2 is " + last.getValue();
+            }
+        }
+        return "begins at " + begins + ", ends " + next;
+    }
+
+    private String byteStream() throws Exception {
+        String stream = Load.named(Load.BYTES, run);
+        try (ByteStreamReader reader = cluster.byteClients(Load.SCOPE).createByteStreamReader(stream)) {
+            long end = reader.fetchTailOffset();
+            byte[] content = new byte[(int) end];
+            for (int read = 0; read < end;) {
+                read += reader.read(content, read, content.length - read);
+            }
+            for (int i = 0; i < end; i++) {
+                if (content[i] != Load.byteAt(i)) {
+                    return Checks.BAD + "byte " + i + " of " + end + " was never written";
+                }
+            }
+            return Checks.yes(end >= flushedBytes && (expectedBytes < 0 || end == expectedBytes),
+                end + " bytes, acknowledged " + bytes + ", flushed " + flushedBytes + ", in Tier-2 " + expectedBytes);
+        }
     }
 
     private String transactionEvents() {
@@ -220,6 +324,11 @@ public final class LoadCheck {
         long torn = found.values().stream().filter(numbers -> numbers.size() < Load.TRANSACTION_EVENTS).count();
         long lost = transactions.stream()
             .filter(id -> found.getOrDefault(id, Set.of()).size() < Load.TRANSACTION_EVENTS).count();
+        for (String id : flushedTransactions) {
+            if (found.getOrDefault(id, Set.of()).size() < Load.TRANSACTION_EVENTS) {
+                return Checks.BAD + "transaction " + id + " was flushed and is not whole";
+            }
+        }
         figures.put("torn_transactions", torn);
         figures.put("lost_transactions", lost);
         return found.size() + " transactions, " + torn + " torn, " + lost + " acknowledged ones lost";

@@ -1,0 +1,134 @@
+//! Histories of a cluster: load, kill -9 of everything, loss of Tier-1, recovery, and again on what came of it.
+// Part of tests: a panic is the way to fail, and what was seen is worth a line.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dr_lab::LoadReport;
+
+use crate::dr;
+use crate::held::{Held, acknowledged};
+use crate::real_servers::{TestLab, assert_all_ok, must};
+
+/// How long a load runs at least before and after its flush, and how much longer at most, in milliseconds.
+const LOAD_MILLISECONDS: (u64, u64) = (5_000, 6_000);
+const EVENTS_PER_SECOND: u32 = 800;
+/// Answers that are under way when a load is stopped arrive in this time.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// A load that was killed, and what of it must be there from now on.
+#[derive(Debug)]
+pub struct Load {
+    acknowledgements: PathBuf,
+    expected: PathBuf,
+    acknowledged: BTreeMap<(String, String), u64>,
+    held: Held,
+}
+
+/// What a check of a load found.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Figures {
+    /// Events acknowledged to the load.
+    pub acknowledged: u64,
+    /// Of these, events that lay whole in Tier-2.
+    pub held: u64,
+    /// Of these, events read.
+    pub read: u64,
+    /// Acknowledged events not read.
+    pub lost: u64,
+}
+
+/// One total loss: the workload of a seed until the kill, and the recovery after it.
+///
+/// # Panics
+/// If a step fails.
+pub fn lose_and_recover(test: &mut TestLab, seed: u64) -> Load {
+    let acknowledgements = crash_under_load(test, seed);
+    let (run, acknowledged) = acknowledged(&acknowledgements);
+    let held = Held::count(&test.lab.tier2_directory(), &run);
+    assert!(held.all_events() > 1000 && held.keys > 0, "{held:?}");
+    let expected = acknowledgements.with_extension("expected");
+    std::fs::write(&expected, &held.expected).unwrap();
+    must("wipe Tier-1", test.lab.wipe_tier1());
+    must("start a new Tier-1", test.lab.start_tier1());
+    eprintln!("{}", recover(test));
+    must("start the servers", test.lab.start_servers());
+    Load { acknowledgements, expected, acknowledged, held }
+}
+
+/// Runs `dr recover`; returns what it said.
+///
+/// # Panics
+/// If it refuses or fails.
+pub fn recover(test: &TestLab) -> String {
+    let (root, properties) = (test.lab.tier2_directory(), test.lab.properties_file());
+    let arguments = ["recover", root.to_str().unwrap(), "--config", properties.to_str().unwrap(), "--yes"];
+    let finished = dr::run(test.directory.path(), arguments);
+    // 4: recovered, and some bytes are lost.
+    assert!(matches!(finished.code, 0 | 4), "{}\n{}\n{}", finished.code, finished.stdout, finished.stderr);
+    finished.stdout
+}
+
+/// Writes, has everything flushed, and writes until a moment that the seed decides, then kills everything. Returns the
+/// acknowledgements.
+fn crash_under_load(test: &mut TestLab, seed: u64) -> PathBuf {
+    let file = test.directory.path().join(format!("acknowledged-{seed}"));
+    let load = must("start a load", test.lab.start_load(&file, Some(EVENTS_PER_SECOND)));
+    while must("count acknowledgements", load.acknowledged()) < 100 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let part = |seed: u64| Duration::from_millis(LOAD_MILLISECONDS.0 + random(seed) % LOAD_MILLISECONDS.1);
+    std::thread::sleep(part(seed));
+    must("stop the load", load.pause());
+    std::thread::sleep(SETTLED);
+    must("flush", test.lab.flush());
+    must("let the load go on", load.resume(true));
+    std::thread::sleep(part(!seed));
+    must("kill everything", test.lab.kill_all());
+    load.kill();
+    file
+}
+
+impl Load {
+    /// Compares what is read with what Tier-2 held and what had been acknowledged.
+    ///
+    /// # Panics
+    /// If they differ.
+    pub fn check(&self, step: &str, test: &TestLab) -> Figures {
+        let report = must("check the load", test.lab.check_load_against(&self.acknowledgements, &self.expected));
+        assert_all_ok(step, &report.report());
+        let figures = self.figures(&report);
+        eprintln!(
+            "{step}: {figures:?}, {} events in all in Tier-2, {} in segments that the controller does not know; \
+             transactions: acknowledged {}, lost {}, torn {}",
+            self.held.all_events(),
+            self.held.unknown_to_controller,
+            report.acknowledged_transactions,
+            report.lost_transactions,
+            report.torn_transactions,
+        );
+        assert_eq!(report.acknowledged_events, figures.acknowledged, "{step}");
+        let readable = figures.held - self.held.unknown_to_controller.min(figures.held)..=figures.held;
+        assert!(readable.contains(&figures.read), "{step}: {} of {readable:?} read", figures.read);
+        figures
+    }
+
+    fn figures(&self, report: &LoadReport) -> Figures {
+        let held =
+            |(key, count): (&(String, String), &u64)| self.held.events.get(key).copied().unwrap_or(0).min(*count);
+        Figures {
+            acknowledged: self.acknowledged.values().sum(),
+            held: self.acknowledged.iter().map(held).sum(),
+            read: report.read_events,
+            lost: report.lost_events,
+        }
+    }
+}
+
+/// Spreads a seed over all bits.
+fn random(seed: u64) -> u64 {
+    let mixed = (seed.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 16
+}

@@ -20,6 +20,7 @@ use crate::content::measure_events;
 use crate::contract::{CallError, CallResult, ContainerId, CoreAttribute, Measure, MetadataRow, Segment};
 use crate::error::{OperatorError, Result};
 use crate::listing::{ChunkObject, ContainerObjects};
+use crate::plan::AbsentMetadata;
 use crate::reconcile::{Reconciled, SegmentFacts, Standing};
 use crate::replaced::ReplacedSegments;
 use crate::table_scan::scan_table;
@@ -113,6 +114,22 @@ impl ContainerEvidence {
     /// Size of a chunk object of this container.
     pub fn object_size(&self, key: &str) -> Option<u64> {
         self.objects.chunk_size(key)
+    }
+
+    /// What is to be said if not one byte of the metadata tables is there; none if both are.
+    pub fn absent_metadata(&self) -> Option<AbsentMetadata> {
+        let is_of_stream = |name: &str| matches!(SegmentKind::of(name), SegmentKind::Stream | SegmentKind::Transaction);
+        let stream = |(name, segment): (&str, &Reconciled)| {
+            let mut parts = name.splitn(3, '/');
+            let (scope, stream) = (parts.next()?, parts.next()?);
+            let is_left = segment.standing == Standing::Unrecorded && is_of_stream(name);
+            is_left.then(|| format!("{scope}/{stream}"))
+        };
+        let streams: BTreeSet<String> =
+            self.segments.iter().map(|(name, segment)| (&**name, segment)).filter_map(stream).collect();
+        let tables = self.tables.absent.iter().map(ToString::to_string).collect();
+        let absent = AbsentMetadata { tables, streams: streams.into_iter().collect() };
+        (!self.tables.absent.is_empty()).then_some(absent)
     }
 
     /// True if the storage metadata records this object as a part of some segment.

@@ -172,6 +172,18 @@ pub struct ContainerPlan {
     pub findings: Vec<(String, u64)>,
     /// Segments whose table index is completed through the log.
     pub completed_tables: u64,
+    /// Metadata of which Tier-2 holds not one byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent_metadata: Option<AbsentMetadata>,
+}
+
+/// Metadata tables of a container of which Tier-2 holds not one byte: never flushed, or lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbsentMetadata {
+    /// Names of the tables.
+    pub tables: Vec<String>,
+    /// `scope/stream` of what only objects name, in the container; their events can be exported.
+    pub streams: Vec<String>,
 }
 
 /// A plan.
@@ -200,6 +212,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// True if something is given up: bytes that Tier-2 or some evidence names, or all that a table would have named.
+    pub fn gives_up_data(&self) -> bool {
+        !self.losses.is_empty() || self.containers.iter().any(|container| container.absent_metadata.is_some())
+    }
+
     /// Puts the parts in their canonical order and gives the plan its id.
     ///
     /// # Errors

@@ -18,7 +18,9 @@ use crate::evidence::ContainerEvidence;
 use crate::fresh::FreshSegments;
 use crate::image::{self, BuiltImage};
 use crate::overlay::ZNodeOverlay;
-use crate::plan::{ContainerPlan, Effect, Maker, MovedObject, PLAN_FORMAT_VERSION, Plan, image_file_name};
+use crate::plan::{
+    AbsentMetadata, ContainerPlan, Effect, Maker, MovedObject, PLAN_FORMAT_VERSION, Plan, image_file_name,
+};
 use crate::progress::Progress;
 use crate::survey::Survey;
 
@@ -54,6 +56,7 @@ struct State {
     moved: BTreeMap<(ContainerId, String), BTreeMap<String, u64>>,
     znodes: ZNodeOverlay,
     controller: ControllerEvidence,
+    absent_metadata: BTreeMap<ContainerId, AbsentMetadata>,
     decisions: Vec<Decision>,
     losses: Vec<LostRange>,
     reports_dropped: u64,
@@ -109,7 +112,7 @@ impl Staging {
             container_count: self.0.survey.container_count(),
             maker,
             evidence: self.0.survey.listing().digest(),
-            containers: state.closed.values().map(container_plan).collect(),
+            containers: state.closed.values().map(|built| container_plan(built, &state.absent_metadata)).collect(),
             decisions: std::mem::take(&mut state.decisions),
             losses: std::mem::take(&mut state.losses),
             effects,
@@ -163,7 +166,7 @@ impl Staging {
     }
 }
 
-fn container_plan(built: &BuiltImage) -> ContainerPlan {
+fn container_plan(built: &BuiltImage, absent_metadata: &BTreeMap<ContainerId, AbsentMetadata>) -> ContainerPlan {
     let counts =
         |map: &BTreeMap<&'static str, u64>| map.iter().map(|(name, &count)| ((*name).to_owned(), count)).collect();
     ContainerPlan {
@@ -173,6 +176,7 @@ fn container_plan(built: &BuiltImage) -> ContainerPlan {
         data_bytes: built.data_bytes,
         findings: counts(&built.findings),
         completed_tables: built.completed_tables,
+        absent_metadata: absent_metadata.get(&built.container).cloned(),
     }
 }
 
@@ -238,6 +242,7 @@ impl RecoveryHost for Staging {
         if state.closed.contains_key(&container) || !state.open.insert(container) {
             return Err(CallError::Conflict(format!("container {container} was opened before")));
         }
+        state.absent_metadata.extend(evidence.absent_metadata().map(|absent| (container, absent)));
         drop(state);
         Ok(Box::new(OpenContainer {
             staging: self.clone(),

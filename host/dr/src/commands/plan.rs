@@ -43,7 +43,7 @@ pub(super) fn make(session: &Session, arguments: &PlanArguments) -> Result<ExitC
 pub(super) fn show(session: &Session, arguments: &ShowArguments) -> Result<ExitCode> {
     let plan = Plan::load(&arguments.directory)?;
     let cluster = format!("the cluster `{}`", plan.cluster);
-    show_plan(session, &plan, &cluster, &arguments.directory);
+    show_plan(session, &plan, (None, &cluster), &arguments.directory);
     Ok(code_for_losses(&plan))
 }
 

@@ -102,13 +102,14 @@ impl Recovery<'_> {
 
     /// Tells what would change.
     pub(super) fn show(&self, plan: &Plan) {
-        show(self.session, plan, &self.open.tier1.location.to_string(), &self.directory);
+        let (root, location) = (&self.open.target.root, self.open.tier1.location.to_string());
+        show(self.session, plan, (Some(root), &location), &self.directory);
     }
 
     /// Asks, unless the operator said yes beforehand. The more is lost, the more has to be typed.
     pub(super) fn confirm(&self, plan: &Plan) -> Result<()> {
         let (question, expected) = match plan.losses.len() {
-            0 => ("\nCarry out this plan? Type yes:".to_owned(), "yes".to_owned()),
+            0 if !plan.gives_up_data() => ("\nCarry out this plan? Type yes:".to_owned(), "yes".to_owned()),
             losses => {
                 let ranges = counted(losses as u64, "range", "ranges");
                 let question = format!(
@@ -208,17 +209,17 @@ impl Recovery<'_> {
 }
 
 /// Tells what a plan would change.
-pub(super) fn show(session: &Session, plan: &Plan, destination: &str, directory: &Path) {
+pub(super) fn show(session: &Session, plan: &Plan, places: (Option<&Path>, &str), directory: &Path) {
     let console = &session.console;
     console.event(Event::Plan(PlanEvent::new(plan, directory)));
-    let text = plan_output::render(plan, destination, directory, console.manner().verbose, console.colour());
+    let text = plan_output::render(plan, places, directory, console.manner().verbose, console.colour());
     console.text(&text);
     console.flush();
 }
 
 /// The code for a plan, carried out or not.
 pub(super) fn code_for_losses(plan: &Plan) -> ExitCode {
-    if plan.losses.is_empty() { ExitCode::Done } else { ExitCode::Losses }
+    if plan.gives_up_data() { ExitCode::Losses } else { ExitCode::Done }
 }
 
 /// A question that nobody can answer is better refused before the work than after it.

@@ -112,7 +112,7 @@ pub(crate) fn of_directory(program: &str, name: &str, directory: &Path) -> Strin
 }
 
 /// A command that a shell understands.
-fn command(words: &[String]) -> String {
+pub(crate) fn command(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 

@@ -1,13 +1,14 @@
 //! What an operator sees of a plan before anything is changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use dr_engine::contract::{Decision, LostRange};
-use dr_engine::plan::{ContainerPlan, Effect, Maker, Plan};
+use dr_engine::plan::{AbsentMetadata, ContainerPlan, Effect, Maker, Plan};
 use serde::Serialize;
 
+use super::next;
 use super::table::{self, Align};
 use super::text::{Colour, bytes, counted, grouped, shown};
 
@@ -95,7 +96,14 @@ impl EffectCounts {
 }
 
 /// The plan for people. `destination` is where Tier-1 is; `verbose` shows all decisions and losses.
-pub(crate) fn render(plan: &Plan, destination: &str, run_directory: &Path, verbose: bool, colour: Colour) -> String {
+/// `root` is that of Tier-2, if it is known.
+pub(crate) fn render(
+    plan: &Plan,
+    (root, destination): (Option<&Path>, &str),
+    run_directory: &Path,
+    verbose: bool,
+    colour: Colour,
+) -> String {
     let rows_max = if verbose { usize::MAX } else { ROWS_SHOWN_MAX };
     let mut text = String::new();
     let title = format!("Plan {} for the cluster `{}`", plan.id, shown(&plan.cluster));
@@ -114,7 +122,48 @@ pub(crate) fn render(plan: &Plan, destination: &str, run_directory: &Path, verbo
     text.push_str(&oddities(plan, colour));
     text.push_str(&decisions(plan, verbose, colour));
     text.push_str(&losses(plan, rows_max, colour));
+    text.push_str(&absent_metadata(plan, root, colour));
     text
+}
+
+/// What it means that metadata is not there, and what can still be had.
+fn absent_metadata(plan: &Plan, root: Option<&Path>, colour: Colour) -> String {
+    let mut text = String::new();
+    let mut streams = BTreeSet::new();
+    for container in &plan.containers {
+        let Some(absent) = &container.absent_metadata else { continue };
+        let tables = absent.tables.iter().map(|table| format!("`{}`", shown(table))).collect::<Vec<_>>().join(" and ");
+        let title = format!("WARNING: container {} has no metadata in Tier-2", container.container);
+        let _ = writeln!(text, "\n{}", colour.red(&title));
+        let _ = writeln!(text, "  not one byte of {tables} is there: never flushed, or lost; {}", consequence(absent));
+        streams.extend(&absent.streams);
+    }
+    if text.is_empty() {
+        return text;
+    }
+    text.push_str("\n  If a copy of Tier-2 has these tables, restore them first. Streams that nobody names cannot be read in the new cluster.\n");
+    if !streams.is_empty() {
+        text.push_str(
+            "  Their objects stay in place, and their events can be exported at any time, also after the recovery:\n",
+        );
+    }
+    let root = root.map_or_else(|| "ROOT".to_owned(), |root| root.to_string_lossy().into_owned());
+    for stream in streams {
+        let file = format!("{}.events", stream.replace('/', "."));
+        let words = ["dr", "export-events", &root, stream, "--output", &file].map(str::to_owned);
+        let _ = writeln!(text, "    {}", shown(&next::command(&words)));
+    }
+    text
+}
+
+fn consequence(absent: &AbsentMetadata) -> &'static str {
+    match absent.tables.as_slice() {
+        [table] if table.contains("/storage_metadata_") => {
+            "which objects make up a segment is told by their names alone"
+        }
+        [_] => "segments without bytes, attributes, truncations and seals that no other table tells are gone",
+        _ => "nothing but the names of objects tells what it held: none of its segments can live again with certainty",
+    }
 }
 
 fn containers(plan: &Plan) -> String {
@@ -282,6 +331,9 @@ fn all_decisions(plan: &Plan) -> String {
 }
 
 fn losses(plan: &Plan, rows_max: usize, colour: Colour) -> String {
+    if plan.losses.is_empty() && plan.gives_up_data() {
+        return String::new();
+    }
     if plan.losses.is_empty() {
         return format!("\n{}\n", colour.green("Nothing that Tier-2 holds will be lost."));
     }
@@ -346,6 +398,7 @@ mod tests {
                 data_bytes: 3 << 20,
                 findings: vec![("longer-object".to_owned(), 2)],
                 completed_tables: 1,
+                absent_metadata: None,
             }],
             decisions: vec![Decision {
                 container: None,
@@ -387,7 +440,7 @@ What the procedure decided
 
 Nothing that Tier-2 holds will be lost.
 ";
-        assert_eq!(render(&plan(), "directory t", Path::new("run"), false, Colour::NONE), expected);
+        assert_eq!(render(&plan(), (None, "directory t"), Path::new("run"), false, Colour::NONE), expected);
     }
 
     #[test]

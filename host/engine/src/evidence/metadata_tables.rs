@@ -31,6 +31,8 @@ pub(super) struct MetadataTables {
     pub(super) chunk_records: HashMap<Box<str>, ChunkMetadata>,
     /// Segments and chunks whose record was removed.
     pub(super) removed_records: HashSet<Box<str>>,
+    /// Tables of which Tier-2 holds not one byte: never flushed, or lost.
+    pub(super) absent: Vec<SystemSegment>,
 }
 
 /// Newest version of a key, and its value; none for a removal.
@@ -39,14 +41,20 @@ type Newest = HashMap<Box<[u8]>, ((i64, u64), Option<Box<[u8]>>)>;
 impl MetadataTables {
     pub(super) fn read(container: ContainerId, objects: &ContainerObjects, tier2: &dyn Tier2) -> Result<Self> {
         let mut states = replay_journals(container, objects, tier2)?;
+        let mut tables = Self::default();
         let mut newest = |table| {
             let segment = SystemSegment { container, table, attributes: false };
             let state = states.remove(&segment).unwrap_or_default();
+            if is_absent(&state, objects) {
+                tables.absent.push(segment);
+                return Ok(Newest::new());
+            }
             newest_entries(&segment, state, objects, tier2)
         };
-        let mut tables = Self::default();
-        tables.add_rows(container, newest(SystemTable::ContainerMetadata)?)?;
-        tables.add_records(container, newest(SystemTable::StorageMetadata)?)?;
+        let rows = newest(SystemTable::ContainerMetadata)?;
+        let records = newest(SystemTable::StorageMetadata)?;
+        tables.add_rows(container, rows)?;
+        tables.add_records(container, records)?;
         Ok(tables)
     }
 
@@ -161,6 +169,12 @@ fn read_whole(tier2: &dyn Tier2, key: &str, size: u64) -> Result<Vec<u8>> {
     let read = tier2.read_at(key, 0, &mut bytes)?;
     bytes.truncate(read);
     Ok(bytes)
+}
+
+/// True if no object of a metadata table holds anything. A part of a table is damage, and refused: an entry that is
+/// missing would be taken for one that was never written.
+fn is_absent(state: &SystemSegmentState, objects: &ContainerObjects) -> bool {
+    state.chunks.iter().all(|(key, _)| objects.chunk_size(key).unwrap_or(0) == 0)
 }
 
 /// Reads a metadata table.

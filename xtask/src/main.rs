@@ -7,6 +7,7 @@
 mod bench;
 mod demo;
 mod error;
+mod fuzz;
 mod guests;
 mod lab;
 mod process;
@@ -50,6 +51,7 @@ const TASKS: &[TaskEntry] = &[
         run: lab::run,
     },
     TaskEntry { name: "bench", help: "how fast a recovery is, on a generated cluster", run: bench::run },
+    TaskEntry { name: "fuzz", help: "every decoder on millions of mutated inputs", run: fuzz::run },
 ];
 
 fn main() -> ExitCode {

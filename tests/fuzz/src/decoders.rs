@@ -1,0 +1,27 @@
+//! The decoders of `dr-formats`, all of them; a test compares this list with its sources.
+
+mod attribute_index;
+mod bookkeeper;
+mod controller;
+mod durable_log;
+mod journal;
+mod names;
+mod primitives;
+mod segments;
+
+use crate::decoder::Decoder;
+
+/// All decoders, in the order of the table of results.
+pub fn all() -> impl Iterator<Item = &'static Decoder> {
+    let lists: [&'static [Decoder]; 8] = [
+        primitives::DECODERS,
+        journal::DECODERS,
+        segments::DECODERS,
+        attribute_index::DECODERS,
+        durable_log::DECODERS,
+        controller::DECODERS,
+        bookkeeper::DECODERS,
+        names::DECODERS,
+    ];
+    lists.into_iter().flatten()
+}

@@ -1,0 +1,172 @@
+//! Rows and nodes of the controller.
+
+use dr_formats::controller::{
+    ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CompletedTransaction, RetentionKind,
+    RetentionPolicy, STATE_KEY, ScalingPolicy, StreamConfiguration, StreamState, TransactionCounter, TransactionId,
+    bucket_node, bucket_of, completed_transaction_of_key, decode_committing_transactions, decode_table_id,
+    sealed_segment_of_key,
+};
+use dr_formats::primitives::Writer;
+
+use crate::decoder::{Decoder, Outcome, round_trip};
+use crate::seeds::Captured;
+
+pub(super) const DECODERS: &[Decoder] = &[
+    Decoder {
+        name: "stream-state",
+        covers: &["controller::StreamState::decode"],
+        seeds: |_| StreamState::ALL.into_iter().flat_map(StreamState::encode).collect(),
+        mend: None,
+        check: |input| {
+            let decoded = StreamState::decode(input);
+            round_trip(decoded, |state| state.encode(), |bytes, value| StreamState::decode(bytes).as_ref() == Ok(value))
+        },
+    },
+    Decoder {
+        name: "stream-configuration",
+        covers: &["controller::StreamConfiguration::decode"],
+        seeds: configuration_seeds,
+        mend: None,
+        check: |input| {
+            let decoded = StreamConfiguration::decode(input);
+            round_trip(decoded, StreamConfiguration::encode, |bytes, value| {
+                StreamConfiguration::decode(bytes).as_ref() == Ok(value)
+            })
+        },
+    },
+    Decoder {
+        name: "active-transaction",
+        covers: &["controller::ActiveTransaction::decode"],
+        seeds: |captured| transaction_seeds(captured, "transactionsInEpoch-", 3),
+        mend: None,
+        check: |input| outcome(ActiveTransaction::decode(input).is_ok()),
+    },
+    Decoder {
+        name: "completed-transaction",
+        covers: &["controller::CompletedTransaction::decode"],
+        seeds: |captured| transaction_seeds(captured, "completedTransactionsBatch-", 1),
+        mend: None,
+        check: |input| outcome(CompletedTransaction::decode(input).is_ok()),
+    },
+    Decoder {
+        name: "committing-transactions",
+        covers: &["controller::decode_committing_transactions"],
+        seeds: committing_seeds,
+        mend: None,
+        check: |input| outcome(decode_committing_transactions(input).is_ok()),
+    },
+    Decoder {
+        name: "controller-keys",
+        covers: &[
+            "controller::TransactionId::parse",
+            "controller::TransactionId::parse_digits",
+            "controller::completed_transaction_of_key",
+            "controller::sealed_segment_of_key",
+            "controller::bucket_of",
+            "controller::bucket_node",
+            "controller::TransactionCounter::decode",
+            "controller::decode_table_id",
+        ],
+        seeds: key_seeds,
+        mend: None,
+        check: check_keys,
+    },
+];
+
+fn outcome(accepted: bool) -> Outcome {
+    if accepted { Outcome::Accepted } else { Outcome::Refused }
+}
+
+fn configuration_seeds(captured: &Captured) -> Vec<Vec<u8>> {
+    let configuration = StreamConfiguration {
+        scope: "scope".into(),
+        stream: "stream".into(),
+        scaling: Some(ScalingPolicy { kind: 1, target_rate: 10, factor: 2, minimum_segments: 3 }),
+        retention: Some(RetentionPolicy { kind: RetentionKind::Size, limit: 1 << 30, maximum: i64::MAX }),
+        updating: true,
+        timestamp_aggregation_timeout: 5,
+        tags: vec!["one".into(), "two".into()],
+        tag_only_update: true,
+        removed_tags: vec![String::new()],
+        rollover_size: 7,
+    };
+    let mut seeds = captured.controller_values(CONFIGURATION_KEY);
+    seeds.extend(configuration.encode());
+    seeds
+}
+
+/// Captured rows of the table, and one that is made of `times` times and a status.
+fn transaction_seeds(captured: &Captured, table: &str, times: usize) -> Vec<Vec<u8>> {
+    let mut seeds = captured.controller_values(table);
+    seeds.extend((0..6).flat_map(|status| {
+        let mut writer = Writer::new();
+        writer.write_single(|body| {
+            (0..times).for_each(|_| body.i64(1_700_000_000_000));
+            body.compact_int(status);
+        });
+        writer.finish()
+    }));
+    seeds
+}
+
+fn committing_seeds(captured: &Captured) -> Vec<Vec<u8>> {
+    let mut writer = Writer::new();
+    writer.write_single(|body| {
+        body.i32(2);
+        body.list(&[[1; 16], [2; 16]], |body, id| body.bytes(id));
+    });
+    let mut seeds = captured.controller_values(COMMITTING_TRANSACTIONS_KEY);
+    seeds.extend(writer.finish());
+    seeds
+}
+
+fn key_seeds(captured: &Captured) -> Vec<Vec<u8>> {
+    // Other keys are text that nothing here takes apart.
+    let is_parsed = |key: &&Vec<u8>| {
+        let text = String::from_utf8_lossy(key);
+        TransactionId::parse(&text).is_some()
+            || completed_transaction_of_key(&text).is_some()
+            || sealed_segment_of_key(&text).is_some()
+    };
+    let keys = captured.controller_rows.values().flatten().map(|(key, _)| key);
+    let of_tables = keys.filter(is_parsed).take(200).cloned();
+    let written = [
+        "00000001-0000-0002-0000-000000000003".into(),
+        "0000000100000002ABCdef0000000003".into(),
+        "Key.#.scope.#.stream.#./00000001-0000-0002-0000-000000000003".into(),
+        "segmentSealedEpochPath-4294967297".into(),
+        vec![1; 12],
+        vec![2; 16],
+        STATE_KEY.into(),
+    ];
+    of_tables.chain(written).collect()
+}
+
+fn check_keys(input: &[u8]) -> Outcome {
+    let counter = TransactionCounter::decode(input);
+    let counter = round_trip(
+        counter,
+        |counter| Ok::<_, ()>(counter.encode().to_vec()),
+        |bytes, value| {
+            let next = value.next_generation();
+            assert!(next.is_none_or(|next| next > *value), "{next:?} is not above {value:?}");
+            TransactionCounter::decode(bytes).as_ref() == Ok(value)
+        },
+    );
+    let table_id = outcome(decode_table_id(input).is_ok());
+    let text = String::from_utf8_lossy(input);
+    let id = TransactionId::parse(&text).or_else(|| TransactionId::parse_digits(&text));
+    if let Some(id) = id {
+        assert_eq!(TransactionId::parse(&id.to_string()), Some(id));
+        assert_eq!((id.counter().least, id.counter().most), (id.0.least(), id.0.most() as i32));
+        let _ = id.stream_epoch();
+    }
+    assert!(bucket_of(&text, &text, 7) < 7);
+    assert_eq!(bucket_of(&text, &text, 0), 0);
+    assert_eq!(bucket_node(&text, "").len(), (text.len() + 1).div_ceil(3) * 4);
+    let key = completed_transaction_of_key(&text).is_some() || sealed_segment_of_key(&text).is_some() || id.is_some();
+    if [counter, table_id].contains(&Outcome::Refused) && !key && counter == table_id {
+        return Outcome::Refused;
+    }
+    if counter == Outcome::RoundTripped { counter } else { Outcome::Accepted }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use dr_formats::events::EventWalker;
+use dr_formats::events::{EventWalker, payload_length};
 use dr_formats::primitives::{Reader, Writer};
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{StorageMetadata, TransactionData};
@@ -38,7 +38,7 @@ pub(super) const DECODERS: &[Decoder] = &[
     },
     Decoder {
         name: "events",
-        covers: &["events::EventWalker::push"],
+        covers: &["events::EventWalker::push", "events::payload_length"],
         seeds: |captured| captured.events.clone(),
         mend: None,
         check: check_events,
@@ -122,6 +122,9 @@ fn check_events(input: &[u8]) -> Outcome {
         assert!(in_pieces.torn_bytes() <= in_pieces.position());
     }
     assert_eq!(seen(&at_once), seen(&in_pieces));
+    if let Some(header) = input.first_chunk() {
+        assert_eq!(payload_length(*header).is_none(), at_once.stopped_at() == Some(start), "what begins no event");
+    }
     if start < 10 {
         assert_eq!(seen(&at_once), seen(&skipping(input, start)));
         assert!(at_once.position() <= start + input.len() as u64);

@@ -1,6 +1,7 @@
 //! What the scenario tests share: captured trees, the built `dr`, labs.
 
 pub mod captured;
+pub mod damage;
 pub mod dr;
 pub mod generate;
 pub mod held;

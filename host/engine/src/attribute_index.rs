@@ -1,6 +1,7 @@
 //! The attribute index segment of a segment: found, cut at its last whole footer, read.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{ATTRIBUTE_ID_LENGTH, AttributeMap};
@@ -33,6 +34,9 @@ pub(crate) struct AttributeIndex {
     pub(crate) cut_bytes: u64,
     /// There is an index, and nothing of it can be read.
     pub(crate) unreadable: bool,
+    /// Bytes that the storage had recorded behind the last state that can be read. What lies behind the record is torn by
+    /// any crash; this is not.
+    pub(crate) lost: Option<Range<u64>>,
 }
 
 /// Most earlier states of an index that are looked at.
@@ -111,6 +115,8 @@ pub(crate) fn read_attribute_index(
     let reconciled = evidence.reconcile(&index_name);
     let record = evidence.record(&index_name);
     let end = reconciled.chain.end();
+    let recorded_end = record.map_or(0, |record| record.length);
+    let lost_behind = |whole: u64| (whole < recorded_end).then_some(whole..recorded_end);
     if reconciled.standing == Standing::Deleted || (record.is_none() && reconciled.chain.parts.is_empty()) {
         return Ok(AttributeIndex::default());
     }
@@ -118,6 +124,7 @@ pub(crate) fn read_attribute_index(
         return Ok(AttributeIndex {
             // Without a footer the store could not read it; dropped, it makes a new one. The object stays.
             unreadable: end - reconciled.chain.first_start > EMPTY_LENGTH_MAX,
+            lost: lost_behind(record.map_or(0, |record| record.start_offset)),
             ..AttributeIndex::default()
         });
     };
@@ -131,7 +138,13 @@ pub(crate) fn read_attribute_index(
         owner_epoch: record.map_or(evidence.highest_epoch.max(1), |record| record.owner_epoch),
         name: index_name,
     };
-    Ok(AttributeIndex { stored: Some(stored), values, cut_bytes: end - footer.end, unreadable: false })
+    Ok(AttributeIndex {
+        stored: Some(stored),
+        values,
+        cut_bytes: end - footer.end,
+        unreadable: false,
+        lost: lost_behind(footer.end),
+    })
 }
 
 /// The values of an index whose chain must end on a footer; none if it does not, or if its pages are damaged. An empty

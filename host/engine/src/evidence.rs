@@ -2,6 +2,7 @@
 //! the objects.
 
 mod metadata_tables;
+mod salvage;
 mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -9,11 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{EVENT_COUNT, SEGMENT_TYPE, SegmentType};
-use dr_formats::names::{SegmentKind, SystemSegment, container_named_in, main_segment_of, owning_container};
+use dr_formats::names::{
+    SegmentKind, SystemSegment, container_metadata_segment, container_named_in, main_segment_of, owning_container,
+};
 use dr_formats::segment_info::SegmentInfo;
-use dr_formats::slts::SegmentMetadata;
+use dr_formats::slts::{ChunkMetadata, SegmentMetadata};
 
 use self::metadata_tables::MetadataTables;
+pub use self::metadata_tables::{Damage, JournalNote};
 pub(crate) use self::transactions::MERGED_BY_RECOVERY;
 use crate::committed::Committed;
 use crate::content::measure_events;
@@ -44,7 +48,8 @@ impl ContainerEvidence {
     /// Reads the old metadata of a container and reconciles its segments.
     ///
     /// # Errors
-    /// `container-count` if the metadata names segments of other containers; `metadata-damaged`; Tier-2 errors.
+    /// `container-count` if the metadata names segments of other containers; Tier-2 errors. What of the metadata is
+    /// damaged is no error: see [`ContainerEvidence::damages`].
     pub fn load(
         container: ContainerId,
         container_count: u32,
@@ -52,8 +57,9 @@ impl ContainerEvidence {
         replaced: Arc<ReplacedSegments>,
         tier2: &dyn Tier2,
     ) -> Result<Self> {
-        let tables = MetadataTables::read(container, &objects, tier2)?;
+        let mut tables = MetadataTables::read(container, &objects, tier2)?;
         check_names(&tables, container, container_count)?;
+        tables.drop_strangers(container, container_count);
         let owner_epochs = tables.records.values().map(|record| record.owner_epoch);
         let highest_epoch = owner_epochs.chain([objects.highest_epoch()]).max().unwrap_or(0);
         let (segments, committed, measures) = Default::default();
@@ -61,6 +67,25 @@ impl ContainerEvidence {
         evidence.segments = evidence.reconcile_all();
         evidence.settle_transactions(tier2)?;
         Ok(evidence)
+    }
+
+    /// What of the metadata tables is missing or damaged. Rows and records may be missing or old then.
+    pub fn damages(&self) -> &[Damage] {
+        &self.tables.damages
+    }
+
+    /// System journals that could not be used.
+    pub fn journal_notes(&self) -> &[JournalNote] {
+        &self.tables.notes
+    }
+
+    /// Offsets of a segment whose objects are gone although no truncation that is recorded reaches so far. A truncation
+    /// just before the crash leaves the same.
+    pub fn leading_gone(&self, name: &str, start_offset: u64) -> Option<std::ops::Range<u64>> {
+        self.segment(name).filter(|segment| segment.findings.contains(&"leading-object-gone"))?;
+        let recorded = self.record(name).map_or(0, |record| record.start_offset);
+        let recorded = self.row(name).map_or(recorded, |row| row.start_offset.max(recorded));
+        (recorded < start_offset).then_some(recorded..start_offset)
     }
 
     /// A segment; none for attribute indexes and the container's own metadata.
@@ -250,19 +275,18 @@ impl ContainerEvidence {
         Ok((measure.content == "events").then_some(measure.items))
     }
 
-    /// Where the entries of a table end whole, at or before `end`.
+    /// Where the entries of a table end whole, at or before `end`; its content is `damaged-table` if bytes behind are no
+    /// beginning of an entry.
     ///
     /// # Errors
-    /// `table-damaged`; Tier-2 errors.
+    /// Tier-2 errors.
     pub fn measure_table(&self, name: &str, end: u64, tier2: &dyn Tier2) -> Result<Measure> {
         let Some(reconciled) = self.segment(name) else {
             return Ok(Measure { content: "table".to_owned(), whole_length: 0, items: 0 });
         };
         let scan = scan_table(&reconciled.chain, reconciled.start_offset, end, tier2, &mut |_| {})?;
-        match scan.damage {
-            Some(damage) => Err(table_damaged(name, &damage)),
-            None => Ok(Measure { content: "table".to_owned(), whole_length: scan.whole_end, items: scan.entries }),
-        }
+        let content = if scan.damage.is_some() { "damaged-table" } else { "table" };
+        Ok(Measure { content: content.to_owned(), whole_length: scan.whole_end, items: scan.entries })
     }
 
     fn reconcile_all(&self) -> BTreeMap<Box<str>, Reconciled> {
@@ -272,6 +296,10 @@ impl ContainerEvidence {
         let known: BTreeSet<&str> = rows.chain(records).chain(self.unrecorded()).filter(listed).collect();
         let mut segments: BTreeMap<Box<str>, Reconciled> =
             known.into_iter().map(|name| (name.into(), self.facts(name).reconcile())).collect();
+        if self.tables.is_damaged() {
+            let forgotten = self.forgotten(&segments);
+            segments.extend(forgotten);
+        }
         // A name without metadata whose objects do not even begin at its start describes nothing.
         segments.retain(|_, segment| segment.standing != Standing::Unrecorded || !segment.chain.parts.is_empty());
         segments
@@ -283,6 +311,21 @@ impl ContainerEvidence {
         self.objects.chunks.iter().filter(unexplained).map(|chunk| chunk.segment())
     }
 
+    /// Segments of which damage left nothing but a record of a chunk that no other segment holds.
+    fn forgotten(&self, segments: &BTreeMap<Box<str>, Reconciled>) -> Vec<(Box<str>, Reconciled)> {
+        let parts = segments.values().flat_map(|segment| &segment.chain.parts);
+        let held: BTreeSet<&str> = parts.map(|part| &*part.key).collect();
+        let is_active = |key: &str| self.tables.chunk_records.get(key).is_some_and(ChunkMetadata::is_active);
+        let chunks = self.objects.chunks.iter().filter(|chunk| chunk.size > 0 && is_active(&chunk.key));
+        let names: BTreeSet<&str> = chunks
+            .filter(|chunk| !held.contains(&*chunk.key))
+            .map(|chunk| chunk.segment())
+            .filter(|name| main_segment_of(name).is_none() && SystemSegment::parse(name).is_none())
+            .filter(|name| !segments.contains_key(*name))
+            .collect();
+        names.into_iter().map(|name| (name.into(), self.facts(name).reconcile())).collect()
+    }
+
     fn facts<'a>(&'a self, name: &'a str) -> SegmentFacts<'a> {
         SegmentFacts {
             name,
@@ -291,6 +334,7 @@ impl ContainerEvidence {
             record_removed: self.tables.removed_records.contains(name),
             row_removed: self.tables.removed_rows.contains(name),
             replaced: self.replaced.contains(name),
+            metadata_damaged: self.tables.is_damaged(),
             chunk_records: &self.tables.chunk_records,
             objects: &self.objects,
         }
@@ -319,7 +363,8 @@ fn check_names(tables: &MetadataTables, container: ContainerId, container_count:
         "set pravegaservice.container.count (--container-count) to what the lost cluster had",
     )
     .because(format!(
-        "with {container_count} containers it would belong to container {}",
-        owning_container(name, container_count)
+        "with {container_count} containers it would belong to container {}, but `{}` has a row of it",
+        owning_container(name, container_count),
+        container_metadata_segment(container)
     )))
 }

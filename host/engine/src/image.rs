@@ -9,10 +9,11 @@ mod log_writer;
 mod prepare;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use dr_backends::tier2::Tier2;
-use dr_formats::names::{SegmentKind, container_metadata_segment, storage_metadata_segment};
+use dr_formats::names::{SegmentKind, attribute_segment_of, container_metadata_segment, storage_metadata_segment};
 use dr_formats::primitives::Writer;
 use dr_formats::slts::{
     ChunkMetadata, STATUS_ACTIVE, STATUS_ATOMIC_WRITES, STATUS_SEALED, SegmentMetadata, StorageMetadata,
@@ -54,6 +55,10 @@ pub struct BuiltImage {
     pub findings: BTreeMap<&'static str, u64>,
     /// Tables whose index is completed through the log.
     pub completed_tables: u64,
+    /// Attribute indexes that miss bytes which the storage had recorded: name, and their offsets.
+    pub lost_index_bytes: Vec<(String, Range<u64>)>,
+    /// Segments whose first objects are gone without a truncation that explains it: name, and the offsets.
+    pub leading_gone: Vec<(String, Range<u64>)>,
 }
 
 /// Builds the image of a container in the file `path`, which must not exist.
@@ -182,8 +187,14 @@ fn describe(evidence: &ContainerEvidence, image: ContainerImage, frames: u64, pr
         data_bytes: 0,
         findings: BTreeMap::new(),
         completed_tables: 0,
+        lost_index_bytes: Vec::new(),
+        leading_gone: Vec::new(),
     };
     for segment in prepared {
+        let name = segment.row.name.to_string();
+        built.leading_gone.extend(evidence.leading_gone(&name, segment.row.start_offset).map(|gone| (name, gone)));
+        let lost = segment.lost_index_bytes.clone();
+        built.lost_index_bytes.extend(lost.map(|lost| (attribute_segment_of(&segment.row.name), lost)));
         *built.segments_by_kind.entry(SegmentKind::of(&segment.row.name).as_str()).or_default() += 1;
         built.data_bytes += segment.row.length - segment.row.start_offset;
         built.completed_tables += u64::from(!segment.index_updates.is_empty());

@@ -49,6 +49,8 @@ pub struct SegmentFacts<'a> {
     pub row_removed: bool,
     /// The controller had sealed it and put others in its place.
     pub replaced: bool,
+    /// Some of the container's metadata is damaged: what names and chunk records prove counts more then.
+    pub metadata_damaged: bool,
     /// Chunk records of the whole container, by chunk name.
     pub chunk_records: &'a HashMap<Box<str>, ChunkMetadata>,
     /// All objects of the container.
@@ -126,10 +128,22 @@ impl SegmentFacts<'_> {
 
     /// Follows the records from the first chunk on.
     fn recorded_chain(&self, findings: &mut Vec<&'static str>) -> Chain {
-        let Some(record) = self.record else { return Chain::default() };
-        let mut chain = Chain { first_start: record.first_chunk_start_offset, parts: Vec::new() };
+        let (first_start, mut next): (u64, &str) = match self.record {
+            Some(record) => (record.first_chunk_start_offset, &record.first_chunk),
+            None if self.record_removed => return Chain::default(),
+            None => match self.first_by_names() {
+                Some(first) => {
+                    findings.push("chain-by-names");
+                    if !self.chunk_records.contains_key(&first.key) {
+                        return Chain { first_start: first.offset, parts: Vec::new() };
+                    }
+                    (first.offset, &first.key)
+                }
+                None => return Chain::default(),
+            },
+        };
+        let mut chain = Chain { first_start, parts: Vec::new() };
         let mut seen = HashSet::new();
-        let mut next: &str = &record.first_chunk;
         while !next.is_empty() {
             let Some(chunk) = self.chunk_records.get(next).filter(|_| seen.insert(next)) else {
                 findings.push("chain-broken");
@@ -139,6 +153,20 @@ impl SegmentFacts<'_> {
             next = &chunk.next_chunk;
         }
         chain
+    }
+
+    /// Where the objects of a segment begin whose record the damage may have taken.
+    fn first_by_names(&self) -> Option<&ChunkObject> {
+        if !self.metadata_damaged {
+            return None;
+        }
+        let objects = self.objects.chunks_of(self.name).filter(|object| object.size > 0 && self.may_be_live(object));
+        objects.min_by_key(|object| (object.offset, std::cmp::Reverse((object.epoch, object.size))))
+    }
+
+    /// False for a chunk that the storage had taken out of use.
+    fn may_be_live(&self, object: &ChunkObject) -> bool {
+        self.chunk_records.get(&object.key).is_none_or(ChunkMetadata::is_active)
     }
 
     /// Leading objects that are gone were truncated away after the record was flushed, or lost.
@@ -186,7 +214,8 @@ impl SegmentFacts<'_> {
             let continues = |object: &&ChunkObject| {
                 object.offset == end
                     && object.size > 0
-                    && !self.chunk_records.contains_key(&object.key)
+                    && (!self.chunk_records.contains_key(&object.key)
+                        || (self.metadata_damaged && self.may_be_live(object)))
                     && chain.parts.iter().all(|part| part.key != object.key)
             };
             let candidates = self.objects.chunks_of(self.name).filter(continues);

@@ -1,5 +1,7 @@
 //! One run of a procedure: its reads come from the survey, its writes are staged here and become the plan.
 
+mod damage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,6 +63,24 @@ struct State {
     losses: Vec<LostRange>,
     reports_dropped: u64,
     tasks_done: bool,
+}
+
+impl State {
+    fn decide(&mut self, decision: Decision) {
+        if self.decisions.len() < REPORTS_MAX {
+            self.decisions.push(decision);
+        } else {
+            self.reports_dropped += 1;
+        }
+    }
+
+    fn lose(&mut self, range: LostRange) {
+        if self.losses.len() < REPORTS_MAX {
+            self.losses.push(range);
+        } else {
+            self.reports_dropped += 1;
+        }
+    }
 }
 
 impl Staging {
@@ -302,21 +322,11 @@ impl RecoveryHost for Staging {
     }
 
     fn decision(&self, decision: Decision) {
-        let mut state = self.lock();
-        if state.decisions.len() < REPORTS_MAX {
-            state.decisions.push(decision);
-        } else {
-            state.reports_dropped += 1;
-        }
+        self.lock().decide(decision);
     }
 
     fn loss(&self, range: LostRange) {
-        let mut state = self.lock();
-        if state.losses.len() < REPORTS_MAX {
-            state.losses.push(range);
-        } else {
-            state.reports_dropped += 1;
-        }
+        self.lock().lose(range);
     }
 
     fn tasks_done(&self) {
@@ -392,6 +402,9 @@ impl FreshContainer for OpenContainer {
         let image = built.image.clone();
         let mut state = self.staging.lock();
         state.open.remove(&self.container);
+        let (decisions, losses) = damage::told(&evidence, &built);
+        decisions.into_iter().for_each(|decision| state.decide(decision));
+        losses.into_iter().for_each(|range| state.lose(range));
         state.closed.insert(self.container, built);
         state.controller.absorb(controller);
         drop(state);

@@ -83,16 +83,22 @@ pub fn may_be_torn(segment: &Segment, policy: &Policy) -> bool {
 /// How many bytes to keep. Content that is neither events nor table entries has no inside to respect.
 pub fn kept_length(segment: &Segment, measure: &Option<Measurement>) -> u64 {
     match measure {
-        Some(measure) if matches!(measure.content.as_str(), "events" | "table") => {
+        Some(measure) if matches!(measure.content.as_str(), "events" | "table" | "damaged-table") => {
             measure.whole_length.min(segment.length)
         }
         _ => segment.length,
     }
 }
 
+/// Whether the end of a table is no work of a crash: its bytes stop being entries before it.
+pub fn is_damaged(measure: &Option<Measurement>) -> bool {
+    measure.as_ref().is_some_and(|measure| measure.content == "damaged-table")
+}
+
 /// What of a segment is lost although it lives again. Each range has one reason: bytes cut off, bytes that the storage
 /// had recorded, bytes that only the old container metadata knew of.
-pub fn lost_ranges(segment: &Segment, kept_length: u64) -> Vec<LostRange> {
+pub fn lost_ranges(segment: &Segment, kept_length: u64, measure: &Option<Measurement>) -> Vec<LostRange> {
+    let behind = if is_damaged(measure) { "damaged" } else { "torn" };
     let recorded = segment.recorded_length.unwrap_or(0);
     let row = segment.row_length.unwrap_or(0);
     let range = |first: u64, end: u64, reason: &str| LostRange {
@@ -103,7 +109,7 @@ pub fn lost_ranges(segment: &Segment, kept_length: u64) -> Vec<LostRange> {
         reason: reason.to_owned(),
     };
     [
-        range(kept_length, segment.length, "torn"),
+        range(kept_length, segment.length, behind),
         range(segment.length, recorded, "missing-object"),
         range(segment.length.max(recorded), row, "unflushed"),
     ]
@@ -234,6 +240,7 @@ mod tests {
         let stream = segment("stream", "live");
         assert_eq!(kept_length(&stream, &measure("events", 90)), 90);
         assert_eq!(kept_length(&stream, &measure("table", 90)), 90);
+        assert_eq!(kept_length(&stream, &measure("damaged-table", 90)), 90);
         assert_eq!(kept_length(&stream, &measure("bytes", 90)), 100);
         assert_eq!(kept_length(&stream, &measure("events", 900)), 100);
         assert_eq!(kept_length(&stream, &None), 100);
@@ -243,10 +250,12 @@ mod tests {
     fn each_lost_range_has_one_reason() {
         let damaged = Segment { recorded_length: Some(130), row_length: Some(150), ..segment("stream", "live") };
         let ranges: Vec<_> =
-            lost_ranges(&damaged, 90).into_iter().map(|range| (range.first, range.end, range.reason)).collect();
+            lost_ranges(&damaged, 90, &None).into_iter().map(|range| (range.first, range.end, range.reason)).collect();
         let expected = [(90, 100, "torn"), (100, 130, "missing-object"), (130, 150, "unflushed")];
         assert_eq!(ranges, expected.map(|(first, end, reason)| (first, Some(end), reason.to_owned())));
-        assert_eq!(lost_ranges(&segment("stream", "live"), 100), []);
+        assert_eq!(lost_ranges(&segment("stream", "live"), 100, &None), []);
+        let table = lost_ranges(&segment("controller-table", "live"), 90, &measure("damaged-table", 90));
+        assert_eq!(table[0].reason, "damaged");
     }
 
     #[test]

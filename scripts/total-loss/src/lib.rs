@@ -108,7 +108,8 @@ fn create_segments(fresh: &FreshContainer, container: ContainerId, policy: &Poli
         let measures = measure_tails(container, &wanted, policy)?;
         let lengths = wanted.iter().zip(&measures).map(|(segment, measure)| decisions::kept_length(segment, measure));
         let lengths: Vec<u64> = lengths.collect();
-        wanted.iter().zip(&lengths).for_each(|(segment, length)| report_kept(segment, *length));
+        let kept = wanted.iter().zip(&lengths).zip(&measures);
+        kept.for_each(|((segment, length), measure)| report_kept(segment, *length, measure));
         fresh.create_segments(&new_segments(&wanted, &lengths))?;
 
         created.extend(wanted.into_iter().zip(lengths).map(|(segment, length)| Kept {
@@ -254,12 +255,12 @@ fn report_merged(container: ContainerId, left_out: &[Segment], policy: &Policy) 
     for (segment, measure) in merged.iter().zip(measure_tails(container, &merged, policy)?) {
         let reason = "it was committed: another of its segments is merged, or sealed for it, or the controller says so";
         report::decision(Some(container), &segment.name, "merged", reason);
-        decisions::lost_ranges(segment, decisions::kept_length(segment, &measure)).iter().for_each(report::loss);
+        decisions::lost_ranges(segment, decisions::kept_length(segment, &measure), &measure).iter().for_each(report::loss);
     }
     Ok(())
 }
 
-fn report_kept(segment: &Segment, length: u64) {
+fn report_kept(segment: &Segment, length: u64, measure: &Option<Measurement>) {
     if segment.findings.iter().any(|finding| finding == "sealed-differs") {
         let reason = "one of storage metadata and old container metadata says sealed; seals are never taken back";
         report::decision(Some(segment.container), &segment.name, "sealed", reason);
@@ -274,7 +275,11 @@ fn report_kept(segment: &Segment, length: u64) {
     }
     if length < segment.length {
         let choice = format!("cut to {length} of {} bytes", segment.length);
-        report::decision(Some(segment.container), &segment.name, &choice, "what stands behind is only half there");
+        let reason = match decisions::is_damaged(measure) {
+            true => "the bytes behind are no table entries, and the store would stop at them",
+            false => "what stands behind is only half there",
+        };
+        report::decision(Some(segment.container), &segment.name, &choice, reason);
     }
-    decisions::lost_ranges(segment, length).iter().for_each(report::loss);
+    decisions::lost_ranges(segment, length, measure).iter().for_each(report::loss);
 }

@@ -276,6 +276,7 @@ fn in_words(finding: &str) -> String {
         "table-index-ahead" => "whose table index names entries that never reached Tier-2",
         "attribute-index-cut" => "whose attribute index is used as of its last whole state",
         "attribute-index-unreadable" => "whose attribute index cannot be read; the store makes a new one",
+        "chain-by-names" => "whose storage record is lost by damage; their objects are put together by their names",
         "chain-broken" => "with a chunk of which the metadata knows nothing",
         unknown => return format!("with the finding {}", shown(unknown)),
     };

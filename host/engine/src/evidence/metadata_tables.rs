@@ -1,19 +1,22 @@
 //! Reads the old metadata tables of a container: journals first, then what they lead to.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 
 use dr_backends::tier2::Tier2;
 use dr_formats::journal::{JournalBatches, JournalReplay, SystemSegmentState, SystemSnapshot, replay_order};
-use dr_formats::names::{JournalKind, JournalName, SystemSegment, SystemTable};
+use dr_formats::names::{
+    ChunkName, JournalKind, JournalName, SystemSegment, SystemTable, owning_container, storage_metadata_segment,
+};
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{ChunkMetadata, SegmentMetadata, StorageMetadata, TransactionData};
+use dr_formats::table::TableEntry;
 
 use crate::chain::{Chain, ChunkPart};
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
-use crate::evidence::table_damaged;
+use crate::evidence::salvage::{Gap, is_record, is_row, scan_around_damage};
 use crate::listing::{ContainerObjects, JournalObject};
-use crate::table_scan::scan_table;
 
 /// Largest journal object that is read, in bytes. A server rolls over to the next file after 100 small batches.
 const JOURNAL_BYTES_MAX: u64 = 256 << 20;
@@ -33,57 +36,94 @@ pub(super) struct MetadataTables {
     pub(super) removed_records: HashSet<Box<str>>,
     /// Tables of which Tier-2 holds not one byte: never flushed, or lost.
     pub(super) absent: Vec<SystemSegment>,
+    /// What of the tables cannot be used.
+    pub(super) damages: Vec<Damage>,
+    /// Where the storage metadata ends.
+    storage_end: u64,
+    /// Journals that could not be used, and what was used instead.
+    pub(super) notes: Vec<JournalNote>,
+}
+
+/// Bytes of a metadata table that are missing or no entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Name of the table's segment.
+    pub segment: String,
+    /// Its offsets.
+    pub range: Range<u64>,
+}
+
+/// A system journal that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalNote {
+    /// Raw key of the journal.
+    pub key: Box<str>,
+    /// By what the metadata tables were found instead.
+    pub instead: &'static str,
+    /// Why.
+    pub why: String,
 }
 
 /// Newest version of a key, and its value; none for a removal.
-type Newest = HashMap<Box<[u8]>, ((i64, u64), Option<Box<[u8]>>)>;
+type Newest = HashMap<Box<str>, ((i64, u64), Option<Box<[u8]>>)>;
 
 impl MetadataTables {
     pub(super) fn read(container: ContainerId, objects: &ContainerObjects, tier2: &dyn Tier2) -> Result<Self> {
-        let mut states = replay_journals(container, objects, tier2)?;
         let mut tables = Self::default();
-        let mut newest = |table| {
+        let mut states = tables.system_segments(container, objects, tier2)?;
+        for table in [SystemTable::ContainerMetadata, SystemTable::StorageMetadata] {
             let segment = SystemSegment { container, table, attributes: false };
             let state = states.remove(&segment).unwrap_or_default();
-            if is_absent(&state, objects) {
+            if is_absent(&segment, &state, objects) {
                 tables.absent.push(segment);
-                return Ok(Newest::new());
             }
-            newest_entries(&segment, state, objects, tier2)
-        };
-        let rows = newest(SystemTable::ContainerMetadata)?;
-        let records = newest(SystemTable::StorageMetadata)?;
-        tables.add_rows(container, rows)?;
-        tables.add_records(container, records)?;
+            let newest = tables.newest_entries(&segment, state, objects, tier2)?;
+            match table {
+                SystemTable::ContainerMetadata => tables.add_rows(newest),
+                SystemTable::StorageMetadata => tables.add_records(newest),
+            }
+        }
         Ok(tables)
     }
 
-    fn add_rows(&mut self, container: ContainerId, newest: Newest) -> Result<()> {
-        for (key, (_, value)) in newest {
-            let name = utf8_key(container, &key)?;
+    /// True if rows or records may be missing or old because of damage.
+    pub(super) fn is_damaged(&self) -> bool {
+        !self.damages.is_empty()
+    }
+
+    /// Drops storage records of other containers: such a table was swapped with another one.
+    pub(super) fn drop_strangers(&mut self, container: ContainerId, container_count: u32) {
+        let is_own = |segment: &str| owning_container(segment, container_count) == container;
+        let of_chunk = |key: &str| ChunkName::parse(key).is_none_or(|chunk| is_own(chunk.segment));
+        let before = self.records.len() + self.chunk_records.len();
+        self.records.retain(|name, _| is_own(name));
+        self.chunk_records.retain(|key, _| of_chunk(key));
+        if self.records.len() + self.chunk_records.len() < before {
+            let segment = storage_metadata_segment(container);
+            self.damages.push(Damage { segment, range: 0..self.storage_end });
+        }
+    }
+
+    fn add_rows(&mut self, newest: Newest) {
+        for (name, (_, value)) in newest {
             if SystemSegment::parse(&name).is_some() {
                 // The tables' own rows are always stale; the new log maps both.
                 continue;
             }
-            let Some(value) = value else {
-                self.removed_rows.insert(name);
-                continue;
-            };
-            let row = SegmentInfo::decode(&value).map_err(|error| {
-                metadata_damaged(container, format!("the row of the segment `{name}` cannot be read")).because(error)
-            })?;
-            self.rows.insert(name, row.into_owned());
+            match value.and_then(|value| SegmentInfo::decode(&value).ok().map(SegmentInfo::into_owned)) {
+                None => {
+                    self.removed_rows.insert(name);
+                }
+                Some(row) => {
+                    self.rows.insert(name, row);
+                }
+            }
         }
-        Ok(())
     }
 
-    fn add_records(&mut self, container: ContainerId, newest: Newest) -> Result<()> {
-        for (key, (_, value)) in newest {
-            let name = utf8_key(container, &key)?;
-            let value = value.map(|value| TransactionData::decode(&value)).transpose().map_err(|error| {
-                metadata_damaged(container, format!("the storage record of `{name}` cannot be read")).because(error)
-            })?;
-            match value.and_then(|data| data.value) {
+    fn add_records(&mut self, newest: Newest) {
+        for (name, (_, value)) in newest {
+            match value.and_then(|value| TransactionData::decode(&value).ok()).and_then(|data| data.value) {
                 None => {
                     self.removed_records.insert(name);
                 }
@@ -97,34 +137,181 @@ impl MetadataTables {
                 Some(StorageMetadata::ReadIndexBlock(_)) => {}
             }
         }
-        Ok(())
+    }
+
+    /// State of the system segments by the newest snapshot and the journals after it; if these do not fit together, by
+    /// an older snapshot; if no journal can be used, by the names of the objects.
+    fn system_segments(
+        &mut self,
+        container: ContainerId,
+        objects: &ContainerObjects,
+        tier2: &dyn Tier2,
+    ) -> Result<SystemSegments> {
+        let snapshots = readable_snapshots(objects, tier2)?;
+        let mut first_failure = None;
+        for start in snapshots.iter().map(Some).chain([None]) {
+            match replay_journals(container, start, objects, tier2)? {
+                Ok(states) => {
+                    self.notes.extend(first_failure.map(|failure: JournalFailure| failure.note("an older snapshot")));
+                    return Ok(states);
+                }
+                Err(failure) => {
+                    first_failure.get_or_insert(failure);
+                }
+            }
+        }
+        self.notes.extend(first_failure.map(|failure| failure.note("the names of their objects")));
+        Ok(SystemSegment::all_of(container).map(|segment| (segment, state_by_names(&segment, objects))).into())
+    }
+
+    /// Reads a metadata table, around what is damaged.
+    fn newest_entries(
+        &mut self,
+        segment: &SystemSegment,
+        mut state: SystemSegmentState,
+        objects: &ContainerObjects,
+        tier2: &dyn Tier2,
+    ) -> Result<Newest> {
+        let name = segment.to_string();
+        let recorded_end = state.length;
+        link_contiguous(&name, &mut state, objects);
+        let is_sure = match segment.table {
+            SystemTable::ContainerMetadata => is_row,
+            SystemTable::StorageMetadata => is_record,
+        };
+        if segment.table == SystemTable::StorageMetadata {
+            self.storage_end = state.length;
+        }
+        let mut newest = Newest::new();
+        let mut visit = |entry: &TableEntry<'_>| {
+            let Ok(key) = std::str::from_utf8(entry.key) else { return };
+            let known = newest.get(key).is_some_and(|(rank, _)| *rank > entry.rank());
+            if !known {
+                newest.insert(key.into(), (entry.rank(), entry.value.map(Into::into)));
+            }
+        };
+        let Pieces { pieces, holes } = Pieces::of(&state, objects);
+        let mut damaged = holes;
+        for piece in pieces {
+            let is_first = piece.first_start <= state.start_offset;
+            let start = piece.first_start.max(state.start_offset);
+            let gaps = scan_around_damage(&piece, start, is_first, is_sure, tier2, &mut visit)?;
+            // Half an entry behind what the journal knows is what a crash leaves.
+            let is_damage = |gap: &Gap| !gap.may_be_torn || gap.range.start < recorded_end;
+            damaged.extend(gaps.into_iter().filter(is_damage).map(|gap| gap.range));
+        }
+        damaged.sort_unstable_by_key(|range| range.start);
+        self.damages.extend(damaged.into_iter().map(|range| Damage { segment: name.clone(), range }));
+        Ok(newest)
     }
 }
 
-/// State of the four system segments by the newest snapshot and the journals after it.
+/// The parts of a table that can be read on end, and the ranges between them.
+struct Pieces {
+    pieces: Vec<Chain>,
+    holes: Vec<Range<u64>>,
+}
+
+impl Pieces {
+    fn of(state: &SystemSegmentState, objects: &ContainerObjects) -> Self {
+        let mut pieces = Vec::new();
+        let mut holes = Vec::new();
+        let mut piece = Chain { first_start: state.first_chunk_start_offset, parts: Vec::new() };
+        let mut start = state.first_chunk_start_offset;
+        for (key, length) in &state.chunks {
+            let end = start + length;
+            let held = objects.chunk_size(key).unwrap_or(0).min(*length);
+            if held > 0 {
+                piece.parts.push(ChunkPart { key: key.as_str().into(), length: held });
+            }
+            if held < *length {
+                holes.push(start + held..end);
+                pieces.push(std::mem::replace(&mut piece, Chain { first_start: end, parts: Vec::new() }));
+            }
+            start = end;
+        }
+        pieces.push(piece);
+        pieces.retain(|piece| !piece.parts.is_empty());
+        Self { pieces, holes }
+    }
+}
+
+/// Objects that continue a table without being in the journal: its tail is lost.
+fn link_contiguous(name: &str, state: &mut SystemSegmentState, objects: &ContainerObjects) {
+    while let Some(object) = objects
+        .chunks_of(name)
+        .filter(|object| object.offset == state.length && object.size > 0)
+        .filter(|object| state.chunks.iter().all(|(key, _)| **key != *object.key))
+        .max_by_key(|object| (object.epoch, object.size))
+    {
+        state.chunks.push((object.key.to_string(), object.size));
+        state.length += object.size;
+    }
+}
+
+/// What the names of its objects tell of a table, gaps included.
+fn state_by_names(segment: &SystemSegment, objects: &ContainerObjects) -> SystemSegmentState {
+    let name = segment.to_string();
+    let mut chunks: Vec<_> = objects.chunks_of(&name).filter(|chunk| chunk.size > 0).collect();
+    chunks.sort_unstable_by_key(|chunk| (chunk.offset, std::cmp::Reverse((chunk.epoch, chunk.size))));
+    chunks.dedup_by_key(|chunk| chunk.offset);
+    let first = chunks.first().map_or(0, |chunk| chunk.offset);
+    let mut state = SystemSegmentState { first_chunk_start_offset: first, start_offset: first, ..Default::default() };
+    for (index, chunk) in chunks.iter().enumerate() {
+        let next = chunks.get(index + 1).map(|next| next.offset - chunk.offset);
+        state.chunks.push((chunk.key.to_string(), next.unwrap_or(chunk.size)));
+    }
+    state.length = first + state.chunks.iter().map(|(_, length)| length).sum::<u64>();
+    state
+}
+
+type SystemSegments = BTreeMap<SystemSegment, SystemSegmentState>;
+
+/// Why the journals cannot be replayed.
+struct JournalFailure {
+    key: Box<str>,
+    why: String,
+}
+
+impl JournalFailure {
+    fn note(self, instead: &'static str) -> JournalNote {
+        JournalNote { key: self.key, instead, why: self.why }
+    }
+}
+
+/// State of the four system segments by a snapshot and the journals after it.
 fn replay_journals(
     container: ContainerId,
+    start: Option<&(Box<str>, SystemSnapshot)>,
     objects: &ContainerObjects,
     tier2: &dyn Tier2,
-) -> Result<std::collections::BTreeMap<SystemSegment, SystemSegmentState>> {
+) -> Result<std::result::Result<SystemSegments, JournalFailure>> {
+    let failure =
+        |key: &str, why: &dyn std::fmt::Display| Ok(Err(JournalFailure { key: key.into(), why: why.to_string() }));
     let mut replay = JournalReplay::new(container);
-    let damaged = |key: &str, why: &dyn std::fmt::Display| {
-        metadata_damaged(container, format!("the system journal `{key}` contradicts what came before it")).because(why)
-    };
-    let snapshot = newest_snapshot(objects, tier2)?;
-    if let Some((key, snapshot)) = &snapshot {
-        replay.restart_from(snapshot).map_err(|error| damaged(key, &error))?;
+    if let Some((key, snapshot)) = start
+        && let Err(error) = replay.restart_from(snapshot)
+    {
+        return failure(key, &error);
     }
     let names: HashMap<JournalName, &JournalObject> =
         objects.journals.iter().map(|journal| (journal_name(container, journal), journal)).collect();
     let listed: Vec<JournalName> = names.keys().copied().collect();
-    for name in replay_order(&listed, snapshot.as_ref().map(|(_, snapshot)| (snapshot.epoch, snapshot.file_index))) {
+    let mut last: Box<str> = start.map_or_else(Box::default, |(key, _)| key.clone());
+    for name in replay_order(&listed, start.map(|(_, snapshot)| (snapshot.epoch, snapshot.file_index))) {
         let Some(journal) = names.get(&name) else { continue };
+        last = journal.key.clone();
         let bytes = read_whole(tier2, &journal.key, journal.size)?;
         let mut batches = JournalBatches::new(&bytes);
         for batch in batches.by_ref() {
-            for record in batch.map_err(|error| damaged(&journal.key, &error))? {
-                replay.apply(&record).map_err(|error| damaged(&journal.key, &error))?;
+            let records = match batch {
+                Ok(records) => records,
+                Err(error) => return failure(&last, &error),
+            };
+            for record in records {
+                if let Err(error) = replay.apply(&record) {
+                    return failure(&last, &error);
+                }
             }
         }
         if let Some(offset) = batches.torn_at() {
@@ -132,26 +319,27 @@ fn replay_journals(
         }
     }
     replay.extend_last_chunks(|key| objects.chunk_size(key));
-    replay.finish().map_err(|error| {
-        metadata_damaged(container, "its system journals do not fit together".to_owned()).because(error)
-    })
+    match replay.finish() {
+        Ok(states) => Ok(Ok(states)),
+        Err(error) => failure(&last, &error),
+    }
 }
 
 fn journal_name(container: ContainerId, journal: &JournalObject) -> JournalName {
     JournalName { container, epoch: journal.epoch, index: journal.index, kind: journal.kind }
 }
 
-/// The snapshot with the highest epoch and index that can be read; torn ones are passed over, since every attempt
-/// leaves the journals complete after the one before.
-fn newest_snapshot(objects: &ContainerObjects, tier2: &dyn Tier2) -> Result<Option<(Box<str>, SystemSnapshot)>> {
-    let snapshots = objects.journals.iter().rev().filter(|journal| journal.kind == JournalKind::Snapshot);
-    for journal in snapshots {
+/// The snapshots that can be read, newest first; torn ones are passed over, since every attempt leaves the journals
+/// complete after the one before.
+fn readable_snapshots(objects: &ContainerObjects, tier2: &dyn Tier2) -> Result<Vec<(Box<str>, SystemSnapshot)>> {
+    let mut readable = Vec::new();
+    for journal in objects.journals.iter().rev().filter(|journal| journal.kind == JournalKind::Snapshot) {
         match SystemSnapshot::decode_file(&read_whole(tier2, &journal.key, journal.size)?) {
-            Ok(snapshot) => return Ok(Some((journal.key.clone(), snapshot))),
+            Ok(snapshot) => readable.push((journal.key.clone(), snapshot)),
             Err(error) => tracing::warn!(key = %journal.key, %error, "passing over a snapshot that cannot be read"),
         }
     }
-    Ok(None)
+    Ok(readable)
 }
 
 fn read_whole(tier2: &dyn Tier2, key: &str, size: u64) -> Result<Vec<u8>> {
@@ -171,59 +359,8 @@ fn read_whole(tier2: &dyn Tier2, key: &str, size: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// True if no object of a metadata table holds anything. A part of a table is damage, and refused: an entry that is
-/// missing would be taken for one that was never written.
-fn is_absent(state: &SystemSegmentState, objects: &ContainerObjects) -> bool {
+/// True if no object of a metadata table holds anything.
+fn is_absent(segment: &SystemSegment, state: &SystemSegmentState, objects: &ContainerObjects) -> bool {
     state.chunks.iter().all(|(key, _)| objects.chunk_size(key).unwrap_or(0) == 0)
-}
-
-/// Reads a metadata table.
-fn newest_entries(
-    segment: &SystemSegment,
-    state: SystemSegmentState,
-    objects: &ContainerObjects,
-    tier2: &dyn Tier2,
-) -> Result<Newest> {
-    let parts = state.chunks.iter().map(|(key, length)| ChunkPart { key: key.as_str().into(), length: *length });
-    let chain = Chain { first_start: state.first_chunk_start_offset, parts: parts.collect() };
-    for part in &chain.parts {
-        match objects.chunk_size(&part.key) {
-            Some(size) if size >= part.length => {}
-            size => {
-                let size = size.map_or_else(|| "is missing".to_owned(), |size| format!("has only {size} bytes"));
-                return Err(metadata_damaged(
-                    segment.container,
-                    format!("the chunk `{}` of its metadata table {size}, {} are recorded", part.key, part.length),
-                ));
-            }
-        }
-    }
-    let mut newest = Newest::new();
-    let scan = scan_table(&chain, state.start_offset, chain.end(), tier2, &mut |entry| {
-        let known = newest.get(entry.key).is_some_and(|(rank, _)| *rank > entry.rank());
-        if !known {
-            newest.insert(entry.key.into(), (entry.rank(), entry.value.map(Into::into)));
-        }
-    })?;
-    match scan.damage {
-        Some(damage) => Err(table_damaged(&segment.to_string(), &damage)),
-        None => Ok(newest),
-    }
-}
-
-fn utf8_key(container: ContainerId, key: &[u8]) -> Result<Box<str>> {
-    match std::str::from_utf8(key) {
-        Ok(name) => Ok(name.into()),
-        Err(error) => {
-            Err(metadata_damaged(container, "a key of its metadata tables is no name".to_owned()).because(error))
-        }
-    }
-}
-
-fn metadata_damaged(container: ContainerId, what: String) -> OperatorError {
-    OperatorError::new(
-        "metadata-damaged",
-        format!("container {container}: {what}"),
-        "restore that object from a copy of Tier-2, or leave the container out with --containers",
-    )
+        && objects.chunks_of(&segment.to_string()).all(|chunk| chunk.size == 0)
 }

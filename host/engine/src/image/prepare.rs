@@ -1,5 +1,7 @@
 //! Makes the final row, storage records and index updates of one segment.
 
+use std::ops::Range;
+
 use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{
     ATTRIBUTE_ID_LENGTH, AttributeUpdate, BUCKET_COUNT, COMPACTION_OFFSET, CoreAttribute, ENTRY_COUNT, EVENT_COUNT,
@@ -50,6 +52,8 @@ pub(super) struct Prepared {
     pub(super) index_updates: Vec<AttributeUpdate>,
     /// What turned out only now, see the contract's `findings`.
     pub(super) findings: Vec<&'static str>,
+    /// Offsets that its attribute index should hold and does not.
+    pub(super) lost_index_bytes: Option<Range<u64>>,
 }
 
 /// Prepares one segment.
@@ -66,6 +70,7 @@ pub(super) fn prepare(
         stored_attributes: None,
         index_updates: Vec::new(),
         findings: Vec::new(),
+        lost_index_bytes: None,
     };
     let segment_type = SegmentType(prepared.row.attributes.get(SEGMENT_TYPE).unwrap_or(0));
     let chain = prepared.stored.as_ref().map(|stored| stored.chain.clone()).unwrap_or_default();
@@ -88,6 +93,9 @@ pub(super) fn prepare(
         prepared.findings.push("table-index-completed");
     }
     prepared.stored_attributes = index.stored;
+    // The index of a hash table is made whole from its entries.
+    let is_rebuilt = segment_type.is(SegmentType::TABLE) && !segment_type.is(SegmentType::FIXED_KEY_TABLE);
+    prepared.lost_index_bytes = index.lost.filter(|_| !is_rebuilt);
     Ok(prepared)
 }
 
@@ -110,7 +118,7 @@ fn prepare_event_numbers(
     tier2: &dyn Tier2,
 ) -> Result<AttributeIndex> {
     let (name, keys) = (&*prepared.row.name, key_format(&prepared.row.attributes));
-    let mut index = read_attribute_index(evidence, name, keys, false, tier2)?;
+    let mut index = read_attribute_index(evidence, name, keys, true, tier2)?;
     if SegmentKind::of(name) != SegmentKind::Stream {
         return Ok(index);
     }

@@ -51,7 +51,11 @@ const TASKS: &[TaskEntry] = &[
         help: "real ZooKeeper, bookies and Pravega on this machine; `lab help` tells more",
         run: lab::run,
     },
-    TaskEntry { name: "sweep", help: "recover a captured tree with every kind of damage to each object", run: sweep::run },
+    TaskEntry {
+        name: "sweep",
+        help: "recover a captured tree with every kind of damage to each object",
+        run: sweep::run,
+    },
     TaskEntry { name: "bench", help: "how fast a recovery is, on a generated cluster", run: bench::run },
     TaskEntry { name: "fuzz", help: "every decoder on millions of mutated inputs", run: fuzz::run },
 ];

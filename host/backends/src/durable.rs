@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, RenameFlags, renameat_with, syncfs};
 use rustix::io::Errno;
 
 /// Bytes copied at once where a file cannot be renamed.
@@ -13,6 +13,11 @@ const COPY_BLOCK: usize = 1 << 20;
 /// Makes the names in a directory durable.
 pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
+}
+
+/// Makes everything durable that was written to the file system of a directory.
+pub(crate) fn sync_file_system(directory: &Path) -> io::Result<()> {
+    Ok(syncfs(File::open(directory)?)?)
 }
 
 /// Makes the name of a file durable.

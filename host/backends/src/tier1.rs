@@ -52,6 +52,14 @@ pub trait ZNodes: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Tier1Error::Exists`] if it exists.
     fn create(&self, path: &str, data: &[u8]) -> Result<(), Tier1Error>;
+    /// Creates several different nodes as [`ZNodes::create`] does. After an error those before
+    /// the one that failed exist.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Exists`] if one of them exists.
+    fn create_all(&self, nodes: &[(&str, &[u8])]) -> Result<(), Tier1Error> {
+        nodes.iter().try_for_each(|(path, data)| self.create(path, data))
+    }
     /// Replaces the content if the version is `expected_version`; returns the new version.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ enum Step {
     Get(String),
     Children(String),
     Create(String, Vec<u8>),
+    CreateAll(Vec<(String, Vec<u8>)>),
     Set(String, Vec<u8>, i32),
     Delete(String, i32),
     Sequence(String),
@@ -28,6 +29,7 @@ fn step() -> impl Strategy<Value = Step> {
         path().prop_map(Step::Get),
         path().prop_map(Step::Children),
         (path(), data()).prop_map(|(path, data)| Step::Create(path, data)),
+        prop::collection::vec((path(), data()), 0..5).prop_map(Step::CreateAll),
         (path(), data(), 0..3).prop_map(|(path, data, version)| Step::Set(path, data, version)),
         (path(), 0..3).prop_map(|(path, version)| Step::Delete(path, version)),
         path().prop_map(Step::Sequence),
@@ -40,6 +42,10 @@ fn run(nodes: &dyn ZNodes, step: &Step) -> String {
         Step::Get(path) => describe(nodes.get(path)),
         Step::Children(path) => describe(nodes.children(path)),
         Step::Create(path, data) => describe(nodes.create(path, data)),
+        Step::CreateAll(all) => {
+            let all: Vec<_> = all.iter().map(|(path, data)| (path.as_str(), data.as_slice())).collect();
+            describe(nodes.create_all(&all))
+        }
         Step::Set(path, data, version) => describe(nodes.set(path, data, *version)),
         Step::Delete(path, version) => describe(nodes.delete(path, *version)),
         Step::Sequence(path) => describe(nodes.next_sequence(path)),

@@ -150,6 +150,24 @@ fn links_are_refused_and_named() {
 }
 
 #[test]
+fn what_is_no_regular_file_is_refused_without_waiting_for_it() {
+    let (directory, store) = file_system();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        directory.path().join("pipe"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    fs::create_dir(directory.path().join("directory")).unwrap();
+    let message = store.read_at("pipe", 0, &mut [0; 1]).unwrap_err().to_string();
+    assert!(message.contains("neither a file nor a directory"), "{message}");
+    let message = store.read_at("directory", 0, &mut [0; 1]).unwrap_err().to_string();
+    assert!(message.contains("there is no object"), "{message}");
+}
+
+#[test]
 fn names_that_are_not_text_are_errors() {
     use std::os::unix::ffi::OsStrExt;
     let (directory, store) = file_system();

@@ -232,10 +232,30 @@ impl Listing {
     }
 }
 
+/// Chunks in the order of the listing. Millions of them: a single vector would be copied to grow, and would stay whole
+/// while they go to their containers.
+#[derive(Default)]
+struct Blocks(Vec<Vec<ChunkObject>>);
+
+impl Blocks {
+    const LENGTH: usize = 16 * 1024;
+
+    fn push(&mut self, chunk: ChunkObject) {
+        match self.0.last_mut() {
+            Some(block) if block.len() < Self::LENGTH => block.push(chunk),
+            _ => {
+                let mut block = Vec::with_capacity(Self::LENGTH);
+                block.push(chunk);
+                self.0.push(block);
+            }
+        }
+    }
+}
+
 #[derive(Default)]
 struct Collected {
     journals: Vec<(ContainerId, JournalObject)>,
-    chunks: Vec<ChunkObject>,
+    chunks: Blocks,
     others: Vec<(ContainerId, ObjectInfo)>,
     unknown: Vec<ObjectInfo>,
     highest_container: Option<(ContainerId, String)>,
@@ -305,13 +325,14 @@ impl Collected {
         for (container, other) in self.others {
             containers[container as usize].others.push(other);
         }
-        for chunk in self.chunks {
+        for chunk in self.chunks.0.into_iter().flatten() {
             let owner = owning_container(chunk.segment(), count);
             containers[owner.min(count - 1) as usize].chunks.push(chunk);
         }
         let mut unknown = self.unknown;
         unknown.sort_unstable();
         for objects in &mut containers {
+            objects.chunks.shrink_to_fit();
             objects.journals.sort_unstable();
             objects.chunks.sort_unstable();
             objects.others.sort_unstable();
@@ -323,8 +344,14 @@ impl Collected {
     /// Says what is wrong with a tree that has none of Pravega's container objects.
     fn refuse_foreign_tree(&self, tier2: &dyn Tier2) -> OperatorError {
         let location = tier2.location();
-        let keys =
-            || self.chunks.iter().map(|chunk| &*chunk.key).chain(self.unknown.iter().map(|object| object.key.as_str()));
+        let keys = || {
+            self.chunks
+                .0
+                .iter()
+                .flatten()
+                .map(|chunk| &*chunk.key)
+                .chain(self.unknown.iter().map(|object| object.key.as_str()))
+        };
         if keys().next().is_none() {
             return OperatorError::new(
                 "tier2-empty",

@@ -32,6 +32,12 @@ use crate::plan::{Effect, MovedObject, PLAN_FILE, Plan, hex, plan_file, run_dire
 use crate::pool::for_each_bounded;
 use crate::progress::{Progress, Unit};
 
+/// Threads that write ZNodes, if not more were asked for: each mostly waits for an answer.
+const ZNODE_THREADS: usize = 16;
+
+/// Most ZNodes in one call.
+const ZNODE_BATCH: usize = 1024;
+
 /// Longest frame that an image may hold: what BookKeeper accepts for one entry (`BookKeeperConfig.MAX_APPEND_LENGTH`).
 const FRAME_BYTES_MAX: u32 = 1024 * 1024 - 1024;
 
@@ -165,9 +171,11 @@ impl Run<'_> {
         let (deletions, writes): (Vec<_>, Vec<_>) =
             pending.iter().copied().partition(|(_, effect)| matches!(effect, Effect::DeleteZnode { .. }));
         self.progress.stage_started("writing ZNodes", Some(pending.len() as u64), Unit::ZNodes);
-        for_each_bounded(self.application.parallel, &writes, |(_, effect)| {
-            self.act(effect)?;
-            self.progress.advanced(1);
+        let threads = self.application.parallel.max(ZNODE_THREADS);
+        let batches: Vec<_> = writes.chunks(writes.len().div_ceil(threads).clamp(1, ZNODE_BATCH)).collect();
+        for_each_bounded(threads, &batches, |batch| {
+            self.write_znodes(batch)?;
+            self.progress.advanced(batch.len() as u64);
             Ok(())
         })?;
         for (_, effect) in deletions.iter().rev() {
@@ -177,6 +185,24 @@ impl Run<'_> {
         self.journal.record_all(pending.iter().map(|(index, _)| *index), State::Done { ledger: None })?;
         self.progress.stage_finished("writing ZNodes");
         Ok(())
+    }
+
+    /// Creates the nodes of a batch in one call, if it has nothing else to do and none of them exists, as is usual; else
+    /// goes from one to the next.
+    fn write_znodes(&self, batch: &[(usize, &Effect)]) -> Result<()> {
+        let created = batch.iter().map_while(|(_, effect)| match effect {
+            Effect::CreateZnode { path, data } => Some((path.as_str(), data.as_slice())),
+            _ => None,
+        });
+        let created: Vec<_> = created.collect();
+        if created.len() == batch.len() {
+            match self.application.tier1.znodes.create_all(&created) {
+                Ok(()) => return Ok(()),
+                Err(Tier1Error::Exists { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        batch.iter().try_for_each(|(_, effect)| self.act(effect))
     }
 
     /// Does what an effect without a ledger says, unless it is done already.

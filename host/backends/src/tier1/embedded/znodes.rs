@@ -1,5 +1,6 @@
 //! ZNodes as directories.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -90,9 +91,25 @@ impl EmbeddedZNodes {
         }
     }
 
+    fn refuse_existing(&self, path: &str, directory: &Path) -> Result<(), Tier1Error> {
+        match self.read_node(path, directory)? {
+            Some(_) => Err(Tier1Error::Exists { location: self.location.clone(), name: path.to_owned() }),
+            None => Ok(()),
+        }
+    }
+
     fn write_node(&self, directory: &Path, data: &[u8], version: i32) -> Result<(), Tier1Error> {
-        let header = format!("version {version}\n");
-        replace_file(directory, NODE_FILE, &[header.as_bytes(), data])
+        replace_file(directory, NODE_FILE, &[header(version).as_bytes(), data])
+    }
+
+    /// Creates the parent of a node and its parents, those that lack.
+    fn create_parents(&self, path: &str) -> Result<(), Tier1Error> {
+        match parent_of(path) {
+            Some(parent) if self.read_node(parent, &self.directory_of(parent)?)?.is_none() => {
+                self.create_with_parents(parent, &[])
+            }
+            _ => Ok(()),
+        }
     }
 
     fn damaged(&self, path: &str, reason: &str) -> Tier1Error {
@@ -178,10 +195,25 @@ impl ZNodes for EmbeddedZNodes {
     fn create(&self, path: &str, data: &[u8]) -> Result<(), Tier1Error> {
         let directory = self.directory_of(path)?;
         let _guard = self.change()?;
-        if self.read_node(path, &directory)?.is_some() {
-            return Err(Tier1Error::Exists { location: self.location.clone(), name: path.to_owned() });
-        }
+        self.refuse_existing(path, &directory)?;
         self.create_with_parents(path, data)
+    }
+
+    /// Syncs twice for all of them, not several times for each: what they hold, then their names.
+    fn create_all(&self, nodes: &[(&str, &[u8])]) -> Result<(), Tier1Error> {
+        let _guard = self.change()?;
+        let mut written = Unnamed::default();
+        let all_written = nodes.iter().try_for_each(|(path, data)| {
+            let directory = self.directory_of(path)?;
+            if written.has_on_the_way_to(&directory) {
+                written.name_all(&self.root)?;
+            }
+            self.refuse_existing(path, &directory)?;
+            self.create_parents(path)?;
+            written.write(directory, data)
+        });
+        let named = written.name_all(&self.root);
+        all_written.and(named)
     }
 
     fn set(&self, path: &str, data: &[u8], expected_version: i32) -> Result<i32, Tier1Error> {
@@ -219,6 +251,44 @@ impl ZNodes for EmbeddedZNodes {
         replace_file(&directory, SEQUENCE_FILE, &[(number + 1).to_string().as_bytes()])?;
         Ok(number)
     }
+}
+
+/// New nodes whose files are written and do not have their names yet.
+#[derive(Default)]
+struct Unnamed {
+    directories: HashSet<PathBuf>,
+}
+
+impl Unnamed {
+    fn has_on_the_way_to(&self, directory: &Path) -> bool {
+        directory.ancestors().any(|ancestor| self.directories.contains(ancestor))
+    }
+
+    fn write(&mut self, directory: PathBuf, data: &[u8]) -> Result<(), Tier1Error> {
+        let temporary = directory.join(TEMPORARY_FILE);
+        let made = match fs::create_dir(&directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => fs::write(&temporary, [header(0).as_bytes(), data].concat()),
+        };
+        made.map_err(|error| io_error(&temporary, "cannot write", error))?;
+        self.directories.insert(directory);
+        Ok(())
+    }
+
+    fn name_all(&mut self, root: &Path) -> Result<(), Tier1Error> {
+        let sync = || durable::sync_file_system(root).map_err(|error| io_error(root, "cannot sync", error));
+        sync()?;
+        for directory in self.directories.drain() {
+            fs::rename(directory.join(TEMPORARY_FILE), directory.join(NODE_FILE))
+                .map_err(|error| io_error(&directory, "cannot write", error))?;
+        }
+        sync()
+    }
+}
+
+/// First line of a node file.
+fn header(version: i32) -> String {
+    format!("version {version}\n")
 }
 
 /// Gives a file of a directory new content, durably and in one step. Only under the lock: one temporary name serves all.

@@ -1,5 +1,6 @@
 //! One recovery, and what it is compared with.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::error::TaskError;
+use crate::process;
 
 /// Time between two looks at the memory of a process. The kernel keeps the peak, so only the last moments can be missed.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(5);
@@ -23,49 +25,81 @@ const READ_BYTES: usize = 1 << 20;
 pub(super) struct Measured {
     /// Reading all files once, one after the other.
     pub(super) read: Duration,
-    /// Copying all files, without waiting for the disk.
-    pub(super) copy: Duration,
+    /// Reading the metadata of all containers (journals and the tables they lead to), one file after the other.
+    pub(super) read_metadata: Duration,
+    /// `dr list-segments`: the same metadata read, understood, and reconciled with the objects.
+    pub(super) list_segments: Duration,
     pub(super) stages: Stages,
     /// From start to end of the process.
     pub(super) recovery: Duration,
-    /// Most memory that was resident; none where the system does not tell.
-    pub(super) peak_bytes: Option<u64>,
+    pub(super) usage: Usage,
 }
 
-/// Parts of a recovery. Together they are the whole, start and end of the process included.
+/// What the system tells of a process; none where it does not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usage {
+    /// Most memory that was resident.
+    pub(super) peak_bytes: Option<u64>,
+    /// Seconds of processors, all threads added up. On a machine that does other work too, this says more than time.
+    pub(super) processor_seconds: Option<f64>,
+}
+
+/// Ticks of a second in `/proc/<pid>/stat`, the same on all common systems.
+const TICKS: f64 = 100.0;
+
+/// Parts of a recovery, one after the other. Together they are the whole, start and end of the process included.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Stages {
+    /// Listing Tier-2.
+    pub(super) list: Duration,
+    /// What the controller's tables say of all containers; the check of the container count.
     pub(super) survey: Duration,
+    /// The procedure, container by container; log images.
     pub(super) plan: Duration,
-    pub(super) apply: Duration,
+    /// The plan's file.
+    pub(super) save: Duration,
+    /// Listing Tier-2 again, to compare it with the plan.
+    pub(super) compare: Duration,
+    pub(super) logs: Duration,
+    pub(super) move_aside: Duration,
+    pub(super) znodes: Duration,
+    pub(super) commit: Duration,
     pub(super) verify: Duration,
     /// Seconds inside the guest, all its instances added up.
     pub(super) guest_seconds: f64,
 }
 
-impl Measured {
-    /// Copies the tree below `directory` and recovers the copy.
-    pub(super) fn take(dr: &Path, tree: &Path, directory: &Path) -> Result<Self, TaskError> {
-        let tier1 = directory.join("tier1");
-        fs::create_dir_all(&tier1).map_err(TaskError::at(&tier1))?;
-        let copy_of_tree = directory.join("tier2");
-        let files = files_below(tree)?;
-        // The copy comes first, so that all that is measured after it finds the files in memory alike.
-        let copy = timed(|| copy_all(&files, tree, &copy_of_tree))?;
-        let read = timed(|| read_all(&files_below(&copy_of_tree)?))?;
-        let mut command = Command::new(dr);
-        command.arg("recover").arg(&copy_of_tree).args(["--cluster", "bench", "--yes", "--output", "json"]);
-        command.arg(format!("--tier1=dir:{}", tier1.display()));
-        command.arg("--run-directory").arg(directory.join("run")).env_remove("RUST_LOG");
-        let (stages, recovery, peak_bytes) = recover(&mut command)?;
-        Ok(Self { read, copy, stages, recovery, peak_bytes })
+impl Stages {
+    /// All but the verification.
+    pub(super) fn to_commit(&self) -> Duration {
+        let planning = self.list + self.survey + self.plan + self.save;
+        planning + self.compare + self.logs + self.move_aside + self.znodes + self.commit
     }
 }
 
-fn timed(work: impl FnOnce() -> Result<(), TaskError>) -> Result<Duration, TaskError> {
+impl Measured {
+    /// Recovers a copy of the tree, which is made below `directory`. It is a copy of links: `dr` moves objects and never
+    /// writes into one.
+    pub(super) fn take(dr: &Path, tree: &Path, directory: &Path, tier1: &[OsString]) -> Result<Self, TaskError> {
+        let tier2 = directory.join("tier2");
+        link_all(&files_below(tree)?, tree, &tier2)?;
+        let metadata = files_below(&tier2.join("_system/containers"))?;
+        let (_, read) = timed(|| read_all(&files_below(&tier2)?))?;
+        let (_, read_metadata) = timed(|| read_all(&metadata))?;
+        let mut list = Command::new(dr);
+        list.arg("list-segments").arg(&tier2).args(["--quiet", "--output", "csv"]).stdout(Stdio::null());
+        let (_, list_segments) = timed(|| process::run(&mut list))?;
+        let mut command = Command::new(dr);
+        command.arg("recover").arg(&tier2).args(["--yes", "--output", "json"]).args(tier1);
+        command.arg("--run-directory").arg(directory.join("run")).env_remove("RUST_LOG");
+        let (stages, recovery, usage) = recover(&mut command)?;
+        Ok(Self { read, read_metadata, list_segments, stages, recovery, usage })
+    }
+}
+
+fn timed<T>(work: impl FnOnce() -> Result<T, TaskError>) -> Result<(T, Duration), TaskError> {
     let began = Instant::now();
-    work()?;
-    Ok(began.elapsed())
+    Ok((work()?, began.elapsed()))
 }
 
 fn files_below(directory: &Path) -> Result<Vec<PathBuf>, TaskError> {
@@ -80,13 +114,13 @@ fn files_below(directory: &Path) -> Result<Vec<PathBuf>, TaskError> {
     Ok(files)
 }
 
-fn copy_all(files: &[PathBuf], from: &Path, to: &Path) -> Result<(), TaskError> {
+fn link_all(files: &[PathBuf], from: &Path, to: &Path) -> Result<(), TaskError> {
     for file in files {
         let target = to.join(file.strip_prefix(from).unwrap_or(file));
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent).map_err(TaskError::at(parent))?;
         }
-        fs::copy(file, &target).map_err(TaskError::at(&target))?;
+        fs::hard_link(file, &target).map_err(TaskError::at(&target))?;
     }
     Ok(())
 }
@@ -101,19 +135,20 @@ fn read_all(files: &[PathBuf]) -> Result<(), TaskError> {
 }
 
 /// Runs `dr` and watches it.
-fn recover(command: &mut Command) -> Result<(Stages, Duration, Option<u64>), TaskError> {
+fn recover(command: &mut Command) -> Result<(Stages, Duration, Usage), TaskError> {
     let began = Instant::now();
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|source| TaskError::Start { program: command.get_program().to_string_lossy().into_owned(), source })?;
-    let (peak, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    let (peak, ticks, done) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
     let process = child.id();
     let stages = thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 peak.fetch_max(peak_bytes_of(process).unwrap_or(0), Ordering::Relaxed);
+                ticks.fetch_max(ticks_of(process).unwrap_or(0), Ordering::Relaxed);
                 thread::sleep(MEMORY_INTERVAL);
             }
         });
@@ -122,8 +157,9 @@ fn recover(command: &mut Command) -> Result<(Stages, Duration, Option<u64>), Tas
         done.store(true, Ordering::Relaxed);
         ended.map(|()| stages.unwrap_or_default())
     })?;
-    let peak = peak.into_inner();
-    Ok((stages, began.elapsed(), (peak > 0).then_some(peak)))
+    let known = |figure: AtomicU64| Some(figure.into_inner()).filter(|&figure| figure > 0);
+    let processor_seconds = known(ticks).map(|ticks| ticks as f64 / TICKS);
+    Ok((stages, began.elapsed(), Usage { peak_bytes: known(peak), processor_seconds }))
 }
 
 fn end(child: &mut Child, command: &Command) -> Result<(), TaskError> {
@@ -143,6 +179,14 @@ fn peak_bytes_of(process: u32) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
+/// Ticks that a process has used, in its own code and in the system's.
+fn ticks_of(process: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // Behind the name, which may hold anything: 11 other fields, then these two.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11).map(str::parse::<u64>);
+    Some(fields.next()?.ok()? + fields.next()?.ok()?)
+}
+
 impl Stages {
     /// Reads the events to their end. Each of them is written when it happens, so the time of arrival is that of the event.
     fn watch(output: ChildStdout, began: Instant) -> Self {
@@ -153,15 +197,23 @@ impl Stages {
             let now = Instant::now();
             let event: Value = serde_json::from_str(&line).unwrap_or_default();
             let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
-            match (text("event"), text("stage")) {
-                ("stage-started", "planning containers") => stages.survey += lap(now),
+            let part = match (text("event"), text("stage")) {
+                ("stage-finished", "listing Tier-2") if stages.list.is_zero() => &mut stages.list,
+                ("stage-started", "planning containers") => &mut stages.survey,
+                ("stage-finished", "planning containers") => &mut stages.plan,
+                ("plan", _) => &mut stages.save,
+                ("stage-started", "writing logs") => &mut stages.compare,
+                ("stage-finished", "writing logs") => &mut stages.logs,
+                ("stage-finished", "moving old metadata aside") => &mut stages.move_aside,
+                ("stage-finished", "writing ZNodes") => &mut stages.znodes,
+                ("applied", _) => &mut stages.commit,
                 ("procedure", _) => {
                     stages.guest_seconds = event.get("guest_seconds").and_then(Value::as_f64).unwrap_or(f64::NAN);
+                    continue;
                 }
-                ("plan", _) => stages.plan += lap(now),
-                ("applied", _) => stages.apply += lap(now),
-                _ => {}
-            }
+                _ => continue,
+            };
+            *part += lap(now);
         }
         stages.verify = lap(Instant::now());
         stages

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Tree;
 use super::measure::Measured;
+use super::tree::Tree;
 
 /// What the official recovery command took for a cluster of this size, and the size.
 const OFFICIAL_SECONDS: f64 = 378.0;
@@ -13,36 +13,59 @@ const OFFICIAL_SEGMENTS: f64 = 5_100.0;
 type Column = (&'static str, fn(&Tree, &Measured) -> f64);
 
 const COLUMNS: &[Column] = &[
-    ("survey s", |_, run| run.stages.survey.as_secs_f64()),
-    ("plan s", |_, run| run.stages.plan.as_secs_f64()),
-    ("apply s", |_, run| run.stages.apply.as_secs_f64()),
-    ("verify s", |_, run| run.stages.verify.as_secs_f64()),
-    ("all s", |_, run| run.recovery.as_secs_f64()),
-    ("MB/s", |tree, run| tree.bytes as f64 / 1e6 / run.recovery.as_secs_f64()),
-    ("segments/s", |tree, run| tree.segments as f64 / run.recovery.as_secs_f64()),
+    ("list", |_, run| run.stages.list.as_secs_f64()),
+    ("survey", |_, run| run.stages.survey.as_secs_f64()),
+    ("plan", |_, run| run.stages.plan.as_secs_f64()),
+    ("save", |_, run| run.stages.save.as_secs_f64()),
+    ("compare", |_, run| run.stages.compare.as_secs_f64()),
+    ("logs", |_, run| run.stages.logs.as_secs_f64()),
+    ("aside", |_, run| run.stages.move_aside.as_secs_f64()),
+    ("znodes", |_, run| run.stages.znodes.as_secs_f64()),
+    ("commit", |_, run| run.stages.commit.as_secs_f64()),
+    ("verify", |_, run| run.stages.verify.as_secs_f64()),
+    ("to commit", |_, run| run.stages.to_commit().as_secs_f64()),
+    ("us/segment", |tree, run| 1e6 * run.stages.to_commit().as_secs_f64() / tree.segments as f64),
+    ("MB/s", |tree, run| tree.bytes as f64 / 1e6 / run.stages.to_commit().as_secs_f64()),
     ("guest %", |_, run| 100.0 * run.stages.guest_seconds / run.recovery.as_secs_f64()),
-    ("peak MB", |_, run| run.peak_bytes.map_or(f64::NAN, |bytes| bytes as f64 / 1e6)),
+    ("cpu s", |_, run| run.usage.processor_seconds.unwrap_or(f64::NAN)),
+    ("peak MiB", |_, run| run.usage.peak_bytes.map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 20))),
     ("/ read", |_, run| ratio(run.recovery, run.read)),
-    ("/ copy", |_, run| ratio(run.recovery, run.copy)),
+    ("metadata %", |_, run| 100.0 * ratio(run.read_metadata, run.list_segments)),
     ("x official", |tree, run| {
         OFFICIAL_SECONDS * tree.segments as f64 / OFFICIAL_SEGMENTS / run.recovery.as_secs_f64()
     }),
 ];
 
-/// Prints a line for each run, and one of medians.
-pub(super) fn print(tree: &Tree, runs: &[Measured]) {
+/// Prints what the columns are.
+pub(super) fn print_head() {
     let heads = COLUMNS.iter().map(|(head, _)| format!("{head:>11}"));
-    println!("run    {}", heads.collect::<String>());
+    println!("{:>10}{:>11}{:>10}{:>10}{}", "segments", "containers", "objects", "run", heads.collect::<String>());
+}
+
+/// Prints a line for each run, and one of medians if there are several.
+pub(super) fn print_rows(tree: &Tree, runs: &[Measured]) {
+    let row = |name: &str, figures: String| {
+        println!("{:>10}{:>11}{:>10}{name:>10}{figures}", tree.segments, tree.containers, tree.objects);
+    };
     for (number, run) in (1..).zip(runs) {
         let figures = COLUMNS.iter().map(|(_, figure)| shown(figure(tree, run)));
-        println!("{number:<7}{}", figures.collect::<String>());
+        row(&format!("{number}"), figures.collect());
     }
-    let medians = COLUMNS.iter().map(|(_, figure)| shown(median(runs.iter().map(|run| figure(tree, run)).collect())));
-    println!("median {}", medians.collect::<String>());
+    if runs.len() > 1 {
+        let median_of =
+            |figure: fn(&Tree, &Measured) -> f64| median(runs.iter().map(|run| figure(tree, run)).collect());
+        row("median", COLUMNS.iter().map(|(_, figure)| shown(median_of(*figure))).collect());
+    }
+}
+
+/// Says what the figures mean.
+pub(super) fn print_legend() {
     println!(
-        "\n/ read, / copy: times as long as reading, or copying, all files of the tree in the same run, files in memory, \n\
-         nothing forced to disk (`dr` forces what it writes). x official: times as fast as the official recovery command,\n\
-         which took {OFFICIAL_SECONDS} s for {OFFICIAL_SEGMENTS} segments on another machine, scaled to the number of segments."
+        "\nStages in seconds, in their order; `to commit` is all of them but the verification, and so are us/segment (millionths\n\
+         of a second) and MB/s (of all objects). cpu s: seconds of processors, verification included. / read: times as long as reading all files of the tree in the same run.\n\
+         metadata %: speed of `dr list-segments`, listing and output included, of that of only reading the containers'\n\
+         metadata files. x official: times as fast as the official recovery command, which took {OFFICIAL_SECONDS} s for\n\
+         {OFFICIAL_SEGMENTS} segments on another machine, scaled to the number of segments."
     );
 }
 

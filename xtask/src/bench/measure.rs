@@ -71,7 +71,7 @@ pub(super) struct Stages {
 
 impl Stages {
     /// All but the verification.
-    pub(super) fn to_commit(&self) -> Duration {
+    pub(super) fn until_committed(self) -> Duration {
         let planning = self.list + self.survey + self.plan + self.save;
         planning + self.compare + self.logs + self.move_aside + self.znodes + self.commit
     }

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 
 use dr_tests::captured::{self, CapturedTree};
 use dr_tests::dr;

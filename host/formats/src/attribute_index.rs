@@ -12,6 +12,7 @@
 //! `Statistics`, `SegmentAttributeBTreeIndex` of Pravega 0.13.0.
 
 mod build;
+mod examine;
 mod page;
 mod search;
 mod walk;
@@ -20,6 +21,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 pub use build::{IndexBuilder, build_index};
+pub use examine::{ExaminedPage, examine_pages};
 pub use search::{Footer, Statistics, find_last_footer, infer_key_length, read_footer};
 pub use walk::{IndexSummary, read_all, visit_all};
 

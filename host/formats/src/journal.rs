@@ -4,8 +4,10 @@
 //! computes from them what the server computes when it boots. Sources: `SystemJournalRecord`, `SystemJournal`,
 //! `SnapshotInfo`, `EpochInfo` of Pravega.
 
+mod examine;
 mod replay;
 
+pub use examine::{JournalPart, examine};
 pub use replay::{JournalReplay, ReplayError, SystemSegmentState, replay_order};
 
 use crate::error::{DecodeError, EncodeError};

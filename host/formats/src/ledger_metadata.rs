@@ -3,11 +3,13 @@
 //! A ZNode holds the line `BookieMetadataFormatVersion\t3\n`, then a length-prefixed protobuf message
 //! (`LedgerMetadataFormat`). Version 3 is what BookKeeper 4.9 and later write; versions 1 and 2 are refused.
 
+mod fields;
 mod layout;
 mod wire;
 
 use prost::Message;
 
+pub use fields::{RawContent, RawField, raw_fields};
 pub use layout::{LEDGERS_LAYOUT_NODE, LedgerManager};
 
 use crate::error::{DecodeError, EncodeError};

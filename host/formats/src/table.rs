@@ -78,6 +78,27 @@ impl<'a> TableEntries<'a> {
         self.rest.len()
     }
 
+    /// Goes on behind bytes that are no entry: at the next offset that begins a whole entry which is followed by another one
+    /// or by the end of the bytes, with a version that is possible there. False if there is none; then all bytes were passed.
+    ///
+    /// Values can hold bytes that look like entries, so what is found this way is likely, not certain.
+    pub fn resume(&mut self) -> bool {
+        while let Some((_, rest)) = self.rest.split_first() {
+            *self = Self::new(rest, self.offset.saturating_add(1));
+            if self.begins_likely_entry() {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn begins_likely_entry(&self) -> bool {
+        let Ok(Some((entry, rest))) = self.read_entry() else { return false };
+        let is_possible = u64::try_from(entry.version).is_ok_and(|version| version <= entry.offset);
+        let is_followed = rest.is_empty() || Self::new(rest, entry.end()).read_entry().is_ok();
+        is_possible && is_followed
+    }
+
     fn read_entry(&self) -> Result<Option<(TableEntry<'a>, &'a [u8])>, DecodeError> {
         if self.rest.first().is_some_and(|&format| format != ENTRY_FORMAT) {
             return Err(DecodeError::new(WHAT, self.offset, "format byte 00"));
@@ -253,6 +274,22 @@ mod tests {
             assert_eq!(entries.next().unwrap().unwrap_err().offset, 100 + start + position, "{vector}");
             assert_eq!((entries.next(), entries.end()), (None, 100 + start));
         }
+    }
+
+    #[test]
+    fn entries_behind_damage_are_found() {
+        let mut bytes = encode(b"a", Some(b"1"), None);
+        let damaged = bytes.len();
+        bytes.extend(encode(b"bb", Some(b"22"), None));
+        bytes[damaged] = 9;
+        let third = bytes.len();
+        bytes.extend(encode(b"c", Some(b"3"), None));
+        let mut entries = TableEntries::new(&bytes, 10);
+        assert!(entries.next().unwrap().is_ok());
+        assert_eq!(entries.next().unwrap().unwrap_err().offset, 10 + damaged as u64);
+        assert!(entries.resume());
+        assert_eq!((entries.end(), entries.next().unwrap().unwrap().key), (10 + third as u64, &b"c"[..]));
+        assert!(!entries.resume());
     }
 
     #[test]

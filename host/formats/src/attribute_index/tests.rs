@@ -225,3 +225,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn pages_beside_damaged_ones_are_examined() {
+    let keys = KeyFormat::Raw(256);
+    let entries = (0..400_u32).map(|number| {
+        let mut key = vec![0; 256];
+        key[..4].copy_from_slice(&number.to_be_bytes());
+        (AttributeId::Bytes(key.into()), i64::from(number))
+    });
+    let mut bytes = build_index(keys, 0, entries.collect(), false).unwrap();
+    let examine = |bytes: &[u8]| {
+        let segment = SegmentSlice::new(0, bytes);
+        let footer = find_last_footer(&segment, segment.range(), keys).unwrap().unwrap();
+        let (mut values, mut damage) = (0, Vec::new());
+        examine_pages(&segment, 0, &footer, keys, &mut |page| match page {
+            Ok(page) => values += page.values.len(),
+            Err(error) => damage.push(error.offset),
+        })
+        .unwrap();
+        (values, damage)
+    };
+    assert_eq!(examine(&bytes), (400, vec![]));
+    // The format byte of the first leaf.
+    bytes[0] = 9;
+    let (values, damage) = examine(&bytes);
+    assert!((1..400).contains(&values), "{values}");
+    assert_eq!(damage, [0]);
+}

@@ -190,3 +190,17 @@ proptest! {
         let _ = LedgerManager::Hierarchical.ledger_id(&path);
     }
 }
+
+#[test]
+fn fields_before_damage_are_read() {
+    let bytes = unhex(SMALL);
+    let (fields, damage) = raw_fields(&bytes);
+    assert_eq!(damage, None);
+    let names: Vec<_> = fields.iter().filter_map(|field| field.name).collect();
+    assert_eq!(names[..6], ["quorumSize", "ensembleSize", "length", "lastEntryId", "state", "segment"]);
+    for length in 0..bytes.len() {
+        let (fields, damage) = raw_fields(&bytes[..length]);
+        let offset = damage.unwrap().offset;
+        assert!(offset <= length as u64 && fields.iter().all(|field| field.offset < length as u64));
+    }
+}

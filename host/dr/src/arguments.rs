@@ -1,10 +1,16 @@
 //! What was typed. What it means is decided in [`crate::configuration`] and in the commands.
 
+mod inspect;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use dr_engine::listing::CONTAINERS_MAX;
 
+pub(crate) use self::inspect::{
+    ChunkChainArguments, IndexArguments, InspectArguments, InspectKind, JournalArguments, JournalForm,
+    LedgerMetadataArguments, LogArguments, ObjectArguments, TableArguments, ZNodeArguments, ZNodeForm,
+};
 use crate::configuration::Overrides;
 
 /// Most threads that work on containers.
@@ -70,6 +76,8 @@ pub(crate) enum Command {
     Verify(VerifyArguments),
     /// Write the whole events of a stream to a file, from Tier-2 alone; changes nothing
     ExportEvents(ExportEventsArguments),
+    /// Show what the bytes of an object, a log or a ZNode are, whole or damaged; changes nothing
+    Inspect(InspectArguments),
 }
 
 /// Tier-2 and what is told of the cluster.

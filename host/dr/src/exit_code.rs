@@ -33,6 +33,7 @@ impl ExitCode {
             | "tier2-not-pravega"
             | "tier1-absent"
             | "container-unknown"
+            | "object-unreadable"
             | "procedure-unreadable"
             | "procedure-invalid"
             | "plan-unreadable"

@@ -136,6 +136,23 @@ impl ContainerEvidence {
         self.tables.records.get(name)
     }
 
+    /// The chunks of a segment as its records chain them, until the chain ends or breaks.
+    pub fn recorded_chunks(&self, name: &str) -> Vec<&ChunkMetadata> {
+        let mut chunks = Vec::new();
+        let mut seen = HashSet::new();
+        let mut next = self.tables.records.get(name).map_or("", |record| &record.first_chunk);
+        while let Some(chunk) = self.tables.chunk_records.get(next).filter(|_| seen.insert(next)) {
+            chunks.push(chunk);
+            next = &chunk.next_chunk;
+        }
+        chunks
+    }
+
+    /// True if some record names this chunk.
+    pub fn has_chunk_record(&self, key: &str) -> bool {
+        self.tables.chunk_records.contains_key(key)
+    }
+
     /// Size of a chunk object of this container.
     pub fn object_size(&self, key: &str) -> Option<u64> {
         self.objects.chunk_size(key)

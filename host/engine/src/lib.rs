@@ -6,6 +6,7 @@
 pub mod apply;
 mod attribute_index;
 mod chain;
+pub mod chunk_chain;
 pub mod cluster;
 mod committed;
 mod content;

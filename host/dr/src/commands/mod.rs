@@ -2,6 +2,7 @@
 
 mod apply;
 mod export_events;
+pub(crate) mod inspect;
 mod list_segments;
 mod plan;
 mod procedure;
@@ -69,6 +70,7 @@ fn run_command(console: &Arc<Console>, global: &GlobalArguments, command: &Comma
         Command::Rollback(arguments) => apply::roll_back(&session, arguments),
         Command::Verify(arguments) => verify::run(&session, arguments),
         Command::ExportEvents(arguments) => export_events::run(&session, arguments),
+        Command::Inspect(arguments) => inspect::run(&session, arguments),
     }
 }
 
@@ -83,6 +85,7 @@ fn manner(arguments: &Arguments) -> Manner {
         Command::Verify(verify) => verify.output == ReportFormat::Json,
         // Its output is the events themselves.
         Command::ExportEvents(_) => false,
+        Command::Inspect(inspect) => inspect.output == ReportFormat::Json,
     };
     Manner { json, quiet: arguments.global.quiet, verbose: arguments.global.verbose > 0 }
 }
@@ -98,5 +101,6 @@ fn command_name(command: &Command) -> &'static str {
         Command::Rollback(_) => "rollback",
         Command::Verify(_) => "verify",
         Command::ExportEvents(_) => "export-events",
+        Command::Inspect(_) => "inspect",
     }
 }

@@ -247,6 +247,10 @@ impl Reader<'_> {
     }
 
     fn compare_root(&mut self, root: &Path) -> Result<()> {
+        // Without Tier-2 there is nothing to be compared.
+        if root.as_os_str().is_empty() {
+            return Ok(());
+        }
         let Some(value) = self.settings.get(&known::FILE_SYSTEM_ROOT)? else { return Ok(()) };
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.components().collect());
         if real(root) != real(Path::new(&value.text)) {

@@ -13,6 +13,7 @@ use super::next::Step;
 use super::plan::PlanEvent;
 use super::plan_difference::PlanDifference;
 use super::verification::VerificationEvent;
+use crate::commands::inspect::sheet::{DamageEvent, Fields, FoundEvent, InspectedEvent};
 
 /// Version of the stream.
 pub(crate) const STREAM_VERSION: u32 = 1;
@@ -106,6 +107,21 @@ pub(crate) enum Event<'a> {
     Difference(&'a PlanDifference<'a>),
     /// Tier-1 was read back.
     Verified(VerificationEvent<'a>),
+    /// What an inspection looks at.
+    Inspecting {
+        /// Kind of the object.
+        kind: &'a str,
+        /// Its name.
+        object: &'a str,
+        /// What is known of all of it.
+        fields: &'a Fields,
+    },
+    /// An inspection found something.
+    Found(FoundEvent<'a>),
+    /// An inspection met something that cannot be read.
+    Damage(DamageEvent<'a>),
+    /// An inspection ended.
+    Inspected(InspectedEvent),
     /// What the operator should do next, in this order.
     Next {
         /// Sentences and commands.

@@ -6,12 +6,13 @@ mod salvage;
 mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{EVENT_COUNT, SEGMENT_TYPE, SegmentType};
 use dr_formats::names::{
-    SegmentKind, SystemSegment, container_metadata_segment, container_named_in, main_segment_of, owning_container,
+    ChunkName, SegmentKind, SystemSegment, container_metadata_segment, container_named_in, main_segment_of,
+    owning_container, parent_segment_of, transaction_id,
 };
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{ChunkMetadata, SegmentMetadata};
@@ -42,6 +43,7 @@ pub struct ContainerEvidence {
     segments: BTreeMap<Box<str>, Reconciled>,
     committed: Committed,
     measures: Mutex<HashMap<String, Measure>>,
+    parents_of_transactions: OnceLock<HashSet<Box<str>>>,
 }
 
 impl ContainerEvidence {
@@ -62,8 +64,17 @@ impl ContainerEvidence {
         tables.drop_strangers(container, container_count);
         let owner_epochs = tables.records.values().map(|record| record.owner_epoch);
         let highest_epoch = owner_epochs.chain([objects.highest_epoch()]).max().unwrap_or(0);
-        let (segments, committed, measures) = Default::default();
-        let mut evidence = Self { container, highest_epoch, objects, tables, replaced, segments, committed, measures };
+        let mut evidence = Self {
+            container,
+            highest_epoch,
+            objects,
+            tables,
+            replaced,
+            segments: BTreeMap::new(),
+            committed: Committed::new(),
+            measures: Mutex::default(),
+            parents_of_transactions: OnceLock::new(),
+        };
         evidence.segments = evidence.reconcile_all();
         evidence.settle_transactions(tier2)?;
         Ok(evidence)
@@ -270,6 +281,10 @@ impl ContainerEvidence {
         let start = reconciled.start_offset;
         let Some(whole) = self.whole_events(name, reconciled, length, tier2)? else { return Ok(None) };
         let from_beginning = (start == 0).then_some(whole);
+        if start == 0 && !self.parents_of_transactions().contains(name) {
+            // Exact, while the count in a row that an earlier recovery copied can be too low.
+            return Ok(from_beginning);
+        }
         let Some(row) = self.row(name).filter(|row| row.length >= start) else { return Ok(from_beginning) };
         let counted = row.attributes.get(EVENT_COUNT).and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
         let from_row = if row.length > length {
@@ -280,6 +295,20 @@ impl ContainerEvidence {
             (behind.content == "events").then(|| counted.saturating_add(behind.items))
         };
         Ok(from_beginning.into_iter().chain(from_row).min())
+    }
+
+    /// Segments into which a transaction was or may have been merged, by every name that is left.
+    fn parents_of_transactions(&self) -> &HashSet<Box<str>> {
+        self.parents_of_transactions.get_or_init(|| {
+            let removed = self.tables.removed_records.iter().chain(&self.tables.removed_rows);
+            let removed = removed.map(|name| &**name);
+            let chunks =
+                self.tables.chunk_records.keys().filter_map(|key| ChunkName::parse(key)).map(|chunk| chunk.segment);
+            let removed_chunks = removed.clone().filter_map(ChunkName::parse).map(|chunk| chunk.segment);
+            let names = self.all_names().chain(removed).chain(chunks).chain(removed_chunks);
+            let parent = |name| transaction_id(name).and_then(|_| parent_segment_of(name)).map(Into::into);
+            names.filter_map(parent).collect()
+        })
     }
 
     /// How many whole events there are from the start offset to `length`; none if they are no events.

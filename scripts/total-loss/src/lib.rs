@@ -255,7 +255,9 @@ fn report_merged(container: ContainerId, left_out: &[Segment], policy: &Policy) 
     for (segment, measure) in merged.iter().zip(measure_tails(container, &merged, policy)?) {
         let reason = "it was committed: another of its segments is merged, or sealed for it, or the controller says so";
         report::decision(Some(container), &segment.name, "merged", reason);
-        decisions::lost_ranges(segment, decisions::kept_length(segment, &measure), &measure).iter().for_each(report::loss);
+        decisions::lost_ranges(segment, decisions::kept_length(segment, &measure), &measure)
+            .iter()
+            .for_each(report::loss);
     }
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use dr_formats::attribute::AttributeId;
 use dr_formats::attribute_index::{
-    FOOTER_LENGTH, Footer, KeyFormat, SegmentSlice, build_index, find_last_footer, infer_key_length, read_all,
-    read_footer, visit_all,
+    FOOTER_LENGTH, Footer, KeyFormat, SegmentSlice, build_index, examine_pages, find_last_footer, infer_key_length,
+    read_all, read_footer, visit_all,
 };
 use dr_formats::primitives::Uuid;
 use fastrand::Rng;
@@ -19,6 +19,7 @@ pub(super) const DECODERS: &[Decoder] = &[
             "attribute_index::read_footer",
             "attribute_index::read_all",
             "attribute_index::visit_all",
+            "attribute_index::examine_pages",
             "attribute_index::infer_key_length",
             "attribute_index::KeyFormat::id",
         ],
@@ -101,6 +102,13 @@ fn read_whole(segment: &SegmentSlice<'_>, footer: &Footer, keys: KeyFormat) -> O
     let entries = read_all(segment, 0, footer, keys);
     let summary = visit_all(segment, 0, footer, keys, |_, _| {});
     assert_eq!(entries.is_ok(), summary.is_ok());
+    let (mut values, mut damaged) = (0, 0);
+    let examined = examine_pages(segment, 0, footer, keys, &mut |page| match page {
+        Ok(page) => values += page.values.len() as u64,
+        Err(_) => damaged += 1,
+    });
+    assert!(examined.is_ok(), "bytes in memory cannot fail to be read");
+    assert!(summary.as_ref().is_ok_and(|summary| summary.entry_count == values) || damaged > 0, "pages not examined");
     let (Ok(entries), Ok(summary)) = (entries, summary) else { return Outcome::Accepted };
     assert_eq!(entries.len() as u64, summary.entry_count);
     assert_eq!(summary.minimum_offset, footer.minimum_offset);

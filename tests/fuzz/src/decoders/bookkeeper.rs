@@ -6,7 +6,7 @@ use dr_formats::bookie_protocol::{
 use dr_formats::ledger_entry::{
     DigestType, EntryCodec, EntryHeader, LedgerPassword, MasterKey, detect_digest_type, entry_header,
 };
-use dr_formats::ledger_metadata::{Ensemble, LedgerManager, LedgerMetadata, LedgerSecurity, LedgerState};
+use dr_formats::ledger_metadata::{Ensemble, LedgerManager, LedgerMetadata, LedgerSecurity, LedgerState, raw_fields};
 use fastrand::Rng;
 
 use crate::decoder::{Decoder, Outcome, round_trip};
@@ -14,7 +14,7 @@ use crate::decoder::{Decoder, Outcome, round_trip};
 pub(super) const DECODERS: &[Decoder] = &[
     Decoder {
         name: "ledger-metadata",
-        covers: &["ledger_metadata::LedgerMetadata::decode"],
+        covers: &["ledger_metadata::LedgerMetadata::decode", "ledger_metadata::raw_fields"],
         seeds: |_| ledger_metadata().iter().flat_map(LedgerMetadata::encode).collect(),
         mend: Some(|input, _| mend_metadata(input)),
         check: check_metadata,
@@ -109,6 +109,9 @@ fn mend_metadata(input: &mut [u8]) {
 }
 
 fn check_metadata(input: &[u8]) -> Outcome {
+    let (fields, _) = raw_fields(input);
+    assert!(fields.is_sorted_by_key(|field| field.offset), "fields out of order");
+    assert!(fields.last().is_none_or(|field| field.offset < input.len() as u64), "a field outside of the data");
     let decoded = LedgerMetadata::decode(input);
     if let Ok(metadata) = &decoded {
         for entry in [i64::MIN, -1, 0, 900, i64::MAX] {

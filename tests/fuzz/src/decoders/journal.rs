@@ -1,8 +1,8 @@
 //! The system journal.
 
 use dr_formats::journal::{
-    EpochInfo, JournalBatches, JournalRecord, JournalReplay, SnapshotInfo, SystemSegmentState, SystemSnapshot,
-    encode_batch, replay_order,
+    EpochInfo, JournalBatches, JournalPart, JournalRecord, JournalReplay, SnapshotInfo, SystemSegmentState,
+    SystemSnapshot, encode_batch, examine, replay_order,
 };
 use dr_formats::names::{JournalKind, JournalName, SystemSegment};
 use dr_formats::slts::STATUS_SYSTEM_SEGMENT;
@@ -17,6 +17,13 @@ pub(super) const DECODERS: &[Decoder] = &[
         seeds: |captured| captured.journal_files.clone(),
         mend: None,
         check: check_file,
+    },
+    Decoder {
+        name: "journal-parts",
+        covers: &["journal::examine"],
+        seeds: |captured| captured.journal_files.clone(),
+        mend: None,
+        check: check_parts,
     },
     Decoder {
         name: "journal-replay",
@@ -59,6 +66,21 @@ fn check_file(input: &[u8]) -> Outcome {
     }
     assert!(batches.torn_at().is_none_or(|torn| torn == end), "a torn batch begins where the last whole one ends");
     outcome
+}
+
+/// What is whole up to the first damage is what a replay reads; behind it, parts come in the order of their offsets.
+fn check_parts(input: &[u8]) -> Outcome {
+    let whole: usize = JournalBatches::new(input).map_while(Result::ok).map(|batch| batch.len()).sum();
+    let (mut records, mut damaged, mut last) = (0, false, 0);
+    examine(input, &mut |part| match part {
+        JournalPart::Batch { offset, .. } | JournalPart::Record { offset, .. } => {
+            assert!(offset >= last && offset < input.len() as u64, "a part outside of the file");
+            (last, records) = (offset, records + usize::from(matches!(part, JournalPart::Record { .. })));
+        }
+        JournalPart::Damage(_) => damaged = true,
+    });
+    assert!(records >= whole, "{records} records are shown, {whole} are whole");
+    if damaged { Outcome::Refused } else { Outcome::Accepted }
 }
 
 /// The weaker of the outcomes of two parts, the first of which may be nothing yet.

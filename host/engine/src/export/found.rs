@@ -236,6 +236,12 @@ impl Finder<'_> {
         }
         let prefix = self.selection.prefix();
         let chunks: Vec<ChunkObject> = evidence.chunks_below(&prefix).cloned().collect();
+        if !evidence.damages().is_empty() && !chunks.is_empty() {
+            self.warnings.push(format!(
+                "the metadata of container {} is damaged: what is known of its segments may be old or in part",
+                evidence.container
+            ));
+        }
         self.look_at_names(&chunks, |chunk| !known.contains(chunk.segment()) && !evidence.is_recorded(chunk));
     }
 

@@ -9,7 +9,8 @@ use dr_engine::listing::CONTAINERS_MAX;
 
 pub(crate) use self::inspect::{
     ChunkChainArguments, IndexArguments, InspectArguments, InspectKind, JournalArguments, JournalForm,
-    LedgerMetadataArguments, LogArguments, ObjectArguments, TableArguments, ZNodeArguments, ZNodeForm,
+    LedgerMetadataArguments, LogArguments, ObjectArguments, SegmentArguments, TableArguments, ZNodeArguments,
+    ZNodeForm,
 };
 use crate::configuration::Overrides;
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::chain::{Chain, ChunkPart};
 use crate::contract::ContainerId;
 use crate::error::Result;
-use crate::listing::{ChunkObject, ContainerObjects};
+use crate::listing::ContainerObjects;
 use crate::survey::Survey;
 
 /// What is known of a segment's chunks.
@@ -93,7 +93,7 @@ impl ChunkChain {
     pub fn by_names(container: ContainerId, objects: &ContainerObjects, segment: &str) -> Self {
         let first_start = objects.chunks_of(segment).map(|chunk| chunk.offset).min().unwrap_or(0);
         let mut chain = Chain { first_start, parts: Vec::new() };
-        while let Some(object) = next_by_name(objects, segment, chain.end()) {
+        while let Some(object) = objects.next_chunk(segment, chain.end(), |_| true) {
             chain.parts.push(ChunkPart { key: object.key.clone(), length: object.size });
         }
         let mut found = Self {
@@ -154,11 +154,6 @@ impl ChunkChain {
             self.links.push(link(&object.key, object.offset, None, Some(object.size), state));
         }
     }
-}
-
-fn next_by_name<'a>(objects: &'a ContainerObjects, segment: &'a str, end: u64) -> Option<&'a ChunkObject> {
-    let continues = objects.chunks_of(segment).filter(|object| object.offset == end && object.size > 0);
-    continues.max_by(|a, b| (a.epoch, a.size, &a.key).cmp(&(b.epoch, b.size, &b.key)))
 }
 
 fn state(recorded: u64, size: Option<u64>) -> &'static str {

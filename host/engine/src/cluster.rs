@@ -26,6 +26,19 @@ pub struct ClusterLayout {
 }
 
 impl ClusterLayout {
+    /// A cluster with Pravega's defaults (classes `BookKeeperConfig` and `ControllerService` configuration).
+    pub fn with_defaults(cluster_name: &str) -> Self {
+        Self {
+            cluster_name: cluster_name.to_owned(),
+            log_metadata_path: "/segmentstore/containers".to_owned(),
+            hierarchy_depth: 2,
+            ensemble_size: 3,
+            write_quorum: 3,
+            ack_quorum: 3,
+            retention_bucket_count: 1,
+        }
+    }
+
     /// The cluster's root ZNode, `/pravega/<cluster>` (class `ServiceStarter`).
     pub fn root(&self) -> String {
         format!("/pravega/{}", self.cluster_name)
@@ -132,15 +145,7 @@ mod tests {
     use super::*;
 
     fn layout(depth: usize) -> ClusterLayout {
-        ClusterLayout {
-            cluster_name: "lab".to_owned(),
-            log_metadata_path: "/segmentstore/containers".to_owned(),
-            hierarchy_depth: depth,
-            ensemble_size: 3,
-            write_quorum: 3,
-            ack_quorum: 3,
-            retention_bucket_count: 1,
-        }
+        ClusterLayout { hierarchy_depth: depth, ..ClusterLayout::with_defaults("lab") }
     }
 
     #[test]

@@ -110,6 +110,19 @@ impl ContainerObjects {
         self.chunks[first..].iter().take_while(in_range).filter(move |chunk| chunk.segment() == segment)
     }
 
+    /// The chunk that continues a segment at `offset`, of those with content that `counts`: of several the one of the highest
+    /// epoch, then the longest.
+    pub fn next_chunk<'a>(
+        &'a self,
+        segment: &'a str,
+        offset: u64,
+        counts: impl Fn(&ChunkObject) -> bool,
+    ) -> Option<&'a ChunkObject> {
+        let continues =
+            self.chunks_of(segment).filter(|chunk| chunk.offset == offset && chunk.size > 0 && counts(chunk));
+        continues.max_by(|a, b| (a.epoch, a.size, &a.key).cmp(&(b.epoch, b.size, &b.key)))
+    }
+
     /// Chunks of the controller's tables.
     pub fn controller_chunks(&self) -> impl Iterator<Item = &ChunkObject> {
         self.chunks_below(CONTROLLER_TABLES_PREFIX)

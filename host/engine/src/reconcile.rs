@@ -206,23 +206,13 @@ impl SegmentFacts<'_> {
         chain.parts.truncate(keep);
     }
 
-    /// Links objects that continue the segment but have no record yet. Several at one offset: the higher epoch, then
-    /// the longer one.
+    /// Links objects that continue the segment but have no record yet.
     fn link_contiguous(&self, chain: &mut Chain, findings: &mut Vec<&'static str>) {
-        loop {
-            let end = chain.end();
-            let continues = |object: &&ChunkObject| {
-                object.offset == end
-                    && object.size > 0
-                    && (!self.chunk_records.contains_key(&object.key)
-                        || (self.metadata_damaged && self.may_be_live(object)))
-                    && chain.parts.iter().all(|part| part.key != object.key)
-            };
-            let candidates = self.objects.chunks_of(self.name).filter(continues);
-            let Some(object) = candidates.max_by(|a, b| (a.epoch, a.size, &a.key).cmp(&(b.epoch, b.size, &b.key)))
-            else {
-                return;
-            };
+        let is_unlinked = |chain: &Chain, object: &ChunkObject| {
+            (!self.chunk_records.contains_key(&object.key) || (self.metadata_damaged && self.may_be_live(object)))
+                && chain.parts.iter().all(|part| part.key != object.key)
+        };
+        while let Some(object) = self.objects.next_chunk(self.name, chain.end(), |object| is_unlinked(chain, object)) {
             if !findings.contains(&"unlinked-object") {
                 findings.push("unlinked-object");
             }

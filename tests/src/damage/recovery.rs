@@ -105,6 +105,7 @@ impl Bench {
         let znodes = Arc::new(EmbeddedZNodes::open(&tier1).unwrap());
         let access = LedgerAccess::new(format!("/pravega/{CLUSTER}/bookkeeper/ledgers"));
         let ledgers = EmbeddedLedgers::open(&tier1, znodes.clone(), access).unwrap();
+        let layout = ClusterLayout::with_defaults(CLUSTER);
         let run = directory.path().join("run");
         let worded = |error: dr_engine::error::OperatorError| format!("{}: {error}", error.code);
 
@@ -112,7 +113,7 @@ impl Bench {
         let containers: Vec<ContainerId> = (0..survey.container_count()).collect();
         survey.refuse_stripped(&containers).map_err(worded)?;
         dr_engine::plan::create_run_directory(&run).map_err(worded)?;
-        let staging = Staging::new(Arc::new(survey), znodes.clone(), layout(), &run, Arc::new(Silent));
+        let staging = Staging::new(Arc::new(survey), znodes.clone(), layout.clone(), &run, Arc::new(Silent));
         let settings = self.procedure.settings(&[]).unwrap();
         self.procedure
             .execute(Arc::new(staging.clone()), &settings, &[], 1, &())
@@ -127,27 +128,15 @@ impl Bench {
             directory: &run,
             tier2: tier2.as_ref(),
             tier1,
-            layout: &layout(),
+            layout: &layout,
             parallel: 1,
             accept_live_cluster: false,
         };
         apply(&application, &Silent).map_err(worded)?;
-        let verified = verify(tier2.as_ref(), tier1, &layout(), Some(plan.container_count), &[], 1, &Silent);
+        let verified = verify(tier2.as_ref(), tier1, &layout, Some(plan.container_count), &[], 1, &Silent);
         let problems = verified.map_err(worded)?.problems;
         let problems = problems.into_iter().map(|problem| format!("{}: {}", problem.subject, problem.what)).collect();
         Ok(Recovered { segments, plan, problems })
-    }
-}
-
-fn layout() -> ClusterLayout {
-    ClusterLayout {
-        cluster_name: CLUSTER.to_owned(),
-        log_metadata_path: "/segmentstore/containers".to_owned(),
-        hierarchy_depth: 2,
-        ensemble_size: 3,
-        write_quorum: 3,
-        ack_quorum: 3,
-        retention_bucket_count: 1,
     }
 }
 

@@ -50,6 +50,31 @@ pub(crate) struct ObjectArguments {
     pub(crate) max_bytes: u64,
 }
 
+/// The bytes of a segment.
+#[derive(Debug, Args)]
+pub(crate) struct SegmentArguments {
+    /// Chunks in their order (files, keys below --root, or -); or a root directory and the name of a segment
+    #[arg(value_name = "OBJECT", required = true, num_args = 1..)]
+    pub(crate) objects: Vec<PathBuf>,
+    /// The segment whose table or index it is, which tells what it holds [default: what the first name tells]
+    #[arg(long = "as", value_name = "SEGMENT")]
+    pub(crate) name: Option<String>,
+    /// Where they are.
+    #[command(flatten)]
+    pub(crate) object: ObjectArguments,
+}
+
+/// A Tier-1 that is looked into.
+#[derive(Debug, Args)]
+pub(crate) struct ClusterArguments {
+    /// Properties file; may be given several times
+    #[arg(short, long = "config", value_name = "FILE")]
+    pub(crate) config: Vec<PathBuf>,
+    /// Tier-1.
+    #[command(flatten)]
+    pub(crate) tier1: Tier1Arguments,
+}
+
 /// Arguments of `dr inspect journal`.
 #[derive(Debug, Args)]
 pub(crate) struct JournalArguments {
@@ -92,41 +117,29 @@ impl JournalForm {
 /// Arguments of `dr inspect table`.
 #[derive(Debug, Args)]
 pub(crate) struct TableArguments {
-    /// Chunks in their order (files, keys below --root, or -); or a root directory and the name of a segment
-    #[arg(value_name = "OBJECT", required = true, num_args = 1..)]
-    pub(crate) objects: Vec<PathBuf>,
-    /// The segment whose table it is, which tells what values mean [default: what the first name tells]
-    #[arg(long = "as", value_name = "SEGMENT")]
-    pub(crate) segment: Option<String>,
+    /// The table.
+    #[command(flatten)]
+    pub(crate) segment: SegmentArguments,
     /// Also show values, as text or hexadecimal
     #[arg(long)]
     pub(crate) values: bool,
     /// Only the newest entry of each key
     #[arg(long)]
     pub(crate) newest: bool,
-    /// Where they are.
-    #[command(flatten)]
-    pub(crate) object: ObjectArguments,
 }
 
 /// Arguments of `dr inspect index`.
 #[derive(Debug, Args)]
 pub(crate) struct IndexArguments {
-    /// Chunks in their order (files, keys below --root, or -); or a root directory and the name of a segment
-    #[arg(value_name = "OBJECT", required = true, num_args = 1..)]
-    pub(crate) objects: Vec<PathBuf>,
-    /// The segment whose index it is [default: what the first name tells]
-    #[arg(long = "as", value_name = "SEGMENT")]
-    pub(crate) segment: Option<String>,
+    /// The index.
+    #[command(flatten)]
+    pub(crate) segment: SegmentArguments,
     /// Bytes of an attribute's id; 0 for UUIDs [default: what the root page tells]
     #[arg(long, value_name = "N")]
     pub(crate) key_length: Option<u16>,
     /// Also show every attribute
     #[arg(long)]
     pub(crate) entries: bool,
-    /// Where they are.
-    #[command(flatten)]
-    pub(crate) object: ObjectArguments,
 }
 
 /// Arguments of `dr inspect chunk-chain`.
@@ -152,12 +165,9 @@ pub(crate) struct LogArguments {
     /// The log of this container in Tier-1
     #[arg(long, value_name = "N")]
     pub(crate) container: Option<u32>,
-    /// Properties file; may be given several times
-    #[arg(short, long = "config", value_name = "FILE")]
-    pub(crate) config: Vec<PathBuf>,
     /// Tier-1.
     #[command(flatten)]
-    pub(crate) tier1: Tier1Arguments,
+    pub(crate) cluster: ClusterArguments,
     /// Where the file is.
     #[command(flatten)]
     pub(crate) object: ObjectArguments,
@@ -186,12 +196,9 @@ pub(crate) struct ZNodeArguments {
     /// What it holds [default: what its path tells]
     #[arg(long = "as", value_enum, value_name = "FORM")]
     pub(crate) form: Option<ZNodeForm>,
-    /// Properties file; may be given several times
-    #[arg(short, long = "config", value_name = "FILE")]
-    pub(crate) config: Vec<PathBuf>,
     /// Tier-1.
     #[command(flatten)]
-    pub(crate) tier1: Tier1Arguments,
+    pub(crate) cluster: ClusterArguments,
     /// Where the file is.
     #[command(flatten)]
     pub(crate) object: ObjectArguments,

@@ -16,7 +16,7 @@ use crate::chain::{Chain, ChunkPart};
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
 use crate::evidence::salvage::{Gap, is_record, is_row, scan_around_damage};
-use crate::listing::{ContainerObjects, JournalObject};
+use crate::listing::{ChunkObject, ContainerObjects, JournalObject};
 
 /// Largest journal object that is read, in bytes. A server rolls over to the next file after 100 small batches.
 const JOURNAL_BYTES_MAX: u64 = 256 << 20;
@@ -238,12 +238,9 @@ impl Pieces {
 
 /// Objects that continue a table without being in the journal: its tail is lost.
 fn link_contiguous(name: &str, state: &mut SystemSegmentState, objects: &ContainerObjects) {
-    while let Some(object) = objects
-        .chunks_of(name)
-        .filter(|object| object.offset == state.length && object.size > 0)
-        .filter(|object| state.chunks.iter().all(|(key, _)| **key != *object.key))
-        .max_by_key(|object| (object.epoch, object.size))
-    {
+    let is_unknown =
+        |state: &SystemSegmentState, object: &ChunkObject| state.chunks.iter().all(|(key, _)| **key != *object.key);
+    while let Some(object) = objects.next_chunk(name, state.length, |object| is_unknown(state, object)) {
         state.chunks.push((object.key.to_string(), object.size));
         state.length += object.size;
     }

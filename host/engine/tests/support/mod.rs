@@ -60,15 +60,7 @@ pub fn cluster(directory: TempDir, root: &Path, name: &str) -> Cluster {
     let znodes = Arc::new(EmbeddedZNodes::open(&tier1).unwrap());
     let access = LedgerAccess::new(format!("/pravega/{name}/bookkeeper/ledgers"));
     let ledgers = EmbeddedLedgers::open(&tier1, znodes.clone(), access).unwrap();
-    let layout = ClusterLayout {
-        cluster_name: name.to_owned(),
-        log_metadata_path: "/segmentstore/containers".to_owned(),
-        hierarchy_depth: 2,
-        ensemble_size: 3,
-        write_quorum: 3,
-        ack_quorum: 3,
-        retention_bucket_count: 1,
-    };
+    let layout = ClusterLayout::with_defaults(name);
     Cluster { tier2: Arc::new(FileSystemTier2::open(root).unwrap()), directory, znodes, ledgers, layout }
 }
 

@@ -16,8 +16,7 @@ use crate::arguments::IndexArguments;
 
 /// Shows the footers, newest first, and the pages of the newest root.
 pub(super) fn run(session: &Session, sheet: &mut Sheet<'_>, arguments: &IndexArguments) -> Result<()> {
-    let named = arguments.segment.as_deref();
-    let content = SegmentContent::read(session, sheet, &arguments.objects, &arguments.object, named)?;
+    let content = SegmentContent::read(session, sheet, &arguments.segment)?;
     let keys = key_format(&content, arguments.key_length);
     let title = Fields::new()
         .with("segment", content.segment.as_str())

@@ -42,7 +42,7 @@ pub(super) fn run(session: &Session, sheet: &mut Sheet<'_>, arguments: &LogArgum
 }
 
 fn show_container(session: &Session, sheet: &mut Sheet<'_>, arguments: &LogArguments, container: u32) -> Result<()> {
-    let tier1 = tier1::open(session, &arguments.config, &arguments.tier1)?;
+    let tier1 = tier1::open(session, &arguments.cluster.config, &arguments.cluster.tier1)?;
     let path = tier1.layout.log_znode(container);
     let node = tier1.znodes.get(&path)?.ok_or_else(|| tier1::missing(&path, &tier1.znodes.location()))?;
     sheet.title("log", &path, &Fields::new().with("container", container));

@@ -1,6 +1,5 @@
 //! The bytes of a segment: the files that were named, in this order, or the chunks that a root holds.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use dr_backends::tier2::Tier2;
@@ -13,7 +12,7 @@ use dr_formats::names::{ChunkName, owning_container};
 use super::super::{Session, source};
 use super::object::{Object, root_and_segment};
 use super::sheet::Sheet;
-use crate::arguments::ObjectArguments;
+use crate::arguments::SegmentArguments;
 
 /// Bytes of a segment from an offset on.
 #[derive(Debug)]
@@ -35,25 +34,19 @@ impl SegmentContent {
     ///
     /// # Errors
     /// `object-unreadable`; Tier-2 errors.
-    pub(super) fn read(
-        session: &Session,
-        sheet: &mut Sheet<'_>,
-        objects: &[PathBuf],
-        arguments: &ObjectArguments,
-        named: Option<&str>,
-    ) -> Result<Self> {
-        if let Some((root, segment)) = root_and_segment(objects) {
+    pub(super) fn read(session: &Session, sheet: &mut Sheet<'_>, arguments: &SegmentArguments) -> Result<Self> {
+        if let Some((root, segment)) = root_and_segment(&arguments.objects) {
             let tier2 = source::open(root)?;
             let chain = chain_of(session, sheet, &tier2, &segment, None)?;
             let (start, title) = (chain.first_offset(), segment.clone());
-            let bytes = chain.read(tier2.as_ref(), start, arguments.max_bytes)?;
+            let bytes = chain.read(tier2.as_ref(), start, arguments.object.max_bytes)?;
             let left_out = chain.end() - start - bytes.len() as u64;
             return Ok(Self { title, segment, start, bytes, left_out });
         }
         let mut content =
             Self { title: String::new(), segment: String::new(), start: 0, bytes: Vec::new(), left_out: 0 };
-        for (index, path) in objects.iter().enumerate() {
-            let object = Object::read(path, arguments)?;
+        for (index, path) in arguments.objects.iter().enumerate() {
+            let object = Object::read(path, &arguments.object)?;
             if index == 0 {
                 let chunk = ChunkName::parse(&object.key);
                 content.start = chunk.map_or(0, |chunk| chunk.offset);
@@ -63,7 +56,7 @@ impl SegmentContent {
             content.bytes.extend(object.bytes);
             content.left_out += object.left_out;
         }
-        if let Some(named) = named {
+        if let Some(named) = &arguments.name {
             named.clone_into(&mut content.segment);
         }
         Ok(content)

@@ -27,8 +27,7 @@ type Newest<'a> = HashMap<&'a [u8], (i64, u64)>;
 
 /// Shows the entries, those behind damage too.
 pub(super) fn run(session: &Session, sheet: &mut Sheet<'_>, arguments: &TableArguments) -> Result<()> {
-    let named = arguments.segment.as_deref();
-    let content = SegmentContent::read(session, sheet, &arguments.objects, &arguments.object, named)?;
+    let content = SegmentContent::read(session, sheet, &arguments.segment)?;
     let title = Fields::new().with("segment", content.segment.as_str()).with("size", content.bytes.len());
     sheet.title("table", &content.title, &title);
     let mut newest = Newest::new();

@@ -24,7 +24,7 @@ pub(super) fn run(session: &Session, sheet: &mut Sheet<'_>, arguments: &ZNodeArg
             (arguments.path.clone().unwrap_or(object.name), object.bytes, object.left_out)
         }
         (None, Some(path)) => {
-            let tier1 = tier1::open(session, &arguments.config, &arguments.tier1)?;
+            let tier1 = tier1::open(session, &arguments.cluster.config, &arguments.cluster.tier1)?;
             let node = tier1.znodes.get(path)?.ok_or_else(|| tier1::missing(path, &tier1.znodes.location()))?;
             (path.clone(), node.data, 0)
         }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
-    ActiveTransaction, CompletedTransaction, TransactionId, TransactionStatus, completed_transaction_of_key,
+    ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CompletedTransaction, TransactionId, TransactionStatus,
+    completed_transaction_of_key, decode_committing_transactions,
 };
 use dr_formats::names::{CONTROLLER_TABLES_PREFIX, ControllerTable, StreamSegment, parent_segment_of, transaction_id};
 use dr_formats::table::TableEntry;
@@ -81,26 +82,22 @@ impl Open {
         }
         let mut fates = Fates::new();
         for (table, chunks) in by_table {
-            let mut newest: HashMap<TransactionId, ((i64, u64), Option<Fate>)> = HashMap::new();
             let chain = chain_by_names(&chunks);
             scan_table(&chain, chain.first_start, chain.end(), tier2, &mut |entry| {
-                if let Some(id) = transaction_of(table, entry).filter(|id| self.ids.contains(id))
-                    && newest.get(&id).is_none_or(|(rank, _)| entry.rank() >= *rank)
-                {
-                    newest.insert(id, (entry.rank(), entry.value.and_then(|value| fate(table, value))));
-                }
+                let ended = ended_transactions(table, entry).into_iter();
+                fates.extend(ended.filter(|(id, _)| self.ids.contains(id)));
             })?;
-            fates.extend(newest.into_iter().filter_map(|(id, (_, fate))| Some((id, fate?))));
         }
         Ok(fates)
     }
 
     /// How the names of the controller's tables begin that tell of these transactions.
     fn table_prefixes(&self) -> Vec<String> {
-        let active =
-            |(scope, stream): &(String, String)| format!("{CONTROLLER_TABLES_PREFIX}{scope}/{stream}/{ACTIVE_PREFIX}");
+        let of_stream = |(scope, stream): &(String, String)| {
+            [ACTIVE_PREFIX, METADATA_PREFIX].map(|table| format!("{CONTROLLER_TABLES_PREFIX}{scope}/{stream}/{table}"))
+        };
         let completed = format!("{CONTROLLER_TABLES_PREFIX}{COMPLETED_PREFIX}");
-        self.streams.iter().map(active).chain([completed]).collect()
+        self.streams.iter().flat_map(of_stream).chain([completed]).collect()
     }
 }
 
@@ -109,22 +106,31 @@ const COMPLETED_PREFIX: &str = "completedTransactionsBatch-";
 /// Prefix of the tables of a stream's transactions under way, one for each epoch.
 const ACTIVE_PREFIX: &str = "transactionsInEpoch-";
 
-fn is_completed(table: &str) -> bool {
-    matches!(ControllerTable::parse(table), Some(ControllerTable::Cluster { .. }))
-}
+/// Prefix of the table that names the transactions of a commit under way.
+const METADATA_PREFIX: &str = "metadata.#.";
 
-fn transaction_of(table: &str, entry: &TableEntry<'_>) -> Option<TransactionId> {
-    let key = std::str::from_utf8(entry.key).ok()?;
-    if is_completed(table) { completed_transaction_of_key(key) } else { TransactionId::parse(key) }
-}
-
-/// What a row says of how a transaction ended. One that is being aborted is left to the controller, which goes on.
-fn fate(table: &str, value: &[u8]) -> Option<Fate> {
-    let status = if is_completed(table) {
-        CompletedTransaction::decode(value).ok()?.status
-    } else {
-        ActiveTransaction::decode(value).ok()?.status
+/// Transactions whose end a row tells. A transaction never comes back from there, so the row may have been replaced or
+/// removed since; most are, when all is done. One that is being aborted is left to the controller, which goes on.
+fn ended_transactions(table: &str, entry: &TableEntry<'_>) -> Vec<(TransactionId, Fate)> {
+    let (Ok(key), Some(value)) = (std::str::from_utf8(entry.key), entry.value) else { return Vec::new() };
+    let ended = match ControllerTable::parse(table) {
+        Some(ControllerTable::Cluster { .. }) => {
+            let status = CompletedTransaction::decode(value).map(|transaction| transaction.status);
+            completed_transaction_of_key(key).zip(status.ok().and_then(fate))
+        }
+        Some(ControllerTable::Stream { name: "metadata", .. }) if key == COMMITTING_TRANSACTIONS_KEY => {
+            let committing = decode_committing_transactions(value).unwrap_or_default();
+            return committing.into_iter().map(|id| (id, Fate::Committed)).collect();
+        }
+        _ => {
+            let status = ActiveTransaction::decode(value).map(|transaction| transaction.status);
+            TransactionId::parse(key).zip(status.ok().and_then(fate))
+        }
     };
+    ended.into_iter().collect()
+}
+
+fn fate(status: TransactionStatus) -> Option<Fate> {
     match status {
         TransactionStatus::Committing | TransactionStatus::Committed => Some(Fate::Committed),
         TransactionStatus::Aborted => Some(Fate::Aborted),
@@ -144,6 +150,7 @@ pub fn merged_into<'a>(segment: &str, keys: impl Iterator<Item = &'a str>) -> Co
 #[cfg(test)]
 mod tests {
     use dr_backends::tier2::MemoryTier2;
+    use dr_formats::primitives::Writer;
     use dr_formats::table::write_entry;
 
     use super::*;
@@ -194,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_row_of_the_controller_decides() {
+    fn a_commit_or_an_end_that_any_row_of_the_controller_tells_is_final() {
         let rows = [
             (1, Some(active(1))),
             (1, Some(active(2))),
@@ -205,9 +212,36 @@ mod tests {
             (5, Some(vec![1, 2, 3])),
             (77, Some(active(2))),
         ];
-        assert_eq!(fates(&rows, &[]), [(1, Fate::Committed)]);
+        assert_eq!(fates(&rows, &[]), [(1, Fate::Committed), (4, Fate::Committed)]);
         let over = [(2, Some(completed(3))), (3, Some(completed(5)))];
         assert_eq!(fates(&[], &over), [(2, Fate::Committed), (3, Fate::Aborted)]);
+    }
+
+    #[test]
+    fn a_commit_under_way_names_its_transactions() {
+        let committing = |ids: &[u8]| {
+            let mut writer = Writer::new();
+            writer.write_single(|body| {
+                body.i32(0);
+                body.list(ids, |body, number| body.bytes(&id(*number).0.0));
+                body.i32(i32::MIN);
+            });
+            writer.finish().unwrap()
+        };
+        let mut rows = Vec::new();
+        for value in [committing(&[1, 2]), committing(&[])] {
+            write_entry(b"committingTxns", Some(&value), None, &mut rows).unwrap();
+        }
+        write_entry(b"other", Some(&committing(&[3])), None, &mut rows).unwrap();
+        let tier2 = MemoryTier2::new();
+        let table = format!("{CONTROLLER_TABLES_PREFIX}scope/stream/metadata.#.{TABLE_ID}");
+        let chunk = ChunkObject::for_test(&table, 0, 1, rows.len() as u64);
+        tier2.create(&chunk.key, &rows).unwrap();
+        let containers = [Arc::new(ContainerObjects { chunks: vec![chunk], ..ContainerObjects::default() })];
+        let names: Vec<String> = (1..10).map(name).collect();
+        let fates =
+            Open::of_segments(names.iter().map(String::as_str)).fates_by_controller(&containers, &tier2).unwrap();
+        assert_eq!(fates, Fates::from([(id(1), Fate::Committed), (id(2), Fate::Committed)]));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 mod metadata_tables;
 mod salvage;
+#[cfg(test)]
+mod tests;
 mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -27,7 +29,7 @@ use crate::error::{OperatorError, Result};
 use crate::listing::{ChunkObject, ContainerObjects};
 use crate::plan::AbsentMetadata;
 use crate::reconcile::{Reconciled, SegmentFacts, Standing};
-use crate::replaced::ReplacedSegments;
+use crate::stream_tables::StreamTables;
 use crate::table_scan::scan_table;
 
 /// What is known of one container.
@@ -39,7 +41,7 @@ pub struct ContainerEvidence {
     pub highest_epoch: u64,
     objects: Arc<ContainerObjects>,
     tables: MetadataTables,
-    replaced: Arc<ReplacedSegments>,
+    stream_tables: Arc<StreamTables>,
     segments: BTreeMap<Box<str>, Reconciled>,
     committed: Committed,
     measures: Mutex<HashMap<String, Measure>>,
@@ -56,12 +58,23 @@ impl ContainerEvidence {
         container: ContainerId,
         container_count: u32,
         objects: Arc<ContainerObjects>,
-        replaced: Arc<ReplacedSegments>,
+        stream_tables: Arc<StreamTables>,
         tier2: &dyn Tier2,
     ) -> Result<Self> {
         let mut tables = MetadataTables::read(container, &objects, tier2)?;
         check_names(&tables, container, container_count)?;
         tables.drop_strangers(container, container_count);
+        let mut evidence = Self::of_tables(container, objects, tables, stream_tables);
+        evidence.settle_transactions(tier2)?;
+        Ok(evidence)
+    }
+
+    fn of_tables(
+        container: ContainerId,
+        objects: Arc<ContainerObjects>,
+        tables: MetadataTables,
+        stream_tables: Arc<StreamTables>,
+    ) -> Self {
         let owner_epochs = tables.records.values().map(|record| record.owner_epoch);
         let highest_epoch = owner_epochs.chain([objects.highest_epoch()]).max().unwrap_or(0);
         let mut evidence = Self {
@@ -69,15 +82,14 @@ impl ContainerEvidence {
             highest_epoch,
             objects,
             tables,
-            replaced,
+            stream_tables,
             segments: BTreeMap::new(),
             committed: Committed::new(),
             measures: Mutex::default(),
             parents_of_transactions: OnceLock::new(),
         };
         evidence.segments = evidence.reconcile_all();
-        evidence.settle_transactions(tier2)?;
-        Ok(evidence)
+        evidence
     }
 
     /// What of the metadata tables is missing or damaged. Rows and records may be missing or old then.
@@ -94,9 +106,14 @@ impl ContainerEvidence {
     /// just before the crash leaves the same.
     pub fn leading_gone(&self, name: &str, start_offset: u64) -> Option<std::ops::Range<u64>> {
         self.segment(name).filter(|segment| segment.findings.contains(&"leading-object-gone"))?;
-        let recorded = self.record(name).map_or(0, |record| record.start_offset);
-        let recorded = self.row(name).map_or(recorded, |row| row.start_offset.max(recorded));
+        let recorded = self.record(name).map_or(0, |record| record.start_offset).max(self.truncated_at(name));
         (recorded < start_offset).then_some(recorded..start_offset)
+    }
+
+    /// Where clients had truncated a segment, by its row or the controller; 0 if they had not.
+    fn truncated_at(&self, name: &str) -> u64 {
+        let by_row = self.row(name).map_or(0, |row| row.start_offset);
+        self.stream_tables.truncated_at(name).unwrap_or(0).max(by_row)
     }
 
     /// A segment; none for attribute indexes and the container's own metadata.
@@ -202,31 +219,39 @@ impl ContainerEvidence {
         rows.chain(self.tables.records.keys().map(|name| &**name)).chain(chunks)
     }
 
-    /// Objects that only deleted segments owned, by key, with their sizes.
+    /// Objects that no segment owns any more although metadata explains their names, by key, with their sizes: those of
+    /// deleted segments, those that the storage had taken out of use, those that a living segment does not need.
     pub fn leftovers(&self) -> impl Iterator<Item = (&str, u64)> {
+        let held = self.held_objects();
         let mut standings: HashMap<&str, Standing> = HashMap::new();
-        let taken_over = self.objects_taken_over();
         self.objects.chunks.iter().filter_map(move |chunk| {
-            let name = main_segment_of(chunk.segment()).unwrap_or(chunk.segment());
+            let main = main_segment_of(chunk.segment());
+            let name = main.unwrap_or(chunk.segment());
             let is_system = || SystemSegment::parse(name).is_some() || container_named_in(name).is_some();
             let standing = standings.entry(name).or_insert_with(|| match self.segment(name) {
                 Some(segment) => segment.standing,
-                None if is_system() => Standing::Live,
                 None => self.facts(name).reconcile().standing,
             });
-            let is_leftover = *standing == Standing::Deleted && !taken_over.contains(&*chunk.key);
-            is_leftover.then_some((&*chunk.key, chunk.size))
+            let is_leftover = match standing {
+                Standing::Deleted => true,
+                // Which part of an index is needed is known only when it is read.
+                Standing::Live => main.is_none(),
+                Standing::Unrecorded => self.is_out_of_use(&chunk.key),
+            };
+            (is_leftover && !held.contains(&*chunk.key) && !is_system()).then_some((&*chunk.key, chunk.size))
         })
     }
 
-    /// Objects of segments that live, with the names of others: those of merged transactions.
-    fn objects_taken_over(&self) -> HashSet<&str> {
-        let living = self.segments.iter().filter(|(_, segment)| segment.standing != Standing::Deleted);
-        let foreign = living.flat_map(|(name, segment)| {
-            let keys = segment.chain.parts.iter().map(|part| &*part.key);
-            keys.filter(move |key| !key.strip_prefix(&**name).is_some_and(|rest| rest.starts_with(".E-")))
-        });
-        foreign.collect()
+    /// Objects of segments that live, whatever their names.
+    fn held_objects(&self) -> HashSet<&str> {
+        let living = self.segments.values().filter(|segment| segment.standing != Standing::Deleted);
+        living.flat_map(|segment| segment.chain.parts.iter().map(|part| &*part.key)).collect()
+    }
+
+    /// True if the storage metadata says that no segment needs this chunk.
+    fn is_out_of_use(&self, key: &str) -> bool {
+        self.tables.removed_records.contains(key)
+            || self.tables.chunk_records.get(key).is_some_and(|chunk| !chunk.is_active())
     }
 
     /// Reconciles a segment that is not listed: the attribute index of one that is.
@@ -278,7 +303,8 @@ impl ContainerEvidence {
     /// Tier-2 errors.
     pub fn appended_events(&self, name: &str, length: u64, tier2: &dyn Tier2) -> Result<Option<u64>> {
         let Some(reconciled) = self.segment(name) else { return Ok(None) };
-        let start = reconciled.start_offset;
+        let (chain, start) = reconciled.held();
+        let length = length.min(chain.end());
         let Some(whole) = self.whole_events(name, reconciled, length, tier2)? else { return Ok(None) };
         let from_beginning = (start == 0).then_some(whole);
         if start == 0 && !self.parents_of_transactions().contains(name) {
@@ -291,7 +317,7 @@ impl ContainerEvidence {
             // Bytes that had been flushed are gone, and with them one event at least.
             Some(counted.saturating_sub(1))
         } else {
-            let behind = measure_events(&reconciled.chain.cut(length), row.length, tier2)?;
+            let behind = measure_events(&chain.cut(length), row.length, tier2)?;
             (behind.content == "events").then(|| counted.saturating_add(behind.items))
         };
         Ok(from_beginning.into_iter().chain(from_row).min())
@@ -314,9 +340,10 @@ impl ContainerEvidence {
     /// How many whole events there are from the start offset to `length`; none if they are no events.
     fn whole_events(&self, name: &str, reconciled: &Reconciled, length: u64, tier2: &dyn Tier2) -> Result<Option<u64>> {
         let known = self.measures.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let (chain, start) = reconciled.held();
         let measure = match known {
             Some(measure) if measure.whole_length <= length => measure,
-            _ => measure_events(&reconciled.chain.cut(length), reconciled.start_offset, tier2)?,
+            _ => measure_events(&chain.cut(length), start, tier2)?,
         };
         Ok((measure.content == "events").then_some(measure.items))
     }
@@ -353,7 +380,8 @@ impl ContainerEvidence {
 
     /// Names that only objects carry: with content, and not known as a chunk of any segment.
     fn unrecorded(&self) -> impl Iterator<Item = &str> {
-        let unexplained = |chunk: &&ChunkObject| chunk.size > 0 && !self.is_recorded(chunk);
+        let unexplained =
+            |chunk: &&ChunkObject| chunk.size > 0 && !self.is_recorded(chunk) && !self.is_out_of_use(&chunk.key);
         self.objects.chunks.iter().filter(unexplained).map(|chunk| chunk.segment())
     }
 
@@ -377,9 +405,10 @@ impl ContainerEvidence {
             name,
             record: self.tables.records.get(name),
             row: self.tables.rows.get(name),
-            record_removed: self.tables.removed_records.contains(name),
+            removed_records: &self.tables.removed_records,
             row_removed: self.tables.removed_rows.contains(name),
-            replaced: self.replaced.contains(name),
+            replaced: self.stream_tables.is_replaced(name),
+            truncated_at: if self.is_table(name) { 0 } else { self.truncated_at(name) },
             metadata_damaged: self.tables.is_damaged(),
             chunk_records: &self.tables.chunk_records,
             objects: &self.objects,

@@ -1,8 +1,11 @@
-//! Transaction segments whose content a crash left in two places: their own objects, and the end of their parent.
+//! Transaction segments whose content a crash left in two places: their own objects, and the end of another segment.
 //!
 //! The store merges a small transaction by copying it behind the last byte of its parent and records that later. A crash
 //! in between leaves a parent that is longer than its record, which is right, and a transaction that still looks open.
 //! Merged once more it would be there twice. What the copy did not finish must give way to the whole transaction.
+//!
+//! A transaction that is not copied lends its object to the parent, and the next ones are copied behind it there. As long
+//! as no record tells of that, the object looks like that of a transaction, with the content of others at its end.
 
 use std::collections::HashMap;
 
@@ -23,65 +26,74 @@ const SAMPLE_BYTES: usize = 16;
 /// Length of an event's content, and how it begins.
 type Sample = (usize, Vec<u8>);
 
-/// A transaction segment whose parent may hold its content.
-#[derive(Debug)]
-pub struct Candidate<'a> {
-    /// What its objects hold.
-    pub chain: &'a Chain,
-    /// First offset of the parent at which a copy can be: where its record ends, for a transaction that has metadata.
-    pub from: u64,
-}
-
-/// What the parent holds of its transactions.
+/// What a segment holds of transactions.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Copies {
-    /// For each candidate in order: where its whole content stands in the parent.
+    /// For each transaction in order: where its whole content stands.
     pub whole: Vec<Option<u64>>,
-    /// Where a copy begins that the end of the parent cuts off, and of which candidate it is. At least one event of it
+    /// Where a copy begins that the end of the segment cuts off, and of which transaction it is. At least one event of it
     /// is whole.
     pub begun: Option<(usize, u64)>,
 }
 
-/// Finds the content of transactions in their parent, at the boundaries of its events from `start` on.
-///
-/// # Errors
-/// Tier-2 errors.
-pub fn find_copies(parent: &Chain, start: u64, candidates: &[Candidate<'_>], tier2: &dyn Tier2) -> Result<Copies> {
-    let mut copies = Copies { whole: vec![None; candidates.len()], begun: None };
-    let mut by_sample: HashMap<Sample, Vec<usize>> = HashMap::new();
-    for (index, candidate) in candidates.iter().enumerate() {
-        let mut window = Window::new(candidate.chain, tier2);
-        if let Some(sample) = window.sample(candidate.chain.first_start)? {
-            by_sample.entry(sample).or_default().push(index);
-        }
-    }
-    let mut window = Window::new(parent, tier2);
-    let mut position = start;
-    while let Some(sample) = window.sample(position)? {
-        let length = (HEADER_BYTES + sample.0) as u64;
-        let mut step = length;
-        for &index in by_sample.get(&sample).into_iter().flatten() {
-            let candidate = &candidates[index];
-            if copies.whole[index].is_some() || position < candidate.from {
-                continue;
-            }
-            let size = candidate.chain.end() - candidate.chain.first_start;
-            let common = size.min(parent.end() - position);
-            if !is_equal(parent, position, candidate.chain, common, tier2)? {
-                continue;
-            }
-            if common == size {
-                copies.whole[index] = Some(position);
-                step = size;
-                break;
-            }
-            if common >= length {
-                copies.begun.get_or_insert((index, position));
+/// A search for the content of transactions.
+pub struct Search<'a> {
+    transactions: Vec<&'a Chain>,
+    by_sample: HashMap<Sample, Vec<usize>>,
+    tier2: &'a dyn Tier2,
+}
+
+impl<'a> Search<'a> {
+    /// A search for these transactions, given by what their objects hold.
+    ///
+    /// # Errors
+    /// Tier-2 errors.
+    pub fn new(transactions: Vec<&'a Chain>, tier2: &'a dyn Tier2) -> Result<Self> {
+        let mut by_sample: HashMap<Sample, Vec<usize>> = HashMap::new();
+        for (index, transaction) in transactions.iter().enumerate() {
+            let mut window = Window::new(transaction, tier2);
+            if let Some(sample) = window.sample(transaction.first_start)? {
+                by_sample.entry(sample).or_default().push(index);
             }
         }
-        position += step;
+        Ok(Self { transactions, by_sample, tier2 })
     }
-    Ok(copies)
+
+    /// Finds their copies in a segment, at the boundaries of its events from `start` on. `from` gives the first offset at
+    /// which a copy of a transaction can be; none for one that is not looked for.
+    ///
+    /// # Errors
+    /// Tier-2 errors.
+    pub fn copies_in(&self, segment: &Chain, start: u64, from: impl Fn(usize) -> Option<u64>) -> Result<Copies> {
+        let mut copies = Copies { whole: vec![None; self.transactions.len()], begun: None };
+        let mut window = Window::new(segment, self.tier2);
+        let mut position = start;
+        while let Some(sample) = window.sample(position)? {
+            let length = (HEADER_BYTES + sample.0) as u64;
+            let mut step = length;
+            for &index in self.by_sample.get(&sample).into_iter().flatten() {
+                if copies.whole[index].is_some() || from(index).is_none_or(|from| position < from) {
+                    continue;
+                }
+                let transaction = self.transactions[index];
+                let size = transaction.end() - transaction.first_start;
+                let common = size.min(segment.end() - position);
+                if !is_equal(segment, position, transaction, common, self.tier2)? {
+                    continue;
+                }
+                if common == size {
+                    copies.whole[index] = Some(position);
+                    step = size;
+                    break;
+                }
+                if common >= length {
+                    copies.begun.get_or_insert((index, position));
+                }
+            }
+            position += step;
+        }
+        Ok(copies)
+    }
 }
 
 /// True if `length` bytes of `parent` from `position` on are the first ones of `child`.
@@ -162,8 +174,8 @@ mod tests {
 
     fn find(parent: Vec<u8>, recorded: u64, transactions: &[Vec<u8>]) -> Copies {
         let (tier2, chains) = chains(&[&[parent][..], transactions].concat());
-        let candidates: Vec<_> = chains[1..].iter().map(|chain| Candidate { chain, from: recorded }).collect();
-        find_copies(&chains[0], 0, &candidates, tier2.as_ref()).unwrap()
+        let search = Search::new(chains[1..].iter().collect(), tier2.as_ref()).unwrap();
+        search.copies_in(&chains[0], 0, |_| Some(recorded)).unwrap()
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use dr_formats::names::transaction_id;
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{ChunkMetadata, SegmentMetadata};
 
@@ -43,12 +44,14 @@ pub struct SegmentFacts<'a> {
     pub record: Option<&'a SegmentMetadata>,
     /// Row of the old container metadata.
     pub row: Option<&'a SegmentInfo<'a>>,
-    /// The storage metadata holds a tombstone of it.
-    pub record_removed: bool,
+    /// Segments and chunks of the whole container of which the storage metadata holds a tombstone.
+    pub removed_records: &'a HashSet<Box<str>>,
     /// The old container metadata holds a tombstone of it.
     pub row_removed: bool,
     /// The controller had sealed it and put others in its place.
     pub replaced: bool,
+    /// Where clients had truncated it, by the row or the controller; 0 if they had not.
+    pub truncated_at: u64,
     /// Some of the container's metadata is damaged: what names and chunk records prove counts more then.
     pub metadata_damaged: bool,
     /// Chunk records of the whole container, by chunk name.
@@ -66,10 +69,37 @@ pub struct Reconciled {
     pub sealed: bool,
     /// First readable offset by record and objects.
     pub start_offset: u64,
-    /// What the objects hold.
+    /// What the objects hold; empty from the start offset on if all that they hold was truncated.
     pub chain: Chain,
+    /// All that the objects hold of a segment that was truncated behind it.
+    pub truncated: Option<Chain>,
     /// Codes of oddities, see the contract.
     pub findings: Vec<&'static str>,
+}
+
+impl Reconciled {
+    /// What the objects hold of the segment, and its first offset that the storage had not truncated.
+    pub fn held(&self) -> (&Chain, u64) {
+        match &self.truncated {
+            Some(chain) => (chain, chain.first_start),
+            None => (&self.chain, self.start_offset),
+        }
+    }
+
+    /// Takes the word of others for where the segment begins, if the storage cannot tell.
+    fn truncate(&mut self, offset: u64) {
+        let end = self.chain.end();
+        if offset > end {
+            // What the storage itself leaves of a segment that is truncated at its end.
+            let empty = Chain { first_start: offset, parts: Vec::new() };
+            self.truncated = Some(std::mem::replace(&mut self.chain, empty));
+            self.start_offset = offset;
+            self.findings.push("truncated-behind-end");
+        } else if self.findings.contains(&"leading-object-gone") {
+            // The first object that is left may begin inside an event.
+            self.start_offset = self.start_offset.max(offset);
+        }
+    }
 }
 
 impl SegmentFacts<'_> {
@@ -97,24 +127,40 @@ impl SegmentFacts<'_> {
             Some(row) if row.length != chain.end() => findings.push("row-length-differs"),
             Some(_) => {}
         }
-        Reconciled {
+        let mut reconciled = Reconciled {
             standing: self.standing(),
             sealed: sealed_in_container || self.replaced,
             start_offset,
             chain,
+            truncated: None,
             findings,
+        };
+        if reconciled.standing == Standing::Live {
+            reconciled.truncate(self.truncated_at);
         }
+        reconciled
     }
 
     fn standing(&self) -> Standing {
         match (self.record, self.row) {
             (Some(record), _) if !record.is_active() => Standing::Deleted,
-            (None, Some(row)) if self.record_removed && row.length > 0 => Standing::Deleted,
+            // An empty row can be that of a namesake which was created later; no transaction has one.
+            (None, Some(row)) if self.record_removed() && (row.length > 0 || self.is_transaction()) => {
+                Standing::Deleted
+            }
             (Some(_), None) if self.row_removed => Standing::Deleted,
-            (None, None) if self.record_removed || self.row_removed => Standing::Deleted,
+            (None, None) if self.record_removed() || self.row_removed => Standing::Deleted,
             (None, None) => Standing::Unrecorded,
             _ => Standing::Live,
         }
+    }
+
+    fn record_removed(&self) -> bool {
+        self.removed_records.contains(self.name)
+    }
+
+    fn is_transaction(&self) -> bool {
+        transaction_id(self.name).is_some()
     }
 
     /// The chain that the objects prove.
@@ -130,7 +176,7 @@ impl SegmentFacts<'_> {
     fn recorded_chain(&self, findings: &mut Vec<&'static str>) -> Chain {
         let (first_start, mut next): (u64, &str) = match self.record {
             Some(record) => (record.first_chunk_start_offset, &record.first_chunk),
-            None if self.record_removed => return Chain::default(),
+            None if self.record_removed() => return Chain::default(),
             None => match self.first_by_names() {
                 Some(first) => {
                     findings.push("chain-by-names");
@@ -166,7 +212,8 @@ impl SegmentFacts<'_> {
 
     /// False for a chunk that the storage had taken out of use.
     fn may_be_live(&self, object: &ChunkObject) -> bool {
-        self.chunk_records.get(&object.key).is_none_or(ChunkMetadata::is_active)
+        !self.removed_records.contains(&object.key)
+            && self.chunk_records.get(&object.key).is_none_or(ChunkMetadata::is_active)
     }
 
     /// Leading objects that are gone were truncated away after the record was flushed, or lost.
@@ -207,9 +254,10 @@ impl SegmentFacts<'_> {
     }
 
     /// Links objects that continue the segment but have no record yet.
-    fn link_contiguous(&self, chain: &mut Chain, findings: &mut Vec<&'static str>) {
+    pub(crate) fn link_contiguous(&self, chain: &mut Chain, findings: &mut Vec<&'static str>) {
         let is_unlinked = |chain: &Chain, object: &ChunkObject| {
-            (!self.chunk_records.contains_key(&object.key) || (self.metadata_damaged && self.may_be_live(object)))
+            (self.metadata_damaged || !self.chunk_records.contains_key(&object.key))
+                && self.may_be_live(object)
                 && chain.parts.iter().all(|part| part.key != object.key)
         };
         while let Some(object) = self.objects.next_chunk(self.name, chain.end(), |object| is_unlinked(chain, object)) {

@@ -15,7 +15,7 @@ use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
 use crate::listing::{ContainerObjects, Listing};
 use crate::progress::Progress;
-use crate::replaced::ReplacedSegments;
+use crate::stream_tables::StreamTables;
 
 /// What configuration says that the survey can check or must know.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,7 +29,7 @@ pub struct SurveyOptions {
 pub struct Survey {
     tier2: Arc<dyn Tier2>,
     listing: Listing,
-    replaced: Arc<ReplacedSegments>,
+    stream_tables: Arc<StreamTables>,
     loaded: Mutex<HashMap<ContainerId, Arc<ContainerEvidence>>>,
     committed: Mutex<HashMap<ContainerId, Arc<Committed>>>,
 }
@@ -41,8 +41,8 @@ impl Survey {
     /// Those of [`Listing::take`] and [`ContainerEvidence::load`].
     pub fn take(tier2: Arc<dyn Tier2>, options: SurveyOptions, progress: &dyn Progress) -> Result<Self> {
         let listing = Listing::take(tier2.as_ref(), options.container_count, progress)?;
-        let replaced = Arc::new(ReplacedSegments::read(&listing.containers, tier2.as_ref())?);
-        let survey = Self { tier2, listing, replaced, loaded: Mutex::default(), committed: Mutex::default() };
+        let stream_tables = Arc::new(StreamTables::read(&listing.containers, tier2.as_ref())?);
+        let survey = Self { tier2, listing, stream_tables, loaded: Mutex::default(), committed: Mutex::default() };
         survey.check_container_count()?;
         Ok(survey)
     }
@@ -97,7 +97,7 @@ impl Survey {
             container,
             self.container_count(),
             objects.clone(),
-            self.replaced.clone(),
+            self.stream_tables.clone(),
             self.tier2(),
         )?;
         self.committed().insert(container, Arc::new(evidence.committed().clone()));

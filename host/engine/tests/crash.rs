@@ -4,9 +4,12 @@
 
 mod support;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use dr_engine::contract::Segment;
+use dr_formats::primitives::Writer;
+use dr_formats::table::write_entry;
 
 #[test]
 fn seals_numbers_and_transactions_that_the_crash_left_behind_are_put_right() {
@@ -138,4 +141,43 @@ fn writers_of_a_truncated_segment_are_set_back_too() {
     let length = object.metadata().unwrap().len();
     std::fs::File::options().write(true).open(object).unwrap().set_len(length - 1).unwrap();
     assert_eq!(set_back("cut"), 1);
+}
+
+/// Appends the truncation of the stream `alpha/truncated` at an offset of its first segment to the controller's table.
+fn truncate_by_the_word_of_the_controller(cluster: &support::Cluster, offset: u64) {
+    let mut cut = Writer::new();
+    cut.write_single(|body| {
+        body.list(&[offset], |body, offset| {
+            body.i64(0);
+            body.i64(i64::try_from(*offset).unwrap());
+        });
+        (0..3).for_each(|_| body.compact_int(0));
+        body.i64(0);
+        body.bool(false);
+    });
+    let mut row = Vec::new();
+    write_entry(b"truncation", Some(&cut.finish().unwrap()), None, &mut row).unwrap();
+    let entries = std::fs::read_dir(cluster.tier2.root().join("_system/_tables/alpha/truncated")).unwrap();
+    let is_table = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("metadata.#.");
+    let is_index = |path: &PathBuf| path.to_str().unwrap().contains("$attributes.index");
+    let table = entries.map(|entry| entry.unwrap().path()).find(|path| is_table(path) && !is_index(path)).unwrap();
+    std::fs::File::options().append(true).open(table).unwrap().write_all(&row).unwrap();
+}
+
+#[test]
+fn a_stream_that_was_truncated_behind_all_that_is_left_goes_on_empty_from_there() {
+    let cluster = support::captured("flushed");
+    let truncated = || {
+        let survey = cluster.survey();
+        let mut segments = (0..survey.container_count()).flat_map(|container| survey.segments(container).unwrap());
+        segments.find(|segment| segment.name == "alpha/truncated/0.#epoch.0").unwrap()
+    };
+    let offset = truncated().length + 1000;
+    truncate_by_the_word_of_the_controller(&cluster, offset);
+    let after = truncated();
+    assert_eq!((after.start_offset, after.length), (offset, offset));
+    assert!(after.findings.iter().any(|finding| finding == "truncated-behind-end"), "{after:?}");
+    let (plan, run) = cluster.plan("run");
+    cluster.apply(&plan, &run).unwrap();
+    assert_eq!(cluster.verify().problems, vec![]);
 }

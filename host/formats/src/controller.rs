@@ -15,6 +15,8 @@ pub const STATE_KEY: &str = "state";
 pub const CONFIGURATION_KEY: &str = "configuration";
 /// Key of the transactions being committed in the table `metadata` of a stream.
 pub const COMMITTING_TRANSACTIONS_KEY: &str = "committingTxns";
+/// Key of the truncation of a stream in its table `metadata`.
+pub const TRUNCATION_KEY: &str = "truncation";
 /// Buckets of retention in a cluster that does not configure another number (`controller.retention.bucket.count`).
 pub const DEFAULT_RETENTION_BUCKETS: u32 = 1;
 /// Buckets of watermarking in a cluster that does not configure another number (`watermarking.bucket.count`).
@@ -498,6 +500,24 @@ pub fn decode_committing_transactions(bytes: &[u8]) -> Result<Vec<TransactionId>
     })?;
     reader.expect_end()?;
     Ok(transactions)
+}
+
+/// Decodes the row `truncation`: the stream cut, as segment ids with the first offset of each that may be read; empty if the
+/// stream was never truncated. The controller writes it before it truncates the segments.
+///
+/// # Errors
+/// If the bytes do not follow the format or an offset is negative.
+pub fn decode_truncation(bytes: &[u8]) -> Result<Vec<(i64, u64)>, DecodeError> {
+    let mut reader = Reader::new("truncation of a stream", bytes);
+    let cut = reader.read_single("truncation of a stream", |body| {
+        body.list(16, |body| {
+            let segment = body.i64()?;
+            let error = body.error("an offset of at least 0");
+            Ok((segment, u64::try_from(body.i64()?).map_err(|_| error)?))
+        })
+    })?;
+    reader.expect_end()?;
+    Ok(cut)
 }
 
 /// Bucket of a stream in retention or watermarking, for a cluster with `bucket_count` buckets; a count of 0 counts as 1.

@@ -100,7 +100,7 @@ fn it_follows_the_runbook() {
         "0: create h/table 80",
         "0: move _system/metadata_0 to _dr/moved-aside/container-0.epoch-2",
         "0: move gone_0 to _dr/moved-aside/container-0.epoch-2.leftovers",
-        "decision objects of deleted segments 1 objects moved to `_dr/moved-aside/container-0.epoch-2.leftovers`",
+        "decision objects of no segment 1 objects moved to `_dr/moved-aside/container-0.epoch-2.leftovers`",
         "decision d/torn start offset moved back to the end of the segment",
         "0: attributes b/live 0=1,9=1",
         "0: attributes d/torn 0=1,9=1",

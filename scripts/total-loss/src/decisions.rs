@@ -12,7 +12,7 @@ pub struct Policy {
     pub whole_events: bool,
     /// Create segments that no metadata names.
     pub create_unrecorded: bool,
-    /// Move objects of deleted segments out of the way.
+    /// Move objects that no segment needs out of the way.
     pub move_leftovers: bool,
     /// Where old metadata goes.
     pub backup_place: String,

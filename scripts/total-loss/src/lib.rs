@@ -56,7 +56,7 @@ impl Procedure for TotalLoss {
                     "leftovers",
                     "choice:move-aside|leave",
                     "move-aside",
-                    "Objects of segments that had been deleted: move them to the backup place, or leave them where they are.",
+                    "Objects that no segment needs any more: move them to the backup place, or leave them where they are.",
                 ),
                 parameter(
                     "backup-place",
@@ -149,14 +149,14 @@ fn move_old_metadata_aside(container: ContainerId, policy: &Policy) -> Result<()
     move_aside(container, metadata_object_pages(container)?, &place).map(|_| ())
 }
 
-/// Moves what the store had not removed yet of deleted segments. It belongs to nobody, and without the old metadata
-/// nobody would know any more why.
+/// Moves what the store had not removed yet of deleted segments, and what living ones do not need. It belongs to nobody, and
+/// without the old metadata nobody would know any more why.
 fn move_leftovers_aside(container: ContainerId, policy: &Policy) -> Result<()> {
     let place = format!("{}.leftovers", backup_place(container, policy)?);
     let moved = move_aside(container, leftover_object_pages(container)?, &place)?;
     if moved > 0 {
         let choice = format!("{moved} objects moved to `{place}`");
-        report::decision(Some(container), "objects of deleted segments", &choice, "no segment that lives owns them");
+        report::decision(Some(container), "objects of no segment", &choice, "no segment that lives needs them");
     }
     Ok(())
 }
@@ -270,6 +270,11 @@ fn report_kept(segment: &Segment, length: u64, measure: &Option<Measurement>) {
     if segment.findings.iter().any(|finding| finding == "sealed-by-controller") {
         let reason = "the controller's tables say that it was sealed and others took its place; readers go on there";
         report::decision(Some(segment.container), &segment.name, "sealed", reason);
+    }
+    if segment.findings.iter().any(|finding| finding == "truncated-behind-end") {
+        let choice = format!("created empty, to go on at {}", segment.length);
+        let reason = "it was truncated there, behind the last byte that Tier-2 holds; clients had given up all before";
+        report::decision(Some(segment.container), &segment.name, &choice, reason);
     }
     if segment.standing != "live" {
         let reason = "no metadata names its objects, and the setting `unrecorded` is `create`";

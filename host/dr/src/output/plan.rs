@@ -269,6 +269,7 @@ fn in_words(finding: &str) -> String {
         "longer-object" => "with more bytes in the last object than the metadata knew; they are examined and kept",
         "shorter-object" => "with an object that is shorter than the metadata says",
         "missing-object" => "with an object that is missing",
+        "truncated-behind-end" => "truncated behind all that Tier-2 holds of them; they are empty and go on from there",
         "leading-object-gone" => "whose first objects are gone, as after a truncation",
         "unlinked-object" => "with an object behind the end that the metadata knew",
         "row-length-differs" => "whose length in the old container metadata is another one",

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use dr_backends::tier2::Tier2;
 use dr_formats::names::{parent_segment_of, transaction_id};
+use dr_formats::slts::SegmentMetadata;
 
 use super::ContainerEvidence;
 use crate::chain::Chain;
 use crate::committed::{Committed, Fate, Fates, Open, merged_into};
 use crate::content::measure_events;
 use crate::error::Result;
-use crate::merged::{Candidate, find_copies};
+use crate::merged::Search;
 use crate::reconcile::{Reconciled, Standing};
 
 /// Finding of a transaction whose content the recovery makes part of its parent.
@@ -19,11 +20,11 @@ pub(crate) const MERGED_BY_RECOVERY: &str = "merged-by-recovery";
 /// A segment by its name.
 type Named<'a> = (&'a str, &'a Reconciled);
 
-/// What the parent of some transactions holds of them.
-struct Settled {
-    parent: String,
+/// What a segment was found to hold of the transactions of a stream segment.
+struct Holding {
+    segment: String,
     merged: Vec<String>,
-    /// Where a copy begins that the end of the parent cuts off, and of which transaction it is.
+    /// Where a copy begins that the end of the segment cuts off, and of which transaction it is.
     begun: Option<(String, u64)>,
 }
 
@@ -39,52 +40,84 @@ impl ContainerEvidence {
         Open::of_segments(transactions.map(|(name, _)| name))
     }
 
-    /// Finds transactions that their parents hold already: see [`crate::merged`]. Those are over; a copy that was not
+    /// Finds transactions that another segment holds already: see [`crate::merged`]. Those are over; a copy that was not
     /// finished gives way.
     pub(super) fn settle_transactions(&mut self, tier2: &dyn Tier2) -> Result<()> {
-        let mut settled = Vec::new();
+        let mut holdings = Vec::new();
         for (parent, transactions) in self.transactions_by_parent() {
-            settled.extend(self.settle(parent, &transactions, tier2)?);
+            holdings.extend(self.holdings(parent, &transactions, tier2)?);
         }
         self.committed = self.committed_by_metadata();
-        for Settled { parent, merged, begun } in settled {
-            self.committed.extend(merged.iter().filter_map(|name| transaction_id(name)));
+        for Holding { segment, merged, begun } in holdings {
+            // Only what is part of the parent has others copied behind it.
+            self.committed.extend(merged.iter().chain([&segment]).filter_map(|name| transaction_id(name)));
             for name in merged {
                 self.end_transaction(&name, "merged-already");
             }
-            if let (Some((transaction, end)), Some(parent)) = (begun, self.segments.get_mut(&*parent)) {
-                parent.chain = parent.chain.cut(end);
-                parent.findings.push("merge-begun");
+            if let (Some((transaction, end)), Some(holder)) = (begun, self.segments.get_mut(&*segment)) {
+                holder.chain = holder.chain.cut(end);
+                holder.findings.push("merge-begun");
                 self.committed.extend(transaction_id(&transaction));
             }
         }
         Ok(())
     }
 
-    fn settle(
-        &self,
-        (name, parent): Named<'_>,
-        transactions: &[Named<'_>],
-        tier2: &dyn Tier2,
-    ) -> Result<Option<Settled>> {
-        let recorded_end = self.tables.records.get(name).map_or(parent.start_offset, |record| record.length);
-        let from = |(_, transaction): &Named<'_>| match transaction.standing {
-            // Leftovers of a merge that was recorded long ago can be anywhere.
-            Standing::Unrecorded => parent.start_offset,
-            _ => recorded_end,
-        };
-        let from: Vec<u64> = transactions.iter().map(from).collect();
-        if from.iter().all(|&from| from >= parent.chain.end()) {
-            return Ok(None);
+    /// What a stream segment and its transactions hold of these transactions.
+    fn holdings(&self, parent: Named<'_>, transactions: &[Named<'_>], tier2: &dyn Tier2) -> Result<Vec<Holding>> {
+        let has_unrecorded_bytes = |(name, segment): &Named<'_>| self.recorded_end(name) < segment.held().0.end();
+        let is_old = |(_, transaction): &Named<'_>| transaction.standing == Standing::Unrecorded;
+        let mut holders: Vec<Named<'_>> = transactions.iter().copied().filter(has_unrecorded_bytes).collect();
+        if has_unrecorded_bytes(&parent) || transactions.iter().any(is_old) {
+            holders.insert(0, parent);
         }
-        let chains = transactions.iter().map(|(_, transaction)| &transaction.chain);
-        let candidates: Vec<_> = chains.zip(from).map(|(chain, from)| Candidate { chain, from }).collect();
-        let copies = find_copies(&parent.chain, parent.start_offset, &candidates, tier2)?;
-        let merged = transactions.iter().zip(&copies.whole).filter(|(_, copy)| copy.is_some());
-        let merged = merged.map(|((name, _), _)| (*name).to_owned()).collect();
-        let begun = copies.begun.filter(|&(index, _)| transactions[index].1.standing == Standing::Live);
-        let begun = begun.map(|(index, offset)| (transactions[index].0.to_owned(), offset));
-        Ok(Some(Settled { parent: name.to_owned(), merged, begun }))
+        if holders.is_empty() {
+            return Ok(Vec::new());
+        }
+        let chains = transactions.iter().map(|(_, transaction)| &transaction.chain).collect();
+        let search = Search::new(chains, tier2)?;
+        let mut is_found = vec![false; transactions.len()];
+        let mut holdings = Vec::new();
+        for holder in holders {
+            let (name, segment) = holder;
+            if transactions.iter().zip(&is_found).any(|((other, _), found)| *found && *other == name) {
+                continue;
+            }
+            let from = |index: usize| {
+                let (other, transaction) = transactions[index];
+                let is_searched = !is_found[index] && other != name;
+                is_searched.then(|| self.first_copy_offset(name, parent.0, transaction))
+            };
+            let (chain, start) = segment.held();
+            let copies = search.copies_in(chain, start, from)?;
+            let merged = transactions.iter().zip(&copies.whole).filter(|(_, copy)| copy.is_some());
+            let merged: Vec<String> = merged.map(|((name, _), _)| (*name).to_owned()).collect();
+            let begun = copies.begun.filter(|&(index, _)| is_surely_outside(parent.1, transactions[index].1));
+            let begun = begun.map(|(index, offset)| (transactions[index].0.to_owned(), offset));
+            is_found.iter_mut().zip(&copies.whole).for_each(|(found, copy)| *found |= copy.is_some());
+            if !merged.is_empty() || begun.is_some() {
+                holdings.push(Holding { segment: name.to_owned(), merged, begun });
+            }
+        }
+        Ok(holdings)
+    }
+
+    /// The first offset of a segment at which a copy of a transaction can be.
+    fn first_copy_offset(&self, holder: &str, parent: &str, transaction: &Reconciled) -> u64 {
+        if holder != parent {
+            // Behind its own content, of which there is a byte at least.
+            return self.recorded_end(holder).max(1);
+        }
+        match transaction.standing {
+            // Leftovers of a merge that was recorded long ago can be anywhere.
+            Standing::Unrecorded => 0,
+            _ => self.recorded_end(holder),
+        }
+    }
+
+    /// How far the storage had recorded a segment.
+    fn recorded_end(&self, name: &str) -> u64 {
+        self.tables.records.get(name).map_or(0, |record| record.length)
     }
 
     /// A commit seals each segment of a transaction before it merges it, an abort does not.
@@ -96,7 +129,7 @@ impl ContainerEvidence {
                     committed.insert(id);
                 }
                 Some(_) => {}
-                None => committed.extend(merged_into(name, segment.chain.parts.iter().map(|part| &*part.key))),
+                None => committed.extend(merged_into(name, segment.held().0.parts.iter().map(|part| &*part.key))),
             }
         }
         committed
@@ -129,10 +162,14 @@ impl ContainerEvidence {
                 completed.push((parent_name.to_owned(), chain, merged));
             }
         }
-        for (parent, chain, merged) in completed {
+        for (parent, mut chain, merged) in completed {
+            let mut linked = Vec::new();
+            // What the store wrote behind a transaction that lent its object has the parent's name again.
+            self.facts(&parent).link_contiguous(&mut chain, &mut linked);
             if let Some(parent) = self.segments.get_mut(&*parent) {
                 parent.chain = chain;
                 parent.findings.push("merge-completed");
+                parent.findings.extend(linked);
             }
             merged.iter().for_each(|name| self.end_transaction(name, MERGED_BY_RECOVERY));
         }
@@ -147,12 +184,20 @@ impl ContainerEvidence {
         }
     }
 
+    /// True for a transaction of which only the container metadata says that it is over. Its row goes when it is deleted,
+    /// which follows an abort, and when it is merged, which the storage does later.
+    fn is_over_by_row_alone(&self, name: &str) -> bool {
+        let is_active = self.tables.records.get(name).is_some_and(SegmentMetadata::is_active);
+        is_active && !self.tables.rows.contains_key(name) && self.tables.removed_rows.contains(name)
+    }
+
     /// Transactions with content whose end is not known, by name and reconciled state of their parents.
     fn transactions_by_parent(&self) -> Vec<(Named<'_>, Vec<Named<'_>>)> {
         let mut by_parent: BTreeMap<&str, Vec<Named<'_>>> = BTreeMap::new();
         for (name, segment) in &self.segments {
             let parent = transaction_id(name).and_then(|_| parent_segment_of(name));
-            if let Some(parent) = parent.filter(|_| segment.standing != Standing::Deleted && segment.chain.end() > 0) {
+            let may_be_open = segment.standing != Standing::Deleted || self.is_over_by_row_alone(name);
+            if let Some(parent) = parent.filter(|_| may_be_open && segment.chain.end() > 0) {
                 by_parent.entry(parent).or_default().push((name, segment));
             }
         }
@@ -166,7 +211,7 @@ impl ContainerEvidence {
 
 /// What no metadata names could be a leftover of a merge long ago, whose copy was truncated since.
 fn is_surely_outside(parent: &Reconciled, transaction: &Reconciled) -> bool {
-    transaction.standing == Standing::Live || parent.start_offset == 0
+    transaction.standing != Standing::Unrecorded || parent.start_offset == 0
 }
 
 /// The order in which the controller gave out the ids is the closest to that of the commits.

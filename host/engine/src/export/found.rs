@@ -13,7 +13,7 @@ use crate::chain::{Chain, chains_by_names};
 use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
 use crate::listing::{ChunkObject, chunks_below};
-use crate::merged::{Candidate, find_copies};
+use crate::merged::Search;
 use crate::progress::Progress;
 use crate::reconcile::{Reconciled, Standing};
 use crate::survey::{Survey, SurveyOptions};
@@ -87,7 +87,7 @@ impl Source {
             Self { segment: segment.to_owned(), known_by: KnownBy::Metadata, pieces: Vec::new(), missing: Vec::new() };
         source.note_missing(recorded_start, chain.first_start, "truncated-or-missing");
         // Objects that were lost may begin anywhere, and what is left after them inside an event.
-        let is_aligned = chain.first_start <= recorded_start;
+        let is_aligned = chain.first_start <= recorded_start || chain.first_start < reconciled.start_offset;
         source.pieces.push(Piece { chain, start, is_aligned });
         let mut end_seen = end;
         // What a merge had only begun to copy is no gap: the transaction itself holds it.
@@ -332,9 +332,8 @@ fn merged_already(sources: &[(Standing, Source)], tier2: &dyn Tier2) -> Result<V
         let Some(piece) = parent.pieces.first().filter(|piece| piece.is_aligned && !candidates.is_empty()) else {
             continue;
         };
-        let chains: Vec<Candidate<'_>> =
-            candidates.iter().map(|(_, chain)| Candidate { chain, from: piece.start }).collect();
-        let copies = find_copies(&piece.chain, piece.start, &chains, tier2)?;
+        let search = Search::new(candidates.iter().map(|(_, chain)| *chain).collect(), tier2)?;
+        let copies = search.copies_in(&piece.chain, piece.start, |_| Some(piece.start))?;
         let whole = candidates.iter().zip(&copies.whole).filter(|(_, copy)| copy.is_some());
         merged.extend(whole.map(|((source, _), _)| source.segment.clone()));
     }

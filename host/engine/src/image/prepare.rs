@@ -143,7 +143,7 @@ fn prepare_event_numbers(
 fn stored(evidence: &ContainerEvidence, name: &str, segment: &FreshSegment) -> Option<StoredSegment> {
     let record = evidence.record(name);
     let chain = evidence.segment(name)?.chain.cut(segment.length);
-    if record.is_none() && chain.parts.is_empty() {
+    if record.is_none() && chain.end() == 0 {
         return None;
     }
     Some(StoredSegment {

@@ -72,6 +72,20 @@ fn transaction_vectors() {
 }
 
 #[test]
+fn truncation_vectors() {
+    let never = unhex("00000100 0000000d 00 00 00 00 0000000000000000 00");
+    assert_eq!(decode_truncation(&never), Ok(Vec::new()));
+    let cut = unhex(
+        "00000100 0000002d 02 0000000000000001 0000000000000010 0000000100000002 0000000000000000
+         00 00 00 0000000000000010 00",
+    );
+    assert_eq!(decode_truncation(&cut), Ok(vec![(1, 16), (0x1_0000_0002, 0)]));
+    mutations(&cut, |bytes| drop(decode_truncation(bytes)));
+    let negative = unhex("00000100 00000011 01 0000000000000001 8000000000000000");
+    assert!(decode_truncation(&negative).is_err());
+}
+
+#[test]
 fn transaction_ids() {
     let text = "00000003-0000-0001-0000-000000000005";
     let id = TransactionId::parse(text).unwrap();

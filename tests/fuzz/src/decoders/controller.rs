@@ -2,9 +2,9 @@
 
 use dr_formats::controller::{
     ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CompletedTransaction, RetentionKind,
-    RetentionPolicy, STATE_KEY, ScalingPolicy, StreamConfiguration, StreamState, TransactionCounter, TransactionId,
-    bucket_node, bucket_of, completed_transaction_of_key, decode_committing_transactions, decode_table_id,
-    sealed_segment_of_key,
+    RetentionPolicy, STATE_KEY, ScalingPolicy, StreamConfiguration, StreamState, TRUNCATION_KEY, TransactionCounter,
+    TransactionId, bucket_node, bucket_of, completed_transaction_of_key, decode_committing_transactions,
+    decode_table_id, decode_truncation, sealed_segment_of_key,
 };
 use dr_formats::primitives::Writer;
 
@@ -54,6 +54,13 @@ pub(super) const DECODERS: &[Decoder] = &[
         seeds: committing_seeds,
         mend: None,
         check: |input| outcome(decode_committing_transactions(input).is_ok()),
+    },
+    Decoder {
+        name: "stream-truncation",
+        covers: &["controller::decode_truncation"],
+        seeds: truncation_seeds,
+        mend: None,
+        check: |input| outcome(decode_truncation(input).is_ok()),
     },
     Decoder {
         name: "controller-keys",
@@ -116,6 +123,22 @@ fn committing_seeds(captured: &Captured) -> Vec<Vec<u8>> {
         body.list(&[[1; 16], [2; 16]], |body, id| body.bytes(id));
     });
     let mut seeds = captured.controller_values(COMMITTING_TRANSACTIONS_KEY);
+    seeds.extend(writer.finish());
+    seeds
+}
+
+fn truncation_seeds(captured: &Captured) -> Vec<Vec<u8>> {
+    let mut writer = Writer::new();
+    writer.write_single(|body| {
+        body.list(&[(0, 100), (1 << 32, 0)], |body, (segment, offset)| {
+            body.i64(*segment);
+            body.i64(*offset);
+        });
+        (0..3).for_each(|_| body.compact_int(0));
+        body.i64(100);
+        body.bool(true);
+    });
+    let mut seeds = captured.controller_values(TRUNCATION_KEY);
     seeds.extend(writer.finish());
     seeds
 }

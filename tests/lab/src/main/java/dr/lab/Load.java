@@ -30,6 +30,7 @@ import java.util.concurrent.TimeUnit;
  * U key number                   the newest value of a table key
  * D key number                   a removal of a table key; they have numbers as values have
  * T scope/stream id events       a committed transaction
+ * N scope/stream id              a transaction that is about to be written and never committed
  * B scope/stream length          bytes of the byte stream
  * x scope/stream number          the stream is about to be truncated: events of all keys below the number go
  * X scope/stream number          the same, done
@@ -43,13 +44,18 @@ public final class Load {
     static final List<String> STREAMS = List.of("fixed", "scaled");
     static final String TRANSACTIONS = "transactions";
     static final int TRANSACTION_EVENTS = 6;
+    /** Room for a few transactions: each that has none left in the last object lends its own to the segment. */
+    private static final long TRANSACTIONS_ROLLOVER_BYTES = 16 * 1024;
     static final int TABLE_KEYS = 50;
     /** Keys from here on are removed every other time. */
     static final int FIRST_REMOVED_KEY = 40;
     static final int KEYS_PER_WRITER = 8;
     static final String TRUNCATED = "truncated";
     static final String BYTES = "bytes";
-    private static final int ROUNDS_BETWEEN_TRUNCATIONS = 20;
+    /** Few, so that a kill often hits a stream that was truncated behind the last byte that was flushed. */
+    private static final int ROUNDS_BETWEEN_TRUNCATIONS = 4;
+    /** Of so many transactions one is aborted, and one is left open. */
+    private static final int TRANSACTIONS_WITH_AN_ABORT = 6;
     private static final int BYTES_PER_WRITE = 700;
     private static final int IN_FLIGHT = 64;
 
@@ -128,7 +134,8 @@ public final class Load {
         for (String stream : STREAMS) {
             cluster.streams.createStream(SCOPE, named(stream, run), two);
         }
-        cluster.streams.createStream(SCOPE, named(TRANSACTIONS, run), two);
+        cluster.streams.createStream(SCOPE, named(TRANSACTIONS, run), StreamConfiguration.builder()
+            .scalingPolicy(ScalingPolicy.fixed(2)).rolloverSizeBytes(TRANSACTIONS_ROLLOVER_BYTES).build());
         cluster.streams.createStream(SCOPE, named(TRUNCATED, run), two);
         cluster.streams.createStream(SCOPE, named(BYTES, run), Workload.fixed(1));
         cluster.tables.createKeyValueTable(SCOPE, named(TABLE, run), tableConfiguration());
@@ -170,12 +177,24 @@ public final class Load {
         String path = SCOPE + "/" + stream;
         try (TransactionalEventStreamWriter<byte[]> writer = cluster.clients(SCOPE)
                 .createTransactionalEventWriter("load", stream, Events.SERIALIZER, EventWriterConfig.builder().build())) {
-            while (true) {
+            for (int number = 0;; number++) {
                 Transaction<byte[]> transaction = writer.beginTxn();
                 String id = transaction.getTxnId().toString();
+                int kind = number % TRANSACTIONS_WITH_AN_ABORT;
+                if (kind < 2) {
+                    acknowledge("N " + path + " " + id);
+                }
                 for (int i = 0; i < TRANSACTION_EVENTS; i++) {
                     // A routing key each, so that a transaction spreads over the segments.
                     transaction.writeEvent(id + "-" + i, event(path, id, i));
+                }
+                if (kind == 0) {
+                    transaction.abort();
+                } else if (kind == 1) {
+                    transaction.flush();
+                }
+                if (kind < 2) {
+                    continue;
                 }
                 transaction.commit();
                 while (transaction.checkStatus() != Transaction.Status.COMMITTED) {

@@ -40,6 +40,7 @@ public final class LoadCheck {
     private final Map<String, Integer> events = new TreeMap<>();
     private final Map<Integer, Integer> updates = new TreeMap<>();
     private final Set<String> transactions = new HashSet<>();
+    private final Set<String> neverCommitted = new HashSet<>();
     private long updateCount;
     /** States of the three above, and of the two below, at the last line that says that all before was flushed. */
     private Map<String, Integer> flushedEvents = Map.of();
@@ -99,6 +100,8 @@ public final class LoadCheck {
                 updateCount++;
             } else if (words[0].equals("T") && words.length == 4) {
                 transactions.add(words[2]);
+            } else if (words[0].equals("N") && words.length == 3) {
+                neverCommitted.add(words[2]);
             } else {
                 throw new IllegalStateException("not a line of acknowledgements: " + line);
             }
@@ -313,6 +316,11 @@ public final class LoadCheck {
             }
             if (!found.computeIfAbsent(event.key, id -> new HashSet<>()).add(event.number)) {
                 return Checks.BAD + "event " + event.number + " of transaction " + event.key + " is there twice";
+            }
+        }
+        for (String id : neverCommitted) {
+            if (found.containsKey(id)) {
+                return Checks.BAD + "transaction " + id + " is there and was never committed";
             }
         }
         for (String expected : expectedInTransactions) {

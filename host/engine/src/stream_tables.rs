@@ -1,0 +1,173 @@
+//! What the controller's tables say of stream segments: which were sealed and replaced, and where streams were truncated.
+//!
+//! What befalls a segment reaches Tier-2 with its container, the controller's word of it with another one. So a crash can
+//! leave the word without the deed; and the seal of a segment that never had a byte is in no storage record at all. A
+//! reader would wait for ever at the end of such a segment instead of going on to its successors. And no reader begins at
+//! all if the head of the stream lies behind its tail.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use dr_backends::tier2::Tier2;
+use dr_formats::controller::{TRUNCATION_KEY, decode_truncation, sealed_segment_of_key};
+use dr_formats::names::{ControllerTable, stream_segment_name};
+
+use crate::chain::{Chain, chain_by_names};
+use crate::error::Result;
+use crate::listing::{ChunkObject, ContainerObjects};
+use crate::table_scan::scan_table;
+
+/// Metadata tables up to this size tell of no segment: the rows of a new stream alone take some 760 bytes and its name, that
+/// of a truncation 115, those of a scaling more. Most streams have neither, so most tables need not be read.
+const NEW_STREAM_BYTES_MAX: u64 = 860;
+
+/// What the controller knows of stream segments.
+#[derive(Debug, Default)]
+pub struct StreamTables {
+    replaced: HashSet<Box<str>>,
+    truncated: HashMap<Box<str>, u64>,
+}
+
+impl StreamTables {
+    /// Reads the metadata table of every stream that may have been scaled or truncated.
+    ///
+    /// # Errors
+    /// Tier-2 errors. Damage in a table is left to the container that owns it: here it only ends what can be known.
+    pub fn read(containers: &[Arc<ContainerObjects>], tier2: &dyn Tier2) -> Result<Self> {
+        let mut tables = Self::default();
+        for (stream, of_stream) in metadata_tables(containers) {
+            // With the leftovers of a deleted namesake beside it, no table alone is the truth.
+            let [chunks] = of_stream.as_slice() else { continue };
+            if chunks.iter().map(|chunk| chunk.size).sum::<u64>() > NEW_STREAM_BYTES_MAX {
+                tables.read_table(stream, &chain_by_names(chunks), tier2)?;
+            }
+        }
+        Ok(tables)
+    }
+
+    /// The word that one segment was truncated.
+    #[cfg(test)]
+    pub(crate) fn for_test(segment: &str, truncated_at: u64) -> Self {
+        Self { truncated: HashMap::from([(segment.into(), truncated_at)]), ..Self::default() }
+    }
+
+    /// True if the controller had sealed this segment and put others in its place.
+    pub fn is_replaced(&self, segment: &str) -> bool {
+        self.replaced.contains(segment)
+    }
+
+    /// The first offset of a segment that may be read, if the controller had truncated its stream there.
+    pub fn truncated_at(&self, segment: &str) -> Option<u64> {
+        self.truncated.get(segment).copied()
+    }
+
+    fn read_table(&mut self, (scope, stream): (&str, &str), chain: &Chain, tier2: &dyn Tier2) -> Result<()> {
+        let mut sealed: HashMap<i64, ((i64, u64), bool)> = HashMap::new();
+        let mut truncation = ((i64::MIN, 0), Vec::new());
+        scan_table(chain, chain.first_start, chain.end(), tier2, &mut |entry| {
+            let Ok(key) = std::str::from_utf8(entry.key) else { return };
+            if let Some(segment) = sealed_segment_of_key(key)
+                && sealed.get(&segment).is_none_or(|(rank, _)| entry.rank() >= *rank)
+            {
+                sealed.insert(segment, (entry.rank(), entry.value.is_some()));
+            }
+            if key == TRUNCATION_KEY
+                && entry.rank() >= truncation.0
+                && let Some(cut) = entry.value.and_then(|value| decode_truncation(value).ok())
+            {
+                truncation = (entry.rank(), cut);
+            }
+        })?;
+        let name = |segment: i64| stream_segment_name(scope, stream, segment).into();
+        let sealed = sealed.into_iter().filter(|(_, (_, exists))| *exists);
+        self.replaced.extend(sealed.map(|(segment, _)| name(segment)));
+        self.truncated.extend(truncation.1.into_iter().map(|(segment, offset)| (name(segment), offset)));
+        Ok(())
+    }
+}
+
+/// The chunks of every stream's metadata tables, a list for each table, by scope and stream.
+fn metadata_tables(containers: &[Arc<ContainerObjects>]) -> BTreeMap<(&str, &str), Vec<Vec<&ChunkObject>>> {
+    let mut by_segment: BTreeMap<&str, Vec<&ChunkObject>> = BTreeMap::new();
+    for chunk in containers.iter().flat_map(|objects| objects.controller_chunks()) {
+        by_segment.entry(chunk.segment()).or_default().push(chunk);
+    }
+    let mut by_stream: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (segment, chunks) in by_segment {
+        if let Some(ControllerTable::Stream { scope, stream, name: "metadata", .. }) = ControllerTable::parse(segment) {
+            by_stream.entry((scope, stream)).or_default().push(chunks);
+        }
+    }
+    by_stream
+}
+
+#[cfg(test)]
+mod tests {
+    use dr_backends::tier2::MemoryTier2;
+    use dr_formats::primitives::Writer;
+    use dr_formats::table::write_entry;
+
+    use super::*;
+
+    const TABLE: &str = "_system/_tables/scope/stream/metadata.#.00000000-0000-0000-0000-000000000001";
+    const OTHER: &str = "_system/_tables/scope/stream/metadata.#.00000000-0000-0000-0000-000000000002";
+
+    /// The rows of a metadata table, behind as many bytes as a stream's other rows take.
+    fn rows(rows: &[(&str, Option<&[u8]>)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_entry(b"configuration", Some(&[0; 900]), None, &mut bytes).unwrap();
+        for (key, value) in rows {
+            write_entry(key.as_bytes(), *value, None, &mut bytes).unwrap();
+        }
+        bytes
+    }
+
+    fn read(tables: &[(&str, Vec<u8>)]) -> StreamTables {
+        let tier2 = MemoryTier2::new();
+        let container = |(table, bytes): &(&str, Vec<u8>)| {
+            let chunk = ChunkObject::for_test(table, 0, 1, bytes.len() as u64);
+            tier2.create(&chunk.key, bytes).unwrap();
+            Arc::new(ContainerObjects { chunks: vec![chunk], ..ContainerObjects::default() })
+        };
+        let containers: Vec<_> = tables.iter().map(container).collect();
+        StreamTables::read(&containers, &tier2).unwrap()
+    }
+
+    #[test]
+    fn segments_are_replaced_by_the_word_of_the_controller() {
+        let table = rows(&[
+            ("segmentSealedEpochPath-0", Some(&[0, 0, 0, 1])),
+            ("segmentSealedEpochPath-4294967297", Some(&[0, 0, 0, 2])),
+            ("segmentSealedEpochPath-2", Some(&[0, 0, 0, 1])),
+            ("segmentSealedEpochPath-2", None),
+        ]);
+        let replaced = read(&[(TABLE, table.clone())]);
+        assert!(replaced.is_replaced("scope/stream/0.#epoch.0") && replaced.is_replaced("scope/stream/1.#epoch.1"));
+        for other in ["scope/stream/2.#epoch.0", "scope/stream/1.#epoch.0", "scope/other/0.#epoch.0"] {
+            assert!(!replaced.is_replaced(other), "{other}");
+        }
+        // A namesake that was deleted had segments of the same names.
+        let torn = [&table[..], &[0; 9]].concat();
+        assert!(read(&[(TABLE, torn)]).is_replaced("scope/stream/0.#epoch.0"));
+        assert!(!read(&[(TABLE, table), (OTHER, rows(&[]))]).is_replaced("scope/stream/0.#epoch.0"));
+    }
+
+    #[test]
+    fn the_newest_truncation_tells_where_streams_begin() {
+        let cut = |offset: i64| {
+            let mut writer = Writer::new();
+            writer.write_single(|body| {
+                body.list(&[(0, 0), (1 << 32 | 1, offset)], |body, (segment, offset)| {
+                    body.i64(*segment);
+                    body.i64(*offset);
+                });
+            });
+            writer.finish().unwrap()
+        };
+        let (first, second) = (cut(100), cut(200));
+        let table = rows(&[("truncation", Some(&first)), ("truncation", Some(&second)), ("truncation", Some(b"?"))]);
+        let tables = read(&[(TABLE, table)]);
+        let at = |segment: &str| tables.truncated_at(&format!("scope/stream/{segment}"));
+        assert_eq!((at("0.#epoch.0"), at("1.#epoch.1"), at("1.#epoch.0")), (Some(0), Some(200), None));
+    }
+}

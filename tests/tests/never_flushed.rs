@@ -47,7 +47,7 @@ fn run(tree: &CapturedTree, words: &[&str]) -> dr::Finished {
 
 /// Recovers, verifies, and returns what was said, and the plan.
 fn recovered(tree: &CapturedTree) -> (String, Value) {
-    let said = run(tree, &["recover", "--yes", "--run-directory", "run"]).expect_code(4).stdout;
+    let said = run(tree, &["recover", "--yes", "--accept-loss", "--run-directory", "run"]).expect_code(4).stdout;
     run(tree, &["verify"]).expect_code(0);
     let plan = fs::read(tree.directory.path().join("run/plan.json")).unwrap();
     (said, serde_json::from_slice(&plan).unwrap())

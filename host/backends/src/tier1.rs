@@ -6,6 +6,7 @@
 mod access;
 mod bookkeeper;
 mod embedded;
+mod fault;
 mod ledger_nodes;
 mod memory;
 mod znode_path;
@@ -17,6 +18,7 @@ pub use access::LedgerAccess;
 pub use bookkeeper::{BookKeeper, BookKeeperOptions};
 pub use dr_formats::ledger_entry::{DigestType, LedgerPassword};
 pub use embedded::{EmbeddedLedgers, EmbeddedZNodes};
+pub use fault::{FaultyLedgers, FaultyZNodes, Tier1Faults};
 pub use memory::MemoryZNodes;
 pub use zookeeper::{ZooKeeper, ZooKeeperOptions};
 

@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Apply(RunArguments),
     /// Take a plan back that was carried out, or begun; possible until a segment store boots on its result
     Rollback(RunArguments),
+    /// Check and show the journal of a run: what was done, when, and what came of it; changes nothing
+    Audit(AuditArguments),
     /// Read a recovered Tier-1 back as a segment store would and check it against Tier-2; changes nothing
     Verify(VerifyArguments),
     /// Write the whole events of a stream to a file, from Tier-2 alone; changes nothing
@@ -152,6 +154,12 @@ pub(crate) struct ConsentArguments {
     /// Do not ask before changing anything, even if data is lost
     #[arg(short, long)]
     pub(crate) yes: bool,
+    /// Carry out a plan that rests on damaged metadata. More can be lost than it lists, since nobody knows what the damaged bytes held. --yes alone is not enough for such a plan
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
+    /// Take over the lock of a dr whose machine is gone, or of a plan that is lost. Never while it may still run: two at once destroy each other's work
+    #[arg(long)]
+    pub(crate) break_lock: bool,
     /// Work although segment stores or controllers are running. They overwrite what is written here, and every byte they acknowledge meanwhile can be lost
     #[arg(long)]
     pub(crate) accept_live_cluster: bool,
@@ -178,6 +186,9 @@ pub(crate) struct RecoverArguments {
     /// Consent.
     #[command(flatten)]
     pub(crate) consent: ConsentArguments,
+    /// How long servers and disks that fail are tried again before dr stops; it can be carried on with then
+    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
+    pub(crate) retry_for: u32,
     /// Form of the report; json is a stream of events, one a line
     #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) output: ReportFormat,
@@ -240,9 +251,23 @@ pub(crate) struct RunArguments {
     /// Consent.
     #[command(flatten)]
     pub(crate) consent: ConsentArguments,
+    /// How long servers and disks that fail are tried again before dr stops; it can be carried on with then
+    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
+    pub(crate) retry_for: u32,
     /// Containers worked on at the same time [default: number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=PARALLEL_MAX))]
     pub(crate) parallel: Option<u16>,
+    /// Form of the report; json is a stream of events, one a line
+    #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) output: ReportFormat,
+}
+
+/// Arguments of `dr audit`.
+#[derive(Debug, Args)]
+pub(crate) struct AuditArguments {
+    /// Directory of the plan
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
     /// Form of the report; json is a stream of events, one a line
     #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) output: ReportFormat,

@@ -37,6 +37,8 @@ impl ExitCode {
             | "procedure-unreadable"
             | "procedure-invalid"
             | "plan-unreadable"
+            | "journal-missing"
+            | "journal-broken"
             | "stream-name"
             | "stream-missing"
             | "export-directory" => Self::Usage,
@@ -46,6 +48,8 @@ impl ExitCode {
             | "inside-tier2"
             | "metadata-missing"
             | "recovery-in-progress"
+            | "lock-held"
+            | "damage-not-accepted"
             | "plan-elsewhere"
             | "rolled-back"
             | "nothing-applied"

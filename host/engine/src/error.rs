@@ -5,6 +5,7 @@
 //! documented in `docs/errors.md`; `retry` says whether the same command may succeed later without any change.
 
 use std::fmt;
+use std::io::ErrorKind;
 
 use dr_backends::tier1::Tier1Error;
 use dr_backends::tier2::Tier2Error;
@@ -80,12 +81,13 @@ impl From<Tier2Error> for OperatorError {
             Tier2Error::Key { .. } => {
                 OperatorError::new("object-key", what, "rename or remove the object named, it is not Pravega's")
             }
-            Tier2Error::Io { .. } => OperatorError::new(
-                "tier2-io",
-                what,
-                "make the path readable and writable for this user (disk full? permissions? mount?) and run the command again",
-            )
-            .may_retry(),
+            Tier2Error::Io { source, .. } => {
+                let next_step = "make the path readable and writable for this user (disk full? permissions? mount?) and run the command again";
+                let error = OperatorError::new("tier2-io", what, next_step);
+                // Nothing but the operator changes these.
+                let stays = matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem);
+                if stays { error } else { error.may_retry() }
+            }
         }
     }
 }

@@ -89,6 +89,16 @@ impl ContainerObjects {
         journals.chain(self.chunks.iter().map(|chunk| chunk.epoch)).max().unwrap_or(0)
     }
 
+    /// Keys and sizes of all of them, by key.
+    fn by_key(&self) -> Vec<(&str, u64)> {
+        let journals = self.journals.iter().map(|journal| (&*journal.key, journal.size));
+        let chunks = self.chunks.iter().map(|chunk| (&*chunk.key, chunk.size));
+        let others = self.others.iter().map(|object| (object.key.as_str(), object.size));
+        let mut objects: Vec<_> = journals.chain(chunks).chain(others).collect();
+        objects.sort_unstable();
+        objects
+    }
+
     /// How many objects.
     pub fn count(&self) -> u64 {
         (self.journals.len() + self.chunks.len() + self.others.len()) as u64
@@ -237,6 +247,13 @@ impl Listing {
         listed?;
         progress.stage_finished("listing Tier-2");
         Ok(collected)
+    }
+
+    /// Keys and sizes of all objects, by key: of each container, then of what no rule explains.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (Option<ContainerId>, Vec<(&str, u64)>)> {
+        let containers = (0..).zip(&self.containers).map(|(container, objects)| (Some(container), objects.by_key()));
+        let unknown = || self.unknown.iter().map(|object| (object.key.as_str(), object.size)).collect();
+        containers.chain(std::iter::once_with(move || (None, unknown())))
     }
 
     /// Digest of what was listed.
@@ -412,5 +429,5 @@ fn digest_of(containers: &[ContainerObjects], unknown: &[ObjectInfo]) -> Evidenc
         container.others.iter().for_each(|object| add(&object.key, object.size));
     }
     unknown.iter().for_each(|object| add(&object.key, object.size));
-    EvidenceDigest { listing: hex(&hasher.finalize()), objects, bytes }
+    EvidenceDigest { listing: hex(&hasher.finalize()), objects, bytes, parts: Vec::new(), znodes: None }
 }

@@ -14,10 +14,13 @@ use crate::contract::{ContainerId, ContainerImage, Decision, LostRange};
 use crate::error::{OperatorError, Result};
 
 /// Version of `plan.json`; a reader refuses others.
-pub const PLAN_FORMAT_VERSION: u32 = 1;
+pub const PLAN_FORMAT_VERSION: u32 = 2;
 
 /// Name of the plan's file in its directory.
 pub const PLAN_FILE: &str = "plan.json";
+
+/// Reasons of losses that speak of damage rather than of something that was never tiered.
+const DAMAGE: &[&str] = &["metadata-damaged", "index-damaged", "damaged"];
 
 /// One staged change. The order of the variants is the order of application: a log that no ZNode names is invisible
 /// to Pravega; an object that was moved aside can be moved back; the log ZNode is the commit point of its container.
@@ -155,6 +158,29 @@ pub struct EvidenceDigest {
     pub objects: u64,
     /// Their sizes added up, in bytes.
     pub bytes: u64,
+    /// Digests of `evidence.jsonl`, which names each object and what was read of it: by container, then of the objects that no
+    /// rule explains.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartDigest>,
+    /// The same of the ZNodes that were looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub znodes: Option<PartDigest>,
+}
+
+/// Digest of a part of the evidence.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartDigest {
+    /// Whose objects; none for those that no rule explains, and for ZNodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<ContainerId>,
+    /// How many objects or ZNodes.
+    pub entries: u64,
+    /// Sizes of the objects added up, in bytes.
+    pub bytes: u64,
+    /// Bytes that were read of them.
+    pub bytes_read: u64,
+    /// BLAKE3 over the lines of the part.
+    pub digest: String,
 }
 
 /// What will become of one container.
@@ -217,6 +243,11 @@ impl Plan {
         !self.losses.is_empty() || self.containers.iter().any(|container| container.absent_metadata.is_some())
     }
 
+    /// Ranges that are given up because the evidence is damaged: what else they held, the plan cannot tell.
+    pub fn damaged_ranges(&self) -> usize {
+        self.losses.iter().filter(|range| DAMAGE.contains(&range.reason.as_str())).count()
+    }
+
     /// Puts the parts in their canonical order and gives the plan its id.
     ///
     /// # Errors
@@ -263,13 +294,13 @@ impl Plan {
             .because(why)
         };
         let bytes = fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
-        let plan: Plan = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
-        if plan.format_version != PLAN_FORMAT_VERSION {
-            return Err(unreadable(format!(
-                "its format is {}, this dr reads {PLAN_FORMAT_VERSION}",
-                plan.format_version
-            )));
+        // Alone and first: what else a plan of another version holds cannot be known.
+        let Versioned { format_version } =
+            serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+        if format_version != PLAN_FORMAT_VERSION {
+            return Err(unreadable(format!("its format is {format_version}, this dr reads {PLAN_FORMAT_VERSION}")));
         }
+        let plan: Plan = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
         if plan.clone().seal()?.id != plan.id {
             return Err(unreadable("its content does not match its id; it was edited or cut".to_owned()));
         }
@@ -296,6 +327,12 @@ impl Plan {
         json.push(b'\n');
         Ok(json)
     }
+}
+
+/// What is looked at first of a plan.
+#[derive(Deserialize)]
+struct Versioned {
+    format_version: u32,
 }
 
 /// The file of a container's log image in the plan's directory.

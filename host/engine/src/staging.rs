@@ -17,6 +17,7 @@ use crate::contract::{
 use crate::controller::ControllerEvidence;
 use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
+use crate::evidence_file;
 use crate::fresh::FreshSegments;
 use crate::image::{self, BuiltImage};
 use crate::overlay::ZNodeOverlay;
@@ -25,6 +26,7 @@ use crate::plan::{
 };
 use crate::progress::Progress;
 use crate::survey::Survey;
+use crate::witness::WitnessedZNodes;
 
 /// Most decisions and most losses that one run records. Bounds a guest that reports without end.
 pub const REPORTS_MAX: usize = 1_000_000;
@@ -38,7 +40,7 @@ pub struct Staging(Arc<Shared>);
 
 struct Shared {
     survey: Arc<Survey>,
-    znodes: Arc<dyn ZNodes>,
+    znodes: WitnessedZNodes,
     layout: ClusterLayout,
     directory: PathBuf,
     progress: Arc<dyn Progress>,
@@ -92,7 +94,7 @@ impl Staging {
         directory: &Path,
         progress: Arc<dyn Progress>,
     ) -> Self {
-        let directory = directory.to_path_buf();
+        let (directory, znodes) = (directory.to_path_buf(), WitnessedZNodes::new(znodes));
         Self(Arc::new(Shared { survey, znodes, layout, directory, progress, state: Mutex::default() }))
     }
 
@@ -124,6 +126,7 @@ impl Staging {
                 "let the procedure report less; nothing was changed",
             ));
         }
+        let Shared { survey, znodes, directory, .. } = &*self.0;
         let effects = self.effects(&state);
         let plan = Plan {
             format_version: PLAN_FORMAT_VERSION,
@@ -131,7 +134,7 @@ impl Staging {
             cluster: self.0.layout.cluster_name.clone(),
             container_count: self.0.survey.container_count(),
             maker,
-            evidence: self.0.survey.listing().digest(),
+            evidence: evidence_file::write(directory, survey.listing(), &survey.take_reads(), &znodes.seen())?,
             containers: state.closed.values().map(|built| container_plan(built, &state.absent_metadata)).collect(),
             decisions: std::mem::take(&mut state.decisions),
             losses: std::mem::take(&mut state.losses),
@@ -287,23 +290,23 @@ impl RecoveryHost for Staging {
     }
 
     fn znode(&self, path: &str) -> CallResult<Option<ZNode>> {
-        self.lock().znodes.get(self.0.znodes.as_ref(), &self.0.layout, path)
+        self.lock().znodes.get(&self.0.znodes, &self.0.layout, path)
     }
 
     fn znode_children(&self, path: &str) -> CallResult<Vec<String>> {
-        self.lock().znodes.children(self.0.znodes.as_ref(), &self.0.layout, path)
+        self.lock().znodes.children(&self.0.znodes, &self.0.layout, path)
     }
 
     fn create_znode(&self, path: &str, data: Vec<u8>) -> CallResult<()> {
-        self.lock().znodes.create(self.0.znodes.as_ref(), &self.0.layout, path, data)
+        self.lock().znodes.create(&self.0.znodes, &self.0.layout, path, data)
     }
 
     fn set_znode(&self, path: &str, data: Vec<u8>, expected_version: i32) -> CallResult<()> {
-        self.lock().znodes.set(self.0.znodes.as_ref(), &self.0.layout, path, data, expected_version)
+        self.lock().znodes.set(&self.0.znodes, &self.0.layout, path, data, expected_version)
     }
 
     fn delete_znode(&self, path: &str, expected_version: i32) -> CallResult<()> {
-        self.lock().znodes.delete(self.0.znodes.as_ref(), &self.0.layout, path, expected_version)
+        self.lock().znodes.delete(&self.0.znodes, &self.0.layout, path, expected_version)
     }
 
     fn log(&self, task: Option<&str>, level: Level, message: &str) {

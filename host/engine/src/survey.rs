@@ -16,6 +16,7 @@ use crate::evidence::ContainerEvidence;
 use crate::listing::{ContainerObjects, Listing};
 use crate::progress::Progress;
 use crate::stream_tables::StreamTables;
+use crate::witness::{Reads, WitnessedTier2};
 
 /// What configuration says that the survey can check or must know.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,7 +28,7 @@ pub struct SurveyOptions {
 /// What survived in Tier-2.
 #[derive(Debug)]
 pub struct Survey {
-    tier2: Arc<dyn Tier2>,
+    tier2: WitnessedTier2,
     listing: Listing,
     stream_tables: Arc<StreamTables>,
     loaded: Mutex<HashMap<ContainerId, Arc<ContainerEvidence>>>,
@@ -40,8 +41,9 @@ impl Survey {
     /// # Errors
     /// Those of [`Listing::take`] and [`ContainerEvidence::load`].
     pub fn take(tier2: Arc<dyn Tier2>, options: SurveyOptions, progress: &dyn Progress) -> Result<Self> {
-        let listing = Listing::take(tier2.as_ref(), options.container_count, progress)?;
-        let stream_tables = Arc::new(StreamTables::read(&listing.containers, tier2.as_ref())?);
+        let tier2 = WitnessedTier2::new(tier2);
+        let listing = Listing::take(&tier2, options.container_count, progress)?;
+        let stream_tables = Arc::new(StreamTables::read(&listing.containers, &tier2)?);
         let survey = Self { tier2, listing, stream_tables, loaded: Mutex::default(), committed: Mutex::default() };
         survey.check_container_count()?;
         Ok(survey)
@@ -49,7 +51,12 @@ impl Survey {
 
     /// The objects.
     pub fn tier2(&self) -> &dyn Tier2 {
-        self.tier2.as_ref()
+        &self.tier2
+    }
+
+    /// Takes out what was read of the objects so far.
+    pub(crate) fn take_reads(&self) -> Reads {
+        self.tier2.take_reads()
     }
 
     /// The listing.

@@ -7,12 +7,17 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use dr_backends::tier1::{Ledgers as _, ZNodes as _};
-use dr_engine::apply::{Application, RolledBack, apply, roll_back};
+use dr_backends::tier1::{FaultyLedgers, FaultyZNodes, Ledgers as _, Tier1Faults, ZNodes as _};
+use dr_backends::tier2::{Fault, FaultyTier2, FileSystemTier2, Tier2Call};
+use dr_engine::apply::{Application, Applied, Patience, RolledBack, apply, roll_back};
 use dr_engine::cluster::Tier1;
+use dr_engine::error::Result;
+use dr_engine::journal::Journal;
 use dr_engine::plan::Plan;
-use dr_engine::progress::Silent;
+use dr_engine::progress::{Progress, Silent, Unit};
 use dr_formats::log_metadata::LogMetadata;
 use support::Cluster;
 use support::mortal::{Life, MortalLedgers, MortalTier2, MortalZNodes};
@@ -52,31 +57,33 @@ impl Bench {
 }
 
 impl Try {
-    fn application<'a>(&'a self, plan: &'a Plan) -> Application<'a> {
-        Application {
+    /// Does something with the backends as they are.
+    fn does<T>(&self, plan: &Plan, work: impl Fn(&Application<'_>) -> Result<T>) -> Result<T> {
+        let journal = Journal::open(&self.run)?;
+        work(&Application {
             plan,
             directory: &self.run,
+            journal: &journal,
             tier2: self.cluster.tier2.as_ref(),
             tier1: self.cluster.tier1(),
             layout: &self.cluster.layout,
             parallel: 1,
             accept_live_cluster: false,
-        }
+            break_lock: false,
+            patience: Patience::NONE,
+        })
     }
 
-    /// Does something with backends that die, then again with those that live.
-    fn interrupted<T>(
-        &self,
-        plan: &Plan,
-        life: &Life,
-        work: impl Fn(&Application<'_>) -> dr_engine::error::Result<T>,
-    ) -> bool {
-        let application = self.application(plan);
-        let tier2 = MortalTier2(application.tier2, life.clone());
-        let znodes = MortalZNodes(application.tier1.znodes, life.clone());
-        let ledgers = MortalLedgers(application.tier1.ledgers, life.clone());
-        let tier1 = Tier1 { znodes: &znodes, ledgers: &ledgers };
-        work(&Application { tier2: &tier2, tier1, ..application }).is_err()
+    /// Does something with backends that die. True if it failed.
+    fn interrupted<T>(&self, plan: &Plan, life: &Life, work: impl Fn(&Application<'_>) -> Result<T>) -> bool {
+        let dying = |application: &Application<'_>| {
+            let tier2 = MortalTier2(application.tier2, life.clone());
+            let znodes = MortalZNodes(application.tier1.znodes, life.clone());
+            let ledgers = MortalLedgers(application.tier1.ledgers, life.clone());
+            let tier1 = Tier1 { znodes: &znodes, ledgers: &ledgers };
+            work(&Application { tier2: &tier2, tier1, ..*application }).map(drop)
+        };
+        self.does(plan, dying).is_err()
     }
 
     /// Everything outside the run directory. What differs between two good runs is left out: ids and metadata of ledgers,
@@ -122,7 +129,7 @@ impl Try {
 
 fn link_tree(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+    for entry in std::fs::read_dir(from).unwrap().map(std::result::Result::unwrap) {
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
             link_tree(&entry.path(), &target);
@@ -133,7 +140,7 @@ fn link_tree(from: &Path, to: &Path) {
 }
 
 fn read_tree(directory: &Path, name: &str, state: &mut BTreeMap<String, Vec<u8>>) {
-    for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+    for entry in std::fs::read_dir(directory).unwrap().map(std::result::Result::unwrap) {
         let name = format!("{name}/{}", entry.file_name().to_str().unwrap());
         if entry.file_type().unwrap().is_dir() {
             read_tree(&entry.path(), &name, state);
@@ -143,11 +150,11 @@ fn read_tree(directory: &Path, name: &str, state: &mut BTreeMap<String, Vec<u8>>
     }
 }
 
-fn apply_plan(application: &Application<'_>) -> dr_engine::error::Result<()> {
-    apply(application, &Silent).map(|_| ())
+fn apply_plan(application: &Application<'_>) -> Result<Applied> {
+    apply(application, &Silent)
 }
 
-fn roll_plan_back(application: &Application<'_>) -> dr_engine::error::Result<RolledBack> {
+fn roll_plan_back(application: &Application<'_>) -> Result<RolledBack> {
     roll_back(application, &Silent)
 }
 
@@ -176,7 +183,7 @@ fn dies_and_goes_on(tree: &str) {
     let life_of_rollback = Life::until(u64::MAX, true);
     assert!(!undisturbed.interrupted(&bench.plan, &life_of_rollback, roll_plan_back));
     assert_eq!(difference(&before, &undisturbed.state()), Vec::<String>::new(), "rolled back");
-    let refused = apply(&undisturbed.application(&bench.plan), &Silent).unwrap_err();
+    let refused = undisturbed.does(&bench.plan, apply_plan).unwrap_err();
     assert_eq!(refused.code, "rolled-back");
     eprintln!("{tree}: {changes} changes, {} to roll them back", life_of_rollback.changes());
 
@@ -184,12 +191,12 @@ fn dies_and_goes_on(tree: &str) {
         let place = format!("change {last} of {changes}, which happens: {happens}");
         let resumed = bench.copy();
         assert!(resumed.interrupted(&bench.plan, &Life::until(last, happens), apply_plan), "{place}");
-        apply_plan(&resumed.application(&bench.plan)).unwrap();
+        resumed.does(&bench.plan, apply_plan).unwrap();
         assert_eq!(difference(&applied, &resumed.state()), Vec::<String>::new(), "{place}");
 
         let taken_back = bench.copy();
         assert!(taken_back.interrupted(&bench.plan, &Life::until(last, happens), apply_plan), "{place}");
-        match roll_plan_back(&taken_back.application(&bench.plan)) {
+        match taken_back.does(&bench.plan, roll_plan_back) {
             Ok(_) => {}
             Err(error) => assert_eq!((error.code, last, happens), ("nothing-applied", 1, false), "{place}: {error}"),
         }
@@ -198,9 +205,9 @@ fn dies_and_goes_on(tree: &str) {
     for (last, happens) in deaths(life_of_rollback.changes()) {
         let place = format!("change {last} of the rollback, which happens: {happens}");
         let resumed = bench.copy();
-        apply_plan(&resumed.application(&bench.plan)).unwrap();
+        resumed.does(&bench.plan, apply_plan).unwrap();
         assert!(resumed.interrupted(&bench.plan, &Life::until(last, happens), roll_plan_back), "{place}");
-        roll_plan_back(&resumed.application(&bench.plan)).unwrap();
+        resumed.does(&bench.plan, roll_plan_back).unwrap();
         assert_eq!(difference(&before, &resumed.state()), Vec::<String>::new(), "{place}");
     }
 }
@@ -219,10 +226,10 @@ fn every_death_of_a_recovery_with_data_is_survived() {
 fn what_a_store_worked_on_is_not_rolled_back() {
     let bench = Bench::new("never-flushed");
     let booted = bench.copy();
-    apply_plan(&booted.application(&bench.plan)).unwrap();
+    booted.does(&bench.plan, apply_plan).unwrap();
     let refused = |what: &str| {
         let state = booted.state();
-        let error = roll_plan_back(&booted.application(&bench.plan)).unwrap_err();
+        let error = booted.does(&bench.plan, roll_plan_back).unwrap_err();
         assert_eq!(error.code, "store-booted", "{what}: {error}");
         assert_eq!(difference(&state, &booted.state()), Vec::<String>::new(), "{what}");
     };
@@ -240,5 +247,137 @@ fn what_a_store_worked_on_is_not_rolled_back() {
 fn a_plan_that_was_never_applied_has_nothing_to_roll_back() {
     let bench = Bench::new("never-flushed");
     let never = bench.copy();
-    assert_eq!(roll_plan_back(&never.application(&bench.plan)).unwrap_err().code, "nothing-applied");
+    assert_eq!(never.does(&bench.plan, roll_plan_back).unwrap_err().code, "nothing-applied");
+}
+
+/// Tries again at once.
+const PATIENT: Patience =
+    Patience { first_pause: Duration::ZERO, longest_pause: Duration::ZERO, limit: Duration::from_secs(60) };
+
+/// Counts how often something was tried again.
+#[derive(Default)]
+struct Messages(AtomicU64);
+
+impl Progress for Messages {
+    fn stage_started(&self, _stage: &str, _total: Option<u64>, _unit: Unit) {}
+    fn advanced(&self, _amount: u64) {}
+    fn stage_finished(&self, _stage: &str) {}
+    fn message(&self, sentence: &str) {
+        assert!(sentence.contains("trying again"), "{sentence}");
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Messages {
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Try {
+    /// Applies and takes back with servers of which some calls fail.
+    fn with_faulty_servers(&self, plan: &Plan, faults: &Tier1Faults, messages: &Messages, back: bool) -> Result<()> {
+        self.does(plan, |application| {
+            let znodes = FaultyZNodes::new(application.tier1.znodes, faults.clone());
+            let ledgers = FaultyLedgers::new(application.tier1.ledgers, faults.clone());
+            let tier1 = Tier1 { znodes: &znodes, ledgers: &ledgers };
+            let application = Application { tier1, patience: PATIENT, ..*application };
+            if back { roll_back(&application, messages).map(drop) } else { apply(&application, messages).map(drop) }
+        })
+    }
+
+    fn with_faulty_tier2(&self, plan: &Plan, fault: Fault, messages: &Messages, back: bool) -> Result<()> {
+        let tier2 = FaultyTier2::new(FileSystemTier2::open(self.cluster.tier2.root()).unwrap());
+        tier2.inject(fault);
+        self.does(plan, |application| {
+            let application = Application { tier2: &tier2, patience: PATIENT, ..*application };
+            if back { roll_back(&application, messages).map(drop) } else { apply(&application, messages).map(drop) }
+        })
+    }
+}
+
+#[test]
+fn every_call_of_a_server_may_fail_once() {
+    let bench = Bench::new("never-flushed");
+    let undisturbed = bench.copy();
+    let before = undisturbed.state();
+    let (counted, silent) = (Tier1Faults::none(), Messages::default());
+    undisturbed.with_faulty_servers(&bench.plan, &counted, &silent, false).unwrap();
+    let applied = undisturbed.state();
+    let counted_back = Tier1Faults::none();
+    undisturbed.with_faulty_servers(&bench.plan, &counted_back, &silent, true).unwrap();
+    assert_eq!((silent.count(), difference(&before, &undisturbed.state())), (0, Vec::new()));
+    assert!(counted.calls() > 50 && counted_back.calls() > 20, "{counted:?} {counted_back:?}");
+    for (call, happens) in deaths(counted.calls().max(counted_back.calls())) {
+        let place = format!("call {call}, which happens: {happens}");
+        let disturbed = bench.copy();
+        let messages = Messages::default();
+        let faults = Tier1Faults::new(call, 1, happens);
+        disturbed.with_faulty_servers(&bench.plan, &faults, &messages, false).expect(&place);
+        assert_eq!(difference(&applied, &disturbed.state()), Vec::<String>::new(), "{place}");
+        assert_eq!(messages.count() > 0, call <= counted.calls(), "{place}");
+        let faults = Tier1Faults::new(call, 1, happens);
+        disturbed.with_faulty_servers(&bench.plan, &faults, &Messages::default(), true).expect(&place);
+        assert_eq!(difference(&before, &disturbed.state()), Vec::<String>::new(), "{place}, taken back");
+    }
+}
+
+#[test]
+fn every_call_of_tier2_may_fail_once() {
+    let bench = Bench::new("never-flushed");
+    let undisturbed = bench.copy();
+    let before = undisturbed.state();
+    undisturbed.does(&bench.plan, apply_plan).unwrap();
+    let applied = undisturbed.state();
+    for passes in 0.. {
+        let full = || Fault { call: None, key: None, passes, failures: 1, kind: std::io::ErrorKind::StorageFull };
+        let place = format!("call {} of Tier-2", passes + 1);
+        let disturbed = bench.copy();
+        let (forth, back) = (Messages::default(), Messages::default());
+        disturbed.with_faulty_tier2(&bench.plan, full(), &forth, false).expect(&place);
+        assert_eq!(difference(&applied, &disturbed.state()), Vec::<String>::new(), "{place}");
+        disturbed.with_faulty_tier2(&bench.plan, full(), &back, true).expect(&place);
+        assert_eq!(difference(&before, &disturbed.state()), Vec::<String>::new(), "{place}, taken back");
+        if forth.count() + back.count() == 0 {
+            assert!(passes > 50, "only {passes} calls");
+            break;
+        }
+    }
+}
+
+#[test]
+fn what_fails_for_good_stops_cleanly_and_goes_on_later() {
+    let bench = Bench::new("never-flushed");
+    let undisturbed = bench.copy();
+    undisturbed.does(&bench.plan, apply_plan).unwrap();
+    let applied = undisturbed.state();
+    let stopped = bench.copy();
+    let impatient = |application: &Application<'_>| {
+        let faults = Tier1Faults::new(40, u64::MAX, false);
+        let znodes = FaultyZNodes::new(application.tier1.znodes, faults.clone());
+        let ledgers = FaultyLedgers::new(application.tier1.ledgers, faults);
+        let tier1 = Tier1 { znodes: &znodes, ledgers: &ledgers };
+        let patience = Patience { limit: Duration::from_millis(50), ..PATIENT };
+        apply(&Application { tier1, patience, ..*application }, &Messages::default())
+    };
+    let error = stopped.does(&bench.plan, impatient).unwrap_err();
+    assert_eq!((error.code, error.retry), ("tier1-unavailable", true));
+    stopped.does(&bench.plan, apply_plan).unwrap();
+    assert_eq!(difference(&applied, &stopped.state()), Vec::<String>::new());
+}
+
+#[test]
+fn a_tier2_that_cannot_be_written_is_refused_at_once() {
+    let bench = Bench::new("never-flushed");
+    let tried = bench.copy();
+    let before = tried.state();
+    let call = Some(Tier2Call::Create);
+    let read_only =
+        Fault { call, key: None, passes: 0, failures: u64::MAX, kind: std::io::ErrorKind::ReadOnlyFilesystem };
+    let messages = Messages::default();
+    let error = tried.with_faulty_tier2(&bench.plan, read_only, &messages, false).unwrap_err();
+    assert_eq!((error.code, error.retry, messages.count()), ("tier2-io", false, 0));
+    assert!(error.next_step.contains("writable"), "{}", error.next_step);
+    assert_eq!(difference(&before, &tried.state()), Vec::<String>::new());
+    assert_eq!(tried.does(&bench.plan, roll_plan_back).unwrap_err().code, "nothing-applied");
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use dr_backends::tier1::{EmbeddedLedgers, EmbeddedZNodes, LedgerAccess};
 use dr_backends::tier2::{MemoryTier2, Tier2 as _};
-use dr_engine::apply::{Application, apply};
+use dr_engine::apply::{Application, Patience, apply};
 use dr_engine::cluster::{ClusterLayout, Tier1};
 use dr_engine::contract::ContainerId;
+use dr_engine::journal::Journal;
 use dr_engine::plan::{Effect, Maker, Plan};
 use dr_engine::progress::Silent;
 use dr_engine::staging::Staging;
@@ -123,14 +124,18 @@ impl Bench {
         let segments = segments(&plan, &run);
 
         let tier1 = Tier1 { znodes: znodes.as_ref(), ledgers: &ledgers };
+        let journal = Journal::open(&run).map_err(worded)?;
         let application = Application {
             plan: &plan,
             directory: &run,
+            journal: &journal,
             tier2: tier2.as_ref(),
             tier1,
             layout: &layout,
             parallel: 1,
             accept_live_cluster: false,
+            break_lock: false,
+            patience: Patience::NONE,
         };
         apply(&application, &Silent).map_err(worded)?;
         let verified = verify(tier2.as_ref(), tier1, &layout, Some(plan.container_count), &[], 1, &Silent);

@@ -15,21 +15,28 @@ use crate::output::next;
 /// Carries out a plan, or carries on with it.
 pub(super) fn apply(session: &Session, arguments: &RunArguments) -> Result<ExitCode> {
     let (recovery, plan) = open(session, arguments, Purpose::Recover)?;
-    recovery.refuse_bad_beginnings()?;
-    recovery.show(&plan);
-    recovery.confirm(&plan)?;
-    recovery.apply_and_verify(&plan)
+    recovery.journalled(|| {
+        recovery.refuse_bad_beginnings()?;
+        // Before the question: somebody else may be at work already.
+        recovery.journal()?;
+        recovery.show(&plan);
+        recovery.confirm(&plan)?;
+        recovery.apply_and_verify(&plan)
+    })
 }
 
 /// Takes a plan back.
 pub(super) fn roll_back(session: &Session, arguments: &RunArguments) -> Result<ExitCode> {
     let (recovery, plan) = open(session, arguments, Purpose::Read)?;
-    recovery.confirm_rollback(&plan)?;
-    let what = recovery.roll_back(&plan)?;
-    let console = &session.console;
-    console.event(Event::RolledBack(&what));
-    console.text(&next::rolled_back(&plan, &what, console.colour()));
-    Ok(ExitCode::Done)
+    recovery.journalled(|| {
+        recovery.journal()?;
+        recovery.confirm_rollback(&plan)?;
+        let what = recovery.roll_back(&plan)?;
+        let console = &session.console;
+        console.event(Event::RolledBack(&what));
+        console.text(&next::rolled_back(&plan, &what, console.colour()));
+        Ok(ExitCode::Done)
+    })
 }
 
 fn open<'a>(session: &'a Session, arguments: &RunArguments, purpose: Purpose) -> Result<(Recovery<'a>, Plan)> {
@@ -37,13 +44,10 @@ fn open<'a>(session: &'a Session, arguments: &RunArguments, purpose: Purpose) ->
     Plan::load(&arguments.directory)?;
     let target = Target::load(&arguments.directory)?.configure(session)?;
     refuse_nobody_to_ask(session, arguments.consent)?;
-    let recovery = Recovery {
-        session,
-        open: target.open(session, purpose)?,
-        directory: arguments.directory.clone(),
-        parallel: source::parallel(arguments.parallel),
-        consent: arguments.consent,
-    };
+    let open = target.open(session, purpose)?;
+    let parallel = source::parallel(arguments.parallel);
+    let recovery = Recovery::new(session, open, arguments.directory.clone(), parallel, arguments.consent)
+        .retrying_for(arguments.retry_for);
     let plan = recovery.old_plan()?;
     Ok((recovery, plan))
 }

@@ -1,6 +1,7 @@
 //! The commands: each calls the engine in the right order and tells what came of it.
 
 mod apply;
+mod audit;
 mod export_events;
 pub(crate) mod inspect;
 mod list_segments;
@@ -32,6 +33,7 @@ struct Session {
     progress: Arc<ConsoleProgress>,
     environment: BTreeMap<String, String>,
     arguments_typed: Vec<String>,
+    command: &'static str,
 }
 
 /// Does what was typed.
@@ -55,6 +57,7 @@ fn run_command(console: &Arc<Console>, global: &GlobalArguments, command: &Comma
         .collect();
     diary::open(global, environment.get("RUST_LOG").map(String::as_str))?;
     let session = Session {
+        command: command_name(command),
         console: console.clone(),
         progress: Arc::new(ConsoleProgress::new(console.clone())),
         environment,
@@ -67,6 +70,7 @@ fn run_command(console: &Arc<Console>, global: &GlobalArguments, command: &Comma
         Command::Show(arguments) => plan::show(&session, arguments),
         Command::Diff(arguments) => plan::diff(&session, arguments),
         Command::Apply(arguments) => apply::apply(&session, arguments),
+        Command::Audit(arguments) => audit::run(&session, arguments),
         Command::Rollback(arguments) => apply::roll_back(&session, arguments),
         Command::Verify(arguments) => verify::run(&session, arguments),
         Command::ExportEvents(arguments) => export_events::run(&session, arguments),
@@ -82,6 +86,7 @@ fn manner(arguments: &Arguments) -> Manner {
         Command::Show(show) => show.output == ReportFormat::Json,
         Command::Diff(diff) => diff.output == ReportFormat::Json,
         Command::Apply(run) | Command::Rollback(run) => run.output == ReportFormat::Json,
+        Command::Audit(audit) => audit.output == ReportFormat::Json,
         Command::Verify(verify) => verify.output == ReportFormat::Json,
         // Its output is the events themselves.
         Command::ExportEvents(_) => false,
@@ -99,6 +104,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Diff(_) => "diff",
         Command::Apply(_) => "apply",
         Command::Rollback(_) => "rollback",
+        Command::Audit(_) => "audit",
         Command::Verify(_) => "verify",
         Command::ExportEvents(_) => "export-events",
         Command::Inspect(_) => "inspect",

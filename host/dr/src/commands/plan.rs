@@ -4,7 +4,7 @@ use dr_engine::error::{OperatorError, Result};
 use dr_engine::plan::Plan;
 
 use super::procedure;
-use super::recovery::{Recovery, code_for_losses, show as show_plan};
+use super::recovery::{Recovery, Then, code_for_losses, show as show_plan};
 use super::target::Target;
 use super::tier1::Purpose;
 use super::{Session, source};
@@ -25,18 +25,21 @@ pub(super) fn make(session: &Session, arguments: &PlanArguments) -> Result<ExitC
         ));
     }
     let open = target.open(session, Purpose::DryRun)?;
-    let recovery = Recovery {
-        session,
-        open,
-        directory: arguments.directory.clone(),
-        parallel: source::parallel(arguments.source.parallel),
-        consent: ConsentArguments { yes: false, accept_live_cluster: arguments.accept_live_cluster },
+    let consent = ConsentArguments {
+        yes: false,
+        accept_loss: false,
+        break_lock: false,
+        accept_live_cluster: arguments.accept_live_cluster,
     };
-    recovery.refuse_bad_beginnings()?;
-    let plan = recovery.new_plan(&chosen, arguments.source.containers.as_ref())?;
-    recovery.show(&plan);
-    recovery.say_what_is_next(&next::after_planning(recovery.program(), &recovery.directory));
-    Ok(code_for_losses(&plan))
+    let parallel = source::parallel(arguments.source.parallel);
+    let recovery = Recovery::new(session, open, arguments.directory.clone(), parallel, consent);
+    recovery.journalled(|| {
+        recovery.refuse_bad_beginnings()?;
+        let plan = recovery.new_plan(&chosen, arguments.source.containers.as_ref(), Then::Stop)?;
+        recovery.show(&plan);
+        recovery.say_what_is_next(&next::after_planning(recovery.program(), &recovery.directory));
+        Ok(code_for_losses(&plan))
+    })
 }
 
 /// Shows a plan; needs nothing but its directory.

@@ -7,7 +7,7 @@ use dr_engine::apply;
 use dr_engine::error::Result;
 
 use super::procedure;
-use super::recovery::{Recovery, code_for_losses, refuse_nobody_to_ask};
+use super::recovery::{Recovery, Then, code_for_losses, refuse_nobody_to_ask};
 use super::target::Target;
 use super::tier1::Purpose;
 use super::{Session, source};
@@ -27,21 +27,25 @@ pub(super) fn run(session: &Session, arguments: &RecoverArguments) -> Result<Exi
     let open = target.open(session, purpose)?;
     let directory = run_directory(session, arguments, open.tier2.as_ref())?;
     let parallel = source::parallel(arguments.source.parallel);
-    let recovery = Recovery { session, open, directory, parallel, consent: arguments.consent };
-    recovery.refuse_bad_beginnings()?;
-    let plan = if apply::has_plan(&recovery.directory) {
-        warn_of_flags_without_effect(session, arguments, &recovery);
-        recovery.old_plan()?
-    } else {
-        recovery.new_plan(&chosen, arguments.source.containers.as_ref())?
-    };
-    recovery.show(&plan);
-    if arguments.dry_run {
-        recovery.say_what_is_next(&next::after_planning(recovery.program(), &recovery.directory));
-        return Ok(code_for_losses(&plan));
-    }
-    recovery.confirm(&plan)?;
-    recovery.apply_and_verify(&plan)
+    let recovery =
+        Recovery::new(session, open, directory, parallel, arguments.consent).retrying_for(arguments.retry_for);
+    recovery.journalled(|| {
+        recovery.refuse_bad_beginnings()?;
+        let plan = if apply::has_plan(&recovery.directory) {
+            warn_of_flags_without_effect(session, arguments, &recovery);
+            recovery.old_plan()?
+        } else {
+            let then = if arguments.dry_run { Then::Stop } else { Then::Apply };
+            recovery.new_plan(&chosen, arguments.source.containers.as_ref(), then)?
+        };
+        recovery.show(&plan);
+        if arguments.dry_run {
+            recovery.say_what_is_next(&next::after_planning(recovery.program(), &recovery.directory));
+            return Ok(code_for_losses(&plan));
+        }
+        recovery.confirm(&plan)?;
+        recovery.apply_and_verify(&plan)
+    })
 }
 
 fn warn_of_flags_without_effect(session: &Session, arguments: &RecoverArguments, recovery: &Recovery<'_>) {

@@ -1,13 +1,17 @@
 //! The steps of a recovery, from which the commands are put together: plan, show, confirm, apply, verify, roll back.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use dr_engine::apply::{self, Application, RolledBack};
+use dr_engine::apply::{self, Application, Patience, RolledBack};
 use dr_engine::cluster::{refuse_existing_logs, refuse_live_cluster};
 use dr_engine::contract::ContainerId;
 use dr_engine::error::{OperatorError, Result};
-use dr_engine::plan::{Plan, create_run_directory};
+use dr_engine::journal::{Entry, Journal};
+use dr_engine::plan::{EvidenceDigest, Plan, create_run_directory};
+use dr_engine::process::Process;
 use dr_engine::progress::{Progress as _, Unit};
 use dr_engine::staging::Staging;
 
@@ -27,14 +31,71 @@ const PLANNING: &str = "planning containers";
 
 /// One recovery and its directory.
 pub(super) struct Recovery<'a> {
-    pub(super) session: &'a Session,
-    pub(super) open: OpenTarget,
+    session: &'a Session,
+    open: OpenTarget,
     pub(super) directory: PathBuf,
-    pub(super) parallel: usize,
-    pub(super) consent: ConsentArguments,
+    parallel: usize,
+    consent: ConsentArguments,
+    patience: Patience,
+    journal: OnceCell<Journal>,
 }
 
-impl Recovery<'_> {
+/// What follows on a plan that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// Nothing now.
+    Stop,
+    /// It is carried out, which begins with a look at the evidence.
+    Apply,
+}
+
+impl<'a> Recovery<'a> {
+    /// Nothing is done yet.
+    pub(super) fn new(
+        session: &'a Session,
+        open: OpenTarget,
+        directory: PathBuf,
+        parallel: usize,
+        consent: ConsentArguments,
+    ) -> Self {
+        let patience = Patience::default();
+        Self { session, open, directory, parallel, consent, patience, journal: OnceCell::new() }
+    }
+
+    /// The same, trying again for so long what fails.
+    pub(super) fn retrying_for(mut self, seconds: u32) -> Self {
+        self.patience.limit = Duration::from_secs(seconds.into());
+        self
+    }
+
+    /// The journal of the run directory, in which this command is begun. From now on no other process works with it.
+    ///
+    /// # Errors
+    /// `lock-held`, `journal-broken`, `run-directory`.
+    pub(super) fn journal(&self) -> Result<&Journal> {
+        if let Some(journal) = self.journal.get() {
+            return Ok(journal);
+        }
+        let journal = Journal::open(&self.directory)?;
+        journal.record(Entry::CommandBegun {
+            command: self.session.command.to_owned(),
+            dr_version: env!("CARGO_PKG_VERSION").to_owned(),
+            process: Process::own(),
+        })?;
+        Ok(self.journal.get_or_init(|| journal))
+    }
+
+    /// Does the work of a command and records how it ended, if the journal was opened.
+    pub(super) fn journalled(&self, work: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCode> {
+        let outcome = work();
+        if let Some(Err(error)) =
+            self.journal.get().map(|journal| journal.end(self.session.command, outcome.as_ref().err()))
+        {
+            // What was done is done, and the error of the command matters more.
+            self.session.console.warning(&format!("the end of the command is not in the journal: {error}"));
+        }
+        outcome
+    }
     /// What would stop the application is looked for before the work of planning.
     pub(super) fn refuse_bad_beginnings(&self) -> Result<()> {
         let OpenTarget { tier2, tier1, target, .. } = &self.open;
@@ -68,7 +129,7 @@ impl Recovery<'_> {
     }
 
     /// Makes a plan and keeps it in the directory.
-    pub(super) fn new_plan(&self, chosen: &Chosen, selection: Option<&ContainerSelection>) -> Result<Plan> {
+    pub(super) fn new_plan(&self, chosen: &Chosen, selection: Option<&ContainerSelection>, then: Then) -> Result<Plan> {
         let OpenTarget { target, configuration, tier2, tier1 } = &self.open;
         let survey = source::survey(self.session, tier2.clone(), configuration.container_count)?;
         let expected = source::containers(survey.container_count(), selection)?;
@@ -76,15 +137,24 @@ impl Recovery<'_> {
         refuse_existing_logs(tier1.znodes.as_ref(), &tier1.layout, &expected)?;
         create_run_directory(&self.directory)?;
         target.save(&self.directory)?;
+        let journal = self.journal()?;
+        let EvidenceDigest { listing, objects, bytes, .. } = survey.listing().digest();
+        journal.record(Entry::Surveyed { tier2: tier2.location(), objects, bytes, listing })?;
+        let survey = Arc::new(survey);
         let progress = &self.session.progress;
         let (znodes, layout) = (tier1.znodes.clone(), tier1.layout.clone());
-        let staging = Staging::new(Arc::new(survey), znodes, layout, &self.directory, progress.clone());
+        let staging = Staging::new(survey.clone(), znodes, layout, &self.directory, progress.clone());
         progress.stage_started(PLANNING, Some(expected.len() as u64), Unit::Containers);
         let selected = if selection.is_some() { expected.as_slice() } else { &[] };
         self.run_procedure(chosen, staging.clone(), selected)?;
         progress.stage_finished(PLANNING);
         let plan = staging.into_plan(chosen.maker(), &expected)?;
+        if then == Then::Stop {
+            apply::refuse_unsteady(survey.listing(), tier2.as_ref())?;
+        }
         plan.save(&self.directory)?;
+        let (id, effects, losses) = (plan.id.clone(), plan.effects.len(), plan.losses.len());
+        journal.record(Entry::PlanMade { plan: id, effects, losses })?;
         Ok(plan)
     }
 
@@ -97,7 +167,15 @@ impl Recovery<'_> {
             calls: execution.usage.call_count(),
         });
         tracing::info!(wall_time = ?execution.wall_time, tasks = execution.tasks.len(), "the procedure ended");
-        Ok(())
+        let maker = chosen.maker();
+        self.journal()?.record(Entry::ProcedureRan {
+            procedure: maker.procedure,
+            version: maker.version,
+            digest: maker.digest,
+            settings: maker.settings,
+            tasks: execution.tasks.iter().map(|task| task.id.clone()).collect(),
+            calls: execution.usage.calls.iter().map(|(call, usage)| ((*call).to_owned(), usage.calls)).collect(),
+        })
     }
 
     /// Tells what would change.
@@ -108,6 +186,7 @@ impl Recovery<'_> {
 
     /// Asks, unless the operator said yes beforehand. The more is lost, the more has to be typed.
     pub(super) fn confirm(&self, plan: &Plan) -> Result<()> {
+        self.refuse_damage(plan)?;
         let (question, expected) = match plan.losses.len() {
             0 if !plan.gives_up_data() => ("\nCarry out this plan? Type yes:".to_owned(), "yes".to_owned()),
             losses => {
@@ -119,6 +198,24 @@ impl Recovery<'_> {
             }
         };
         self.ask(&question, &expected)
+    }
+
+    /// A question is not enough where nobody knows what is given up.
+    fn refuse_damage(&self, plan: &Plan) -> Result<()> {
+        let ranges = plan.damaged_ranges();
+        if ranges == 0 || self.consent.accept_loss {
+            return Ok(());
+        }
+        let apply = next::of_directory(self.program(), "apply", &self.directory);
+        Err(OperatorError::new(
+            "damage-not-accepted",
+            format!("the plan rests on damaged evidence: {}", counted(ranges as u64, "range", "ranges")),
+            format!(
+                "restore the objects named in the plan from a copy of Tier-2 if there is one, and make a new plan; else carry it \
+                 out with: {apply} --accept-loss"
+            ),
+        )
+        .because("what the damaged bytes held is not known, so more can be lost than the plan lists; nothing was changed"))
     }
 
     /// Asks whether what was done is to be taken back.
@@ -145,7 +242,7 @@ impl Recovery<'_> {
     /// Carries out the plan and reads everything back.
     pub(super) fn apply_and_verify(&self, plan: &Plan) -> Result<ExitCode> {
         let progress = self.session.progress.as_ref();
-        let applied = apply::apply(&self.application(plan), progress).map_err(|error| self.with_resume(error))?;
+        let applied = apply::apply(&self.application(plan)?, progress).map_err(|error| self.with_resume(error))?;
         self.session.console.event(Event::Applied(&applied));
         self.verify(plan)?;
         let OpenTarget { tier1, target, .. } = &self.open;
@@ -162,25 +259,33 @@ impl Recovery<'_> {
             Scope { container_count: Some(plan.container_count), containers: &containers, parallel: self.parallel };
         let verification = verify::check(self.session, self.open.tier2.as_ref(), &self.open.tier1, &scope)
             .map_err(verification_impossible)?;
+        self.journal()?.record(Entry::Verified {
+            containers: verification.containers.len(),
+            segments: verification.containers.iter().map(|container| container.segments).sum(),
+            problems: verification.problems.len(),
+        })?;
         dr_engine::verify::verification_failed(&verification).map_or(Ok(()), Err)
     }
 
     /// Restores what was there before the plan was carried out.
     pub(super) fn roll_back(&self, plan: &Plan) -> Result<RolledBack> {
-        apply::roll_back(&self.application(plan), self.session.progress.as_ref())
+        apply::roll_back(&self.application(plan)?, self.session.progress.as_ref())
     }
 
-    fn application<'a>(&'a self, plan: &'a Plan) -> Application<'a> {
+    fn application<'b>(&'b self, plan: &'b Plan) -> Result<Application<'b>> {
         let OpenTarget { tier2, tier1, .. } = &self.open;
-        Application {
+        Ok(Application {
             plan,
             directory: &self.directory,
+            journal: self.journal()?,
             tier2: tier2.as_ref(),
             tier1: tier1.tier1(),
             layout: &tier1.layout,
             parallel: self.parallel,
             accept_live_cluster: self.consent.accept_live_cluster,
-        }
+            break_lock: self.consent.break_lock,
+            patience: self.patience,
+        })
     }
 
     /// What was refused was refused before anything was changed; what failed may have left a part of the plan behind.
@@ -193,7 +298,20 @@ impl Recovery<'_> {
                 error.next_step
             );
         }
+        if error.code == "evidence-changed" {
+            error.next_step = format!("{}: {}", error.next_step, self.command_for_a_new_plan());
+        }
         error
+    }
+
+    fn command_for_a_new_plan(&self) -> String {
+        let name = self.directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let others = (2..).map(|number| self.directory.with_file_name(format!("{name}-{number}")));
+        let new = others.into_iter().find(|directory| !directory.exists()).unwrap_or_default();
+        let mut words = vec![self.program().to_owned(), "plan".to_owned()];
+        words.extend(self.open.target.words());
+        words.extend(["--directory".to_owned(), new.to_string_lossy().into_owned()]);
+        next::command(&words)
     }
 
     /// The name under which this program was called.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use dr_engine::apply::{Applied, RolledBack};
 use dr_engine::contract::{ContainerSummary, Segment};
+use dr_engine::journal::{AuditedLine, Break};
 use serde::Serialize;
 
 use super::error::ErrorEvent;
@@ -103,6 +104,19 @@ pub(crate) enum Event<'a> {
     Applied(&'a Applied),
     /// A plan was taken back.
     RolledBack(&'a RolledBack),
+    /// A line of a journal.
+    JournalLine(&'a AuditedLine),
+    /// All lines of a journal were told.
+    JournalChecked {
+        /// How many there are.
+        lines: usize,
+        /// Where the chain does not hold.
+        breaks: &'a [Break],
+        /// Bytes behind the last whole line.
+        torn_bytes: usize,
+        /// The last command, if it has no end.
+        unfinished: Option<&'a str>,
+    },
     /// In what two plans differ.
     Difference(&'a PlanDifference<'a>),
     /// Tier-1 was read back.

@@ -3,6 +3,7 @@
 //! Results go to standard output; progress, warnings, questions and errors to standard error. In JSON, everything is
 //! one stream of events on standard output, and errors are told on standard error as well.
 
+pub(crate) mod audit;
 pub(crate) mod error;
 pub(crate) mod export;
 pub(crate) mod json;

@@ -392,7 +392,13 @@ mod tests {
                 settings: vec![],
                 host_version: "0.1.0".to_owned(),
             },
-            evidence: EvidenceDigest { listing: "l".to_owned(), objects: 380, bytes: 1 << 20 },
+            evidence: EvidenceDigest {
+                listing: "l".to_owned(),
+                objects: 380,
+                bytes: 1 << 20,
+                parts: vec![],
+                znodes: None,
+            },
             containers: vec![ContainerPlan {
                 container: 0,
                 image,

@@ -1,20 +1,31 @@
-//! The one place that looks at the clock, and only to find a name.
+//! Dates and times, for names and for people. Nothing is decided by them.
 
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Last second of the year 9999.
+const LAST_SECOND: u64 = 253_402_300_799;
+
 /// A name for a new run directory: `dr-run-20250302-183921`, in UTC.
 pub(crate) fn run_directory() -> PathBuf {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let name = format!("dr-run-{}", date_and_time(since_epoch.as_secs()));
+    let [year, month, day, hour, minute, second] = parts(since_epoch.as_secs());
+    let name = format!("dr-run-{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}");
     // Two runs within a second must not meet in one directory.
     let others = (2..).map(|number| PathBuf::from(format!("{name}-{number}")));
     let mut names = std::iter::once(PathBuf::from(&name)).chain(others);
     names.find(|path| !path.exists()).unwrap_or_else(|| PathBuf::from(name))
 }
 
-/// `YYYYMMDD-HHMMSS` of seconds since 1970, UTC.
-fn date_and_time(seconds: u64) -> String {
+/// `2025-03-02 18:39:21.007` of milliseconds since 1970, in UTC.
+pub(crate) fn moment(unix_milliseconds: u64) -> String {
+    // A damaged journal may hold any number; the loop over years shall end.
+    let [year, month, day, hour, minute, second] = parts((unix_milliseconds / 1000).min(LAST_SECOND));
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:03}", unix_milliseconds % 1000)
+}
+
+/// Year, month, day, hour, minute and second of seconds since 1970, in UTC.
+fn parts(seconds: u64) -> [u64; 6] {
     let (mut days, second) = (seconds / 86_400, seconds % 86_400);
     let mut year = 1970;
     while days >= days_of_year(year) {
@@ -26,7 +37,7 @@ fn date_and_time(seconds: u64) -> String {
         days -= days_of_month(year, month);
         month += 1;
     }
-    format!("{year:04}{month:02}{:02}-{:02}{:02}{:02}", days + 1, second / 3600, second / 60 % 60, second % 60)
+    [year, month, days + 1, second / 3600, second / 60 % 60, second % 60]
 }
 
 fn is_leap(year: u64) -> bool {
@@ -53,15 +64,15 @@ mod tests {
     #[test]
     fn dates() {
         for (seconds, expected) in [
-            (0, "19700101-000000"),
-            (951_782_400, "20000229-000000"),
-            (1_709_251_199, "20240229-235959"),
-            (1_709_251_200, "20240301-000000"),
-            (1_740_937_161, "20250302-173921"),
-            (4_107_542_399, "21000228-235959"),
-            (4_107_542_400, "21000301-000000"),
+            (0, "1970-01-01 00:00:00.007"),
+            (951_782_400, "2000-02-29 00:00:00.007"),
+            (1_709_251_199, "2024-02-29 23:59:59.007"),
+            (1_709_251_200, "2024-03-01 00:00:00.007"),
+            (1_740_937_161, "2025-03-02 17:39:21.007"),
+            (4_107_542_399, "2100-02-28 23:59:59.007"),
+            (4_107_542_400, "2100-03-01 00:00:00.007"),
         ] {
-            assert_eq!(date_and_time(seconds), expected);
+            assert_eq!(moment(seconds * 1000 + 7), expected);
         }
     }
 }

@@ -1,13 +1,16 @@
-//! The marker of a recovery: the lock of a Tier-2 while a plan is applied, the record of it afterwards.
+//! The marker of a recovery: the claim of one plan on a Tier-2 while a plan is applied, the record of it afterwards.
+
+use std::path::Path;
 
 use dr_backends::tier2::{Tier2, Tier2Error};
 use serde::{Deserialize, Serialize};
 
 use super::Application;
 use crate::error::{OperatorError, Result};
+use crate::journal::is_held;
 use crate::plan::run_directory_error;
 
-/// Object that marks a recovery under way; it is the lock of the root.
+/// Object that marks a recovery under way; while it is there, the root is that plan's.
 pub const IN_PROGRESS_KEY: &str = "_dr/in-progress.json";
 
 /// Where the markers of finished recoveries stay.
@@ -96,8 +99,8 @@ fn record_key(plan: &str) -> String {
     format!("{RECORD_PREFIX}{plan}.json")
 }
 
-/// Takes the lock of the root, or finds that this plan has it.
-pub(super) fn lock(application: &Application<'_>) -> Result<()> {
+/// Claims the root for this plan, or finds that it has it.
+pub(super) fn claim(application: &Application<'_>) -> Result<()> {
     let directory = std::path::absolute(application.directory).unwrap_or_else(|_| application.directory.to_path_buf());
     let marker = InProgress {
         plan: application.plan.id.clone(),
@@ -122,15 +125,20 @@ pub(super) fn lock(application: &Application<'_>) -> Result<()> {
 
 /// The error for a root that another recovery holds.
 pub fn refuse_other_recovery(other: &InProgress) -> OperatorError {
-    OperatorError::new(
+    let error = OperatorError::new(
         "recovery-in-progress",
         format!("another recovery of this Tier-2 is under way or was interrupted: plan {}", other.plan),
         format!("carry on with it: `dr apply {0}`; or take it back: `dr rollback {0}`", other.run_directory),
-    )
+    );
+    match is_held(Path::new(&other.run_directory)) {
+        Some(true) => error.because("a dr works on it at this moment"),
+        Some(false) => error.because("no dr works on it now: it was interrupted"),
+        None => error.because("its run directory cannot be seen from here"),
+    }
 }
 
 /// Turns the marker into the record of a recovery.
-pub(super) fn unlock(application: &Application<'_>) -> Result<()> {
+pub(super) fn claim_ends(application: &Application<'_>) -> Result<()> {
     match application.tier2.relocate(IN_PROGRESS_KEY, &record_key(&application.plan.id)) {
         Ok(()) | Err(Tier2Error::NotFound { .. }) => Ok(()),
         Err(error) => Err(error.into()),
@@ -138,7 +146,7 @@ pub(super) fn unlock(application: &Application<'_>) -> Result<()> {
 }
 
 /// Turns the record of a recovery back into its marker.
-pub(super) fn lock_again(application: &Application<'_>) -> Result<()> {
+pub(super) fn claim_again(application: &Application<'_>) -> Result<()> {
     match application.tier2.relocate(&record_key(&application.plan.id), IN_PROGRESS_KEY) {
         Ok(()) | Err(Tier2Error::NotFound { .. }) => Ok(()),
         Err(Tier2Error::Exists { .. }) => match in_progress(application.tier2)? {

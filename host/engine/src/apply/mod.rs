@@ -4,9 +4,12 @@
 //! ZNodes last. Each effect has a check whether it is done already; killing the process anywhere and applying the
 //! same plan again ends in the same state.
 
-mod journal;
+mod evidence;
+mod lock;
 mod marker;
+mod patience;
 mod rollback;
+mod steps;
 mod undo;
 
 use std::fs::File;
@@ -19,15 +22,19 @@ use dr_formats::log_metadata::{LedgerAddress, LedgerStatus, LogLedger, LogMetada
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use self::journal::{Journal, State};
+use self::evidence::refuse_changed;
+pub use self::evidence::refuse_unsteady;
+use self::lock::ClusterLock;
 pub use self::marker::{IN_PROGRESS_KEY, InProgress, in_progress, recoveries, refuse_other_recovery};
-use self::marker::{lock, refuse_other_place, unlock};
+use self::marker::{claim, claim_ends, refuse_other_place};
+pub use self::patience::Patience;
 pub use self::rollback::{RolledBack, roll_back};
+use self::steps::Steps;
 use self::undo::UndoBundle;
 use crate::cluster::{ClusterLayout, Tier1, refuse_existing_logs, refuse_live_cluster};
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
-use crate::listing::Listing;
+use crate::journal::{Entry, Journal, State};
 use crate::plan::{Effect, MovedObject, PLAN_FILE, Plan, hex, plan_file, run_directory_error};
 use crate::pool::for_each_bounded;
 use crate::progress::{Progress, Unit};
@@ -48,6 +55,8 @@ pub struct Application<'a> {
     pub plan: &'a Plan,
     /// Its directory.
     pub directory: &'a Path,
+    /// The journal in that directory.
+    pub journal: &'a Journal,
     /// Where the objects are.
     pub tier2: &'a dyn Tier2,
     /// Where ZNodes and ledgers go.
@@ -58,6 +67,10 @@ pub struct Application<'a> {
     pub parallel: usize,
     /// The operator accepts that servers of the cluster may be running.
     pub accept_live_cluster: bool,
+    /// The operator knows that nobody works on the cluster, although a lock says so.
+    pub break_lock: bool,
+    /// How long is tried again when servers or disks fail.
+    pub patience: Patience,
 }
 
 /// What was done.
@@ -71,63 +84,69 @@ pub struct Applied {
     pub ledgers: Vec<(ContainerId, i64)>,
 }
 
-/// Applies the plan, or what an interrupted run left of it.
+/// Applies the plan, or what an interrupted run left of it. What fails for a while is tried again.
 ///
 /// # Errors
-/// `evidence-changed`, `live-cluster`, `log-exists`, `recovery-in-progress`, `rolled-back`, and the errors of the backends. After an
-/// error the same call resumes.
+/// `evidence-changed`, `live-cluster`, `log-exists`, `recovery-in-progress`, `lock-held`, `rolled-back`, and the errors of the
+/// backends. After an error the same call resumes.
 pub fn apply(application: &Application<'_>, progress: &dyn Progress) -> Result<Applied> {
-    if !application.accept_live_cluster {
-        refuse_live_cluster(application.tier1.znodes, application.layout)?;
+    let steps = Steps::of(application)?;
+    let done_before = steps.done();
+    let mut lock = None;
+    let attempt = || apply_once(application, &steps, &mut lock, progress);
+    let observers = (application.journal, progress);
+    let applied = application.patience.keep_trying(observers, || steps.done(), attempt);
+    if let (Err(_), Some(lock)) = (&applied, lock) {
+        lock.give_back(!steps.is_new());
     }
-    rollback::refuse_rolled_back(application.directory)?;
-    let journal = Journal::open(application.directory, &application.plan.id)?;
-    if journal.is_new() {
-        let containers: Vec<_> = application.plan.containers.iter().map(|container| container.container).collect();
-        refuse_existing_logs(application.tier1.znodes, application.layout, &containers)?;
-        refuse_changed_evidence(application)?;
+    let ledgers = applied?;
+    Ok(Applied { effects: steps.done() - done_before, already_done: done_before, ledgers })
+}
+
+fn apply_once<'a>(
+    application: &'a Application<'a>,
+    steps: &Steps<'_>,
+    lock: &mut Option<ClusterLock<'a>>,
+    progress: &dyn Progress,
+) -> Result<Vec<(ContainerId, i64)>> {
+    let Application { plan, directory, tier1, layout, .. } = application;
+    if !application.accept_live_cluster {
+        refuse_live_cluster(tier1.znodes, layout)?;
+    }
+    rollback::refuse_rolled_back(directory)?;
+    if steps.is_new() {
+        let containers: Vec<_> = plan.containers.iter().map(|container| container.container).collect();
+        refuse_existing_logs(tier1.znodes, layout, &containers)?;
+        refuse_changed_images(application)?;
+        refuse_changed(application, progress)?;
+        application.journal.record(Entry::EvidenceChecked { plan: plan.id.clone() })?;
     } else {
         refuse_other_place(application)?;
     }
-    lock(application)?;
-    if journal.is_new() {
-        UndoBundle::take(application.plan, application.tier1.znodes)?.save(application.directory)?;
+    if lock.is_none() {
+        *lock = Some(ClusterLock::take(application)?);
     }
-    let applied = Run { application, journal: &journal, progress }.all_effects()?;
-    unlock(application)?;
-    Ok(applied)
-}
-
-/// Lists Tier-2 again and compares.
-fn refuse_changed_evidence(application: &Application<'_>) -> Result<()> {
-    let listing = Listing::take_known(application.tier2, application.plan.container_count, &crate::progress::Silent)?;
-    let now = listing.digest();
-    if now == application.plan.evidence {
-        return Ok(());
+    claim(application)?;
+    if steps.is_new() {
+        UndoBundle::take(plan, tier1.znodes)?.save(directory)?;
     }
-    let then = &application.plan.evidence;
-    Err(OperatorError::new(
-        "evidence-changed",
-        format!("{}: Tier-2 changed since the plan was made", application.tier2.location()),
-        "find out what writes to Tier-2 (a segment store that is still running?), stop it, and make a new plan",
-    )
-    .because(format!(
-        "{} objects with {} bytes then, {} with {} now",
-        then.objects, then.bytes, now.objects, now.bytes
-    )))
+    let ledgers = Run { application, steps, lock: lock.as_ref(), progress }.all_effects()?;
+    claim_ends(application)?;
+    // Given up before the answer is known: if it is lost, another attempt finds out what became of it.
+    lock.take().map_or(Ok(()), |lock| lock.remove())?;
+    Ok(ledgers)
 }
 
 struct Run<'a> {
     application: &'a Application<'a>,
-    journal: &'a Journal,
+    steps: &'a Steps<'a>,
+    lock: Option<&'a ClusterLock<'a>>,
     progress: &'a dyn Progress,
 }
 
 impl Run<'_> {
-    fn all_effects(&self) -> Result<Applied> {
-        let effects = &self.application.plan.effects;
-        let done_before =
-            (0..effects.len()).filter(|&i| matches!(self.journal.state(i), Some(State::Done { .. }))).count();
+    /// Returns the ledger of each container.
+    fn all_effects(&self) -> Result<Vec<(ContainerId, i64)>> {
         self.stage("writing logs", Unit::Bytes, |effect| match effect {
             Effect::WriteLog { bytes, .. } => Some(*bytes),
             _ => None,
@@ -137,15 +156,18 @@ impl Run<'_> {
             _ => None,
         })?;
         self.znodes()?;
+        // What was done so far can be taken back; what comes now is what servers act on.
+        self.lock.map_or(Ok(()), |lock| lock.refuse_lost())?;
         self.stage("committing containers", Unit::Containers, |effect| match effect {
             Effect::CommitLog { .. } => Some(1),
             _ => None,
         })?;
-        let ledgers = effects.iter().enumerate().filter_map(|(index, effect)| match effect {
-            Effect::WriteLog { container, .. } => Some((*container, self.ledger_of(index)?)),
+        let effects = self.application.plan.effects.iter().enumerate();
+        let ledgers = effects.filter_map(|(index, effect)| match effect {
+            Effect::WriteLog { container, .. } => Some((*container, ledger_of(self.steps, index)?)),
             _ => None,
         });
-        Ok(Applied { effects: effects.len() - done_before, already_done: done_before, ledgers: ledgers.collect() })
+        Ok(ledgers.collect())
     }
 
     /// Applies the effects for which `size` gives a number, in parallel.
@@ -167,7 +189,7 @@ impl Run<'_> {
     fn znodes(&self) -> Result<()> {
         let effects = self.application.plan.effects.iter().enumerate();
         let of_znodes = effects.filter(|(_, effect)| effect.is_znode());
-        let pending: Vec<_> = of_znodes.filter(|(index, _)| self.journal.state(*index).is_none()).collect();
+        let pending: Vec<_> = of_znodes.filter(|(index, _)| self.steps.state(*index).is_none()).collect();
         let (deletions, writes): (Vec<_>, Vec<_>) =
             pending.iter().copied().partition(|(_, effect)| matches!(effect, Effect::DeleteZnode { .. }));
         self.progress.stage_started("writing ZNodes", Some(pending.len() as u64), Unit::ZNodes);
@@ -182,7 +204,10 @@ impl Run<'_> {
             self.act(effect)?;
             self.progress.advanced(1);
         }
-        self.journal.record_all(pending.iter().map(|(index, _)| *index), State::Done { ledger: None })?;
+        // They stand together in the order of application, and are recorded together.
+        if let (Some((first, _)), Some((last, _))) = (pending.first(), pending.last()) {
+            self.steps.record_all(*first, *last, State::Done { ledger: None }, None)?;
+        }
         self.progress.stage_finished("writing ZNodes");
         Ok(())
     }
@@ -216,62 +241,30 @@ impl Run<'_> {
             Effect::SetZnode { path, data, expected_version } => self.set_znode(path, data, *expected_version),
             Effect::DeleteZnode { path, expected_version } => self.delete_znode(path, *expected_version),
             Effect::CommitLog { container, path, epoch } => {
-                self.create_znode(path, &self.log_metadata(*container, *epoch)?)
+                self.create_znode(path, &log_metadata(self.application.plan, self.steps, *container, *epoch)?)
             }
         }
     }
 
     fn one_effect(&self, index: usize, effect: &Effect) -> Result<()> {
-        let state = self.journal.state(index);
+        let state = self.steps.state(index);
         if matches!(state, Some(State::Done { .. })) {
             return Ok(());
         }
         if state.is_none() {
-            self.journal.record(index, State::Begun)?;
+            self.steps.record(index, State::Begun, None)?;
         }
-        let ledger = match effect {
-            Effect::WriteLog { container, image, digest, .. } => Some(self.write_log(
-                index,
-                *container,
-                &plan_file(self.application.directory, image)?,
-                digest,
-                state,
-            )?),
+        let (ledger, digest) = match effect {
+            Effect::WriteLog { container, image, digest, .. } => {
+                let image = plan_file(self.application.directory, image)?;
+                (Some(self.write_log(index, *container, &image, digest, state)?), Some(digest.as_str()))
+            }
             other => {
                 self.act(other)?;
-                None
+                (None, None)
             }
         };
-        self.journal.record(index, State::Done { ledger })
-    }
-
-    fn ledger_of(&self, effect: usize) -> Option<i64> {
-        if let Some(State::Done { ledger }) = self.journal.state(effect) { ledger } else { None }
-    }
-
-    /// What the log ZNode of a container says: one ledger, nothing truncated.
-    fn log_metadata(&self, container: ContainerId, epoch: u64) -> Result<Vec<u8>> {
-        let of_container = |effect: &Effect| matches!(effect, Effect::WriteLog { container: c, .. } if *c == container);
-        let ledger =
-            self.application.plan.effects.iter().position(of_container).and_then(|index| self.ledger_of(index));
-        let ledger = ledger.ok_or_else(|| {
-            OperatorError::new(
-                "plan-unreadable",
-                format!("the plan commits container {container} without a written log"),
-                "make a new plan",
-            )
-        })?;
-        let metadata = LogMetadata {
-            enabled: true,
-            epoch,
-            truncation: LedgerAddress::START,
-            ledgers: vec![LogLedger { ledger_id: ledger, sequence: 1, status: LedgerStatus::Unknown }],
-        };
-        metadata.encode().map_err(|error| {
-            let what = format!("the log ZNode of container {container} cannot be written");
-            OperatorError::new("log-unencodable", what, "report this as a defect of dr, with the run directory")
-                .because(error)
-        })
+        self.steps.record(index, State::Done { ledger }, digest)
     }
 
     fn write_log(
@@ -289,15 +282,11 @@ impl Run<'_> {
         }
         // Noted before it exists, so that a crash leaves no ledger that nobody knows of.
         let ledger = ledgers.allocate()?;
-        self.journal.record(index, State::LedgerOpen { ledger })?;
+        self.steps.record(index, State::LedgerOpen { ledger }, None)?;
         let mut writer = ledgers.create(ledger, &self.application.layout.ledger_layout(container))?;
         let written = append_image(writer.as_mut(), image)?;
         if written != digest {
-            return Err(OperatorError::new(
-                "image-changed",
-                format!("the log image `{}` is not the one that the plan was made with", image.display()),
-                "make a new plan; nothing of this one was committed",
-            ));
+            return Err(image_changed(image));
         }
         Ok(writer.close()?.id)
     }
@@ -330,6 +319,58 @@ impl Run<'_> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The ledger that an effect wrote.
+fn ledger_of(steps: &Steps<'_>, effect: usize) -> Option<i64> {
+    if let Some(State::Done { ledger }) = steps.state(effect) { ledger } else { None }
+}
+
+/// What the log ZNode of a container says: one ledger, nothing truncated.
+fn log_metadata(plan: &Plan, steps: &Steps<'_>, container: ContainerId, epoch: u64) -> Result<Vec<u8>> {
+    let of_container = |effect: &Effect| matches!(effect, Effect::WriteLog { container: c, .. } if *c == container);
+    let ledger = plan.effects.iter().position(of_container).and_then(|index| ledger_of(steps, index));
+    let ledger = ledger.ok_or_else(|| {
+        OperatorError::new(
+            "plan-unreadable",
+            format!("the plan commits container {container} without a written log"),
+            "make a new plan",
+        )
+    })?;
+    let metadata = LogMetadata {
+        enabled: true,
+        epoch,
+        truncation: LedgerAddress::START,
+        ledgers: vec![LogLedger { ledger_id: ledger, sequence: 1, status: LedgerStatus::Unknown }],
+    };
+    metadata.encode().map_err(|error| {
+        let what = format!("the log ZNode of container {container} cannot be written");
+        OperatorError::new("log-unencodable", what, "report this as a defect of dr, with the run directory")
+            .because(error)
+    })
+}
+
+/// Refuses images that are missing or other ones, before anything is begun.
+fn refuse_changed_images(application: &Application<'_>) -> Result<()> {
+    for_each_bounded(application.parallel, &application.plan.effects, |effect| {
+        let Effect::WriteLog { image, digest, .. } = effect else { return Ok(()) };
+        let path = plan_file(application.directory, image)?;
+        let mut hasher = Sha256::new();
+        let read = File::open(&path).and_then(|mut file| std::io::copy(&mut file, &mut hasher));
+        match read {
+            Ok(_) if hex(&hasher.finalize()) == *digest => Ok(()),
+            Ok(_) => Err(image_changed(&path)),
+            Err(error) => Err(image_changed(&path).because(error)),
+        }
+    })
+}
+
+fn image_changed(image: &Path) -> OperatorError {
+    OperatorError::new(
+        "image-changed",
+        format!("the log image `{}` is not the one that the plan was made with", image.display()),
+        "restore the run directory from a copy, or make a new plan; nothing of this one was committed",
+    )
 }
 
 /// Moves one object unless it was moved before.

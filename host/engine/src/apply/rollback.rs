@@ -9,12 +9,14 @@ use dr_backends::tier1::{Tier1Error, ZNodes};
 use dr_backends::tier2::{ObjectInfo, Tier2, Tier2Error};
 use serde::{Deserialize, Serialize};
 
-use super::journal::{Journal, State};
-use super::marker::{in_progress, lock_again, refuse_other_place, remove_marker};
+use super::lock::{self, ClusterLock};
+use super::marker::{claim_again, in_progress, refuse_other_place, remove_marker};
+use super::steps::Steps;
 use super::undo::UndoBundle;
-use super::{Application, Run};
+use super::{Application, log_metadata};
 use crate::cluster::refuse_live_cluster;
 use crate::error::{OperatorError, Result};
+use crate::journal::{Entry, State};
 use crate::listing::Listing;
 use crate::plan::{Effect, MovedObject};
 use crate::pool::for_each_bounded;
@@ -63,66 +65,93 @@ fn read(directory: &Path) -> Result<Option<Progressed>> {
     run_file::read(&path).map_err(|error| crate::plan::run_directory_error("read", &path, error))
 }
 
-/// Restores what was there before the plan was applied, or carries on with that.
+/// Restores what was there before the plan was applied, or carries on with that. What fails for a while is tried again.
 ///
 /// Ids that BookKeeper's generator gave out are not given back, and a ZNode that is restored has another version.
 ///
 /// # Errors
-/// `nothing-applied`, `store-booted`, `live-cluster`, `plan-elsewhere`, and the errors of the backends. After an error the
-/// same call carries on.
+/// `nothing-applied`, `store-booted`, `live-cluster`, `plan-elsewhere`, `lock-held`, and the errors of the backends. After an
+/// error the same call carries on.
 pub fn roll_back(application: &Application<'_>, progress: &dyn Progress) -> Result<RolledBack> {
-    let directory = application.directory;
-    if let Some(Progressed::Done { what, .. }) = read(directory)? {
+    if let Some(Progressed::Done { what, .. }) = read(application.directory)? {
         return Ok(what);
     }
-    let journal = Journal::open(directory, &application.plan.id)?;
-    if journal.is_new() {
+    let steps = Steps::of(application)?;
+    if steps.is_new() {
         return nothing_but_the_marker(application);
     }
+    let mut lock = None;
+    let attempt = || roll_back_once(application, &steps, &mut lock, progress);
+    let rolled_back = application.patience.keep_trying((application.journal, progress), || 0, attempt);
+    if let (Err(_), Some(lock)) = (&rolled_back, lock) {
+        lock.give_back(read(application.directory)?.is_some());
+    }
+    rolled_back
+}
+
+fn roll_back_once<'a>(
+    application: &'a Application<'a>,
+    steps: &Steps<'_>,
+    lock: &mut Option<ClusterLock<'a>>,
+    progress: &dyn Progress,
+) -> Result<RolledBack> {
+    let Application { plan, directory, .. } = application;
+    let file = directory.join(ROLLBACK_FILE);
     if !application.accept_live_cluster {
         refuse_live_cluster(application.tier1.znodes, application.layout)?;
     }
     if read(directory)?.is_none() {
         refuse_other_place(application)?;
     }
-    let bundle = UndoBundle::load(directory, &application.plan.id)?;
-    let rollback = Rollback { application, journal: &journal, progress };
+    let bundle = UndoBundle::load(directory, &plan.id)?;
+    let rollback = Rollback { application, steps, progress };
+    if lock.is_none() {
+        *lock = Some(ClusterLock::take(application)?);
+    }
     rollback.refuse_booted()?;
-    run_file::replace(&directory.join(ROLLBACK_FILE), &Progressed::Begun { plan: application.plan.id.clone() })?;
-    lock_again(application)?;
+    run_file::replace(&file, &Progressed::Begun { plan: plan.id.clone() })?;
+    claim_again(application)?;
     let what = rollback.all_effects(&bundle)?;
     remove_marker(application)?;
-    run_file::replace(&directory.join(ROLLBACK_FILE), &Progressed::Done { plan: application.plan.id.clone(), what })?;
+    lock.take().map_or(Ok(()), |lock| lock.remove())?;
+    application.journal.record(Entry::RolledBack { plan: plan.id.clone() })?;
+    run_file::replace(&file, &Progressed::Done { plan: plan.id.clone(), what })?;
     Ok(what)
 }
 
-/// A run that was interrupted before its first effect has left its marker at most.
+/// A run that was interrupted before its first effect has left its lock and its marker at most.
 fn nothing_but_the_marker(application: &Application<'_>) -> Result<RolledBack> {
+    let had_lock = lock::remove_own(application)?;
     if in_progress(application.tier2)?.is_some_and(|marker| marker.plan == application.plan.id) {
         remove_marker(application)?;
-        return Ok(RolledBack::default());
+    } else if !had_lock {
+        return Err(nothing_applied(application));
     }
-    Err(OperatorError::new(
+    Ok(RolledBack::default())
+}
+
+fn nothing_applied(application: &Application<'_>) -> OperatorError {
+    OperatorError::new(
         "nothing-applied",
         format!("the plan in {} was never applied", application.directory.display()),
         "there is nothing to roll back; name the run directory of a plan that was applied",
-    ))
+    )
 }
 
 struct Rollback<'a> {
     application: &'a Application<'a>,
-    journal: &'a Journal,
+    steps: &'a Steps<'a>,
     progress: &'a dyn Progress,
 }
 
 impl Rollback<'_> {
     /// A store that booted has changed its log ZNode and left objects behind.
     fn refuse_booted(&self) -> Result<()> {
-        let run = Run { application: self.application, journal: self.journal, progress: self.progress };
         for effect in &self.application.plan.effects {
             let Effect::CommitLog { container, path, epoch } = effect else { continue };
             let Some(node) = self.application.tier1.znodes.get(path)? else { continue };
-            let is_ours = run.log_metadata(*container, *epoch).is_ok_and(|ours| ours == node.data);
+            let ours = log_metadata(self.application.plan, self.steps, *container, *epoch);
+            let is_ours = ours.is_ok_and(|ours| ours == node.data);
             if !is_ours || node.version != 0 {
                 return Err(store_booted(format!("the log ZNode `{path}` of container {container} was changed since")));
             }
@@ -136,7 +165,7 @@ impl Rollback<'_> {
         }
         let listing = Listing::take_with(tier2, self.application.plan.container_count, absent, &Silent)?;
         let (then, now) = (&self.application.plan.evidence, listing.digest());
-        if *then == now {
+        if then.listing == now.listing {
             return Ok(());
         }
         Err(store_booted(format!(
@@ -202,7 +231,7 @@ impl Rollback<'_> {
         let mut deleted = 0;
         for index in 0..self.application.plan.effects.len() {
             let (State::LedgerOpen { ledger } | State::Done { ledger: Some(ledger) }) =
-                self.journal.state(index).unwrap_or(State::Begun)
+                self.steps.state(index).unwrap_or(State::Begun)
             else {
                 continue;
             };

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use dr_backends::tier1::LedgerAccess;
 use dr_backends::tier1::{EmbeddedLedgers, EmbeddedZNodes};
 use dr_backends::tier2::FileSystemTier2;
-use dr_engine::apply::{Application, Applied, apply};
+use dr_engine::apply::{Application, Applied, Patience, apply};
 use dr_engine::cluster::{ClusterLayout, Tier1};
 use dr_engine::contract::{AttributeUpdate, ContainerId, NewSegment, Pages, RecoveryHost, Segment, Truncation};
+use dr_engine::journal::Journal;
 use dr_engine::plan::{Maker, Plan};
 use dr_engine::progress::Silent;
 use dr_engine::staging::Staging;
@@ -99,14 +100,18 @@ impl Cluster {
     }
 
     pub fn apply(&self, plan: &Plan, directory: &Path) -> dr_engine::error::Result<Applied> {
+        let journal = Journal::open(directory)?;
         let application = Application {
             plan,
             directory,
+            journal: &journal,
             tier2: self.tier2.as_ref(),
             tier1: self.tier1(),
             layout: &self.layout,
             parallel: 2,
             accept_live_cluster: false,
+            break_lock: false,
+            patience: Patience::NONE,
         };
         apply(&application, &Silent)
     }

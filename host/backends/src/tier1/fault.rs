@@ -1,0 +1,144 @@
+//! A Tier-1 that fails on purpose, for tests of what stands on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{ClosedLedger, EntryVisitor, LedgerLayout, LedgerWriter, Ledgers, Tier1Error, ZNodeData, ZNodes};
+
+/// Which calls fail. Clones share the count of calls.
+#[derive(Debug, Clone)]
+pub struct Tier1Faults {
+    calls: Arc<AtomicU64>,
+    first: u64,
+    failures: u64,
+    happens: bool,
+}
+
+impl Tier1Faults {
+    /// Fails as many calls from number `first` on, counted from 1. With `happens`, a failing change takes place and only its
+    /// answer is lost, as with a server that dies behind it.
+    #[must_use]
+    pub fn new(first: u64, failures: u64, happens: bool) -> Self {
+        Self { calls: Arc::default(), first, failures, happens }
+    }
+
+    /// Fails nothing, and counts.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(0, 0, false)
+    }
+
+    /// How many calls were made.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn pass<T>(&self, location: String, call: impl FnOnce() -> Result<T, Tier1Error>) -> Result<T, Tier1Error> {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        let fails = number >= self.first && number - self.first < self.failures;
+        if !fails {
+            return call();
+        }
+        if self.happens {
+            call()?;
+        }
+        Err(Tier1Error::Unavailable { location, reason: "injected fault".to_owned() })
+    }
+}
+
+/// Passes calls on to other ZNodes, except those that fail.
+#[derive(Debug)]
+pub struct FaultyZNodes<'a> {
+    znodes: &'a dyn ZNodes,
+    faults: Tier1Faults,
+}
+
+impl<'a> FaultyZNodes<'a> {
+    /// Wraps ZNodes.
+    #[must_use]
+    pub fn new(znodes: &'a dyn ZNodes, faults: Tier1Faults) -> Self {
+        Self { znodes, faults }
+    }
+}
+
+impl ZNodes for FaultyZNodes<'_> {
+    fn location(&self) -> String {
+        self.znodes.location()
+    }
+    fn get(&self, path: &str) -> Result<Option<ZNodeData>, Tier1Error> {
+        self.faults.pass(self.location(), || self.znodes.get(path))
+    }
+    fn children(&self, path: &str) -> Result<Option<Vec<String>>, Tier1Error> {
+        self.faults.pass(self.location(), || self.znodes.children(path))
+    }
+    fn create(&self, path: &str, data: &[u8]) -> Result<(), Tier1Error> {
+        self.faults.pass(self.location(), || self.znodes.create(path, data))
+    }
+    fn set(&self, path: &str, data: &[u8], expected_version: i32) -> Result<i32, Tier1Error> {
+        self.faults.pass(self.location(), || self.znodes.set(path, data, expected_version))
+    }
+    fn delete(&self, path: &str, expected_version: i32) -> Result<(), Tier1Error> {
+        self.faults.pass(self.location(), || self.znodes.delete(path, expected_version))
+    }
+    fn next_sequence(&self, prefix: &str) -> Result<i64, Tier1Error> {
+        self.faults.pass(self.location(), || self.znodes.next_sequence(prefix))
+    }
+}
+
+/// Passes calls on to other ledgers, except those that fail.
+#[derive(Debug)]
+pub struct FaultyLedgers<'a> {
+    ledgers: &'a dyn Ledgers,
+    faults: Tier1Faults,
+}
+
+impl<'a> FaultyLedgers<'a> {
+    /// Wraps ledgers.
+    #[must_use]
+    pub fn new(ledgers: &'a dyn Ledgers, faults: Tier1Faults) -> Self {
+        Self { ledgers, faults }
+    }
+}
+
+impl Ledgers for FaultyLedgers<'_> {
+    fn location(&self) -> String {
+        self.ledgers.location()
+    }
+    fn check(&self, layout: &LedgerLayout) -> Result<(), Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.check(layout))
+    }
+    fn allocate(&self) -> Result<i64, Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.allocate())
+    }
+    fn create(&self, id: i64, layout: &LedgerLayout) -> Result<Box<dyn LedgerWriter>, Tier1Error> {
+        let writer = self.faults.pass(self.location(), || self.ledgers.create(id, layout))?;
+        Ok(Box::new(FaultyWriter { writer, location: self.location(), faults: self.faults.clone() }))
+    }
+    fn read(&self, id: i64, visit: &mut EntryVisitor<'_>) -> Result<(), Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.read(id, visit))
+    }
+    fn delete(&self, id: i64) -> Result<(), Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.delete(id))
+    }
+}
+
+struct FaultyWriter {
+    writer: Box<dyn LedgerWriter>,
+    location: String,
+    faults: Tier1Faults,
+}
+
+impl LedgerWriter for FaultyWriter {
+    fn id(&self) -> i64 {
+        self.writer.id()
+    }
+    fn append(&mut self, payload: &[u8]) -> Result<(), Tier1Error> {
+        let Self { writer, location, faults } = self;
+        faults.pass(location.clone(), || writer.append(payload))
+    }
+    fn close(self: Box<Self>) -> Result<ClosedLedger, Tier1Error> {
+        let Self { writer, location, faults } = *self;
+        faults.pass(location, || writer.close())
+    }
+}

@@ -65,6 +65,8 @@ pub struct SegmentFacts<'a> {
 pub struct Reconciled {
     /// Whether it exists.
     pub standing: Standing,
+    /// It is a transaction, and the storage does not know how it ended.
+    pub is_open: bool,
     /// Sealed by record, row or controller.
     pub sealed: bool,
     /// First readable offset by record and objects.
@@ -127,8 +129,10 @@ impl SegmentFacts<'_> {
             Some(row) if row.length != chain.end() => findings.push("row-length-differs"),
             Some(_) => {}
         }
+        let standing = self.standing();
         let mut reconciled = Reconciled {
-            standing: self.standing(),
+            standing,
+            is_open: self.is_transaction() && (standing != Standing::Deleted || self.is_over_by_row_alone()),
             sealed: sealed_in_container || self.replaced,
             start_offset,
             chain,
@@ -153,6 +157,12 @@ impl SegmentFacts<'_> {
             (None, None) => Standing::Unrecorded,
             _ => Standing::Live,
         }
+    }
+
+    /// The row of a transaction goes when it is deleted, which follows an abort, and when it is merged, which the storage
+    /// does later.
+    fn is_over_by_row_alone(&self) -> bool {
+        self.row.is_none() && self.row_removed && self.record.is_some_and(SegmentMetadata::is_active)
     }
 
     fn record_removed(&self) -> bool {

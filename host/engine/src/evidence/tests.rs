@@ -219,6 +219,17 @@ fn a_transaction_whose_row_alone_is_gone_is_read_if_it_was_committed() {
 }
 
 #[test]
+fn a_transaction_whose_row_alone_is_gone_is_not_merged_twice() {
+    let mut left = Left::default();
+    let merged = events(&["before", "one"]);
+    left.recorded(PARENT, 0, &merged, event("before").len() as u64, 0);
+    left.recorded(&transaction(1), 0, &event("one"), event("one").len() as u64, STATUS_SEALED);
+    left.tables.removed_rows.insert(transaction(1).into());
+    let (evidence, tier2) = left.found(&[(1, Fate::Committed)]);
+    assert_eq!(content(&evidence, &tier2), merged);
+}
+
+#[test]
 fn a_segment_that_was_truncated_behind_its_end_goes_on_empty_from_there() {
     for is_by_controller in [true, false] {
         let mut left = Left::default();

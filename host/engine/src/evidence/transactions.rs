@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use dr_backends::tier2::Tier2;
 use dr_formats::names::{parent_segment_of, transaction_id};
-use dr_formats::slts::SegmentMetadata;
 
 use super::ContainerEvidence;
 use crate::chain::Chain;
@@ -180,15 +179,9 @@ impl ContainerEvidence {
     fn end_transaction(&mut self, name: &str, finding: &'static str) {
         if let Some(transaction) = self.segments.get_mut(name) {
             transaction.standing = Standing::Deleted;
+            transaction.is_open = false;
             transaction.findings.push(finding);
         }
-    }
-
-    /// True for a transaction of which only the container metadata says that it is over. Its row goes when it is deleted,
-    /// which follows an abort, and when it is merged, which the storage does later.
-    fn is_over_by_row_alone(&self, name: &str) -> bool {
-        let is_active = self.tables.records.get(name).is_some_and(SegmentMetadata::is_active);
-        is_active && !self.tables.rows.contains_key(name) && self.tables.removed_rows.contains(name)
     }
 
     /// Transactions with content whose end is not known, by name and reconciled state of their parents.
@@ -196,8 +189,7 @@ impl ContainerEvidence {
         let mut by_parent: BTreeMap<&str, Vec<Named<'_>>> = BTreeMap::new();
         for (name, segment) in &self.segments {
             let parent = transaction_id(name).and_then(|_| parent_segment_of(name));
-            let may_be_open = segment.standing != Standing::Deleted || self.is_over_by_row_alone(name);
-            if let Some(parent) = parent.filter(|_| may_be_open && segment.chain.end() > 0) {
+            if let Some(parent) = parent.filter(|_| segment.is_open && segment.chain.end() > 0) {
                 by_parent.entry(parent).or_default().push((name, segment));
             }
         }

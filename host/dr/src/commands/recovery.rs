@@ -96,6 +96,7 @@ impl<'a> Recovery<'a> {
         }
         outcome
     }
+
     /// What would stop the application is looked for before the work of planning.
     pub(super) fn refuse_bad_beginnings(&self) -> Result<()> {
         let OpenTarget { tier2, tier1, target, .. } = &self.open;
@@ -150,7 +151,7 @@ impl<'a> Recovery<'a> {
         progress.stage_finished(PLANNING);
         let plan = staging.into_plan(chosen.maker(), &expected)?;
         if then == Then::Stop {
-            apply::refuse_unsteady(survey.listing(), tier2.as_ref())?;
+            apply::refuse_unsteady(survey.listing(), tier2.as_ref()).map_err(|error| self.with_resume(error))?;
         }
         plan.save(&self.directory)?;
         let (id, effects, losses) = (plan.id.clone(), plan.effects.len(), plan.losses.len());

@@ -214,6 +214,16 @@ impl Held {
     }
 }
 
+/// Whole events of a stream, `key number`, by its objects alone.
+///
+/// # Panics
+/// As [`Held::count`].
+pub fn events_of_stream(root: &Path, path: &str) -> BTreeSet<String> {
+    let segments = chunks(&root.join(path));
+    let events = segments.values().flat_map(|chunks| events(&bytes(chunks)));
+    events.map(|Written { key, number }| format!("{key} {number}")).collect()
+}
+
 /// The stream's epoch by the newest row in its metadata table.
 fn current_epoch(tables: &Path) -> u32 {
     let tables = chunks(tables);

@@ -154,6 +154,19 @@ pub struct Truncation {
     pub start_offset: u64,
 }
 
+/// What became of the state of a reader group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenewedGroup {
+    /// `renewed`, or why not: `empty`, `unreadable`; an open set, see the WIT.
+    pub outcome: String,
+    /// Readers that were taken out.
+    pub readers: Vec<String>,
+    /// Segments with offsets behind their end, which were moved there.
+    pub offsets_ahead: u32,
+    /// Newest events that were left out, since they speak of segments that nobody has.
+    pub changes_ahead: u32,
+}
+
 /// What a fresh container became.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerImage {
@@ -288,6 +301,11 @@ pub trait FreshContainer: Send {
     /// # Errors
     /// `not-found`; `invalid` if out of range.
     fn truncate_segments(&mut self, truncations: Vec<Truncation>) -> CallResult<()>;
+    /// Lets the state of reader groups begin anew, without readers; the answers are in the order of `names`.
+    ///
+    /// # Errors
+    /// `not-found`; `invalid` for other segments; `damaged`, `unavailable`.
+    fn renew_reader_groups(&mut self, names: Vec<String>) -> CallResult<Vec<RenewedGroup>>;
     /// Writes the log image and stages its effects. A second call is a `conflict`.
     ///
     /// # Errors

@@ -242,6 +242,12 @@ impl ContainerEvidence {
         })
     }
 
+    /// Chunk objects with the name of a segment, with their sizes.
+    pub fn objects_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, u64)> {
+        let chunks = self.objects.chunks.iter().filter(move |chunk| chunk.segment() == name);
+        chunks.map(|chunk| (&*chunk.key, chunk.size))
+    }
+
     /// Objects of segments that live, whatever their names.
     fn held_objects(&self) -> HashSet<&str> {
         let living = self.segments.values().filter(|segment| segment.standing != Standing::Deleted);

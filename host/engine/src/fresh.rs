@@ -6,8 +6,10 @@ use dr_backends::tier2::Tier2;
 use dr_formats::attribute as attributes;
 use dr_formats::names::SegmentKind;
 
-use crate::contract::{AttributeUpdate, CallError, CallResult, NewSegment, Truncation};
+use crate::contract::{AttributeUpdate, CallError, CallResult, NewSegment, RenewedGroup, Truncation};
 use crate::evidence::{ContainerEvidence, MERGED_BY_RECOVERY};
+use crate::reader_groups::{self, Renewal};
+use crate::survey::Survey;
 
 /// Core attributes that belong to the lost log or to the old snapshot and would break the new container
 /// (`pravega-durable-log` 8.2 and 14): index root and persisted sequence number, snapshot id and epoch.
@@ -32,6 +34,8 @@ pub struct FreshSegment {
     pub start_offset: u64,
     /// Core attributes by the low half of their ids.
     pub attributes: BTreeMap<u64, i64>,
+    /// New beginning of the state of a reader group.
+    pub renewal: Option<Renewal>,
 }
 
 /// The segments created so far, by name.
@@ -101,6 +105,7 @@ impl FreshSegments {
             length: segment.length,
             start_offset: start,
             attributes: default_attributes(SegmentKind::of(name)),
+            renewal: None,
         })
     }
 
@@ -167,6 +172,33 @@ impl FreshSegments {
             }
         }
         Ok(())
+    }
+
+    /// Lets the state of reader groups begin anew.
+    ///
+    /// # Errors
+    /// `not-found`, `invalid`, `damaged`, `unavailable`.
+    pub fn renew_reader_groups(
+        &mut self,
+        survey: &Survey,
+        evidence: &ContainerEvidence,
+        names: &[String],
+    ) -> CallResult<Vec<RenewedGroup>> {
+        let mut outcomes = Vec::with_capacity(names.len());
+        for name in names {
+            let length = self.existing(name)?.length;
+            let (outcome, renewal) = reader_groups::renew(survey, evidence, name, length)?;
+            outcomes.push(outcome);
+            if let Some(segment) = self.segments.get_mut(name) {
+                segment.renewal = renewal;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Segments whose old content is of no use any more.
+    pub fn renewed(&self) -> impl Iterator<Item = &str> {
+        self.iter().filter(|(_, segment)| segment.renewal.is_some()).map(|(name, _)| name)
     }
 
     fn existing(&self, name: &str) -> CallResult<&FreshSegment> {

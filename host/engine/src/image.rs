@@ -22,7 +22,7 @@ use dr_formats::slts::{
 
 use self::log_writer::{LogWriter, TableLoad};
 pub(crate) use self::prepare::{MAX_ROLLING_LENGTH, StoredSegment};
-use self::prepare::{Prepared, prepare};
+use self::prepare::{Prepared, TABLE_INDEX_COMPLETED, prepare};
 use crate::chain::Chain;
 use crate::contract::{ContainerId, ContainerImage};
 use crate::controller::ControllerEvidence;
@@ -99,6 +99,9 @@ fn write_log(log: &mut LogWriter, container: ContainerId, prepared: &[Prepared])
     let completed = prepared.iter().filter(|segment| !segment.index_updates.is_empty());
     for (id, segment) in (STORAGE_METADATA_ID + 1..).zip(completed) {
         log.map_segment(id, &segment.row)?;
+        if !segment.appended.is_empty() {
+            log.append(id, segment.row.length, &segment.appended)?;
+        }
         log.update_attributes(id, &segment.index_updates)?;
     }
     log.pad_above(STORAGE_METADATA_ID)
@@ -197,7 +200,7 @@ fn describe(evidence: &ContainerEvidence, image: ContainerImage, frames: u64, pr
         built.lost_index_bytes.extend(lost.map(|lost| (attribute_segment_of(&segment.row.name), lost)));
         *built.segments_by_kind.entry(SegmentKind::of(&segment.row.name).as_str()).or_default() += 1;
         built.data_bytes += segment.row.length - segment.row.start_offset;
-        built.completed_tables += u64::from(!segment.index_updates.is_empty());
+        built.completed_tables += u64::from(segment.findings.contains(&TABLE_INDEX_COMPLETED));
         let findings = evidence.segment(&segment.row.name).map(|reconciled| reconciled.findings.as_slice());
         for &finding in findings.unwrap_or_default().iter().chain(&segment.findings) {
             *built.findings.entry(finding).or_default() += 1;

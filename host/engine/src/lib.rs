@@ -26,6 +26,7 @@ pub mod plan;
 mod pool;
 pub mod process;
 pub mod progress;
+mod reader_groups;
 mod reconcile;
 mod replay;
 mod run_file;

@@ -11,8 +11,8 @@ use dr_backends::tier1::ZNodes;
 use crate::cluster::ClusterLayout;
 use crate::contract::{
     AttributeUpdate, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision, FreshContainer,
-    Level, LostRange, Measure, MetadataRow, NewSegment, Object, PAGE_ROWS_MAX, Pages, RecoveryHost, Segment,
-    StreamState, TransactionCounter, Truncation, VecPages, ZNode,
+    Level, LostRange, Measure, MetadataRow, NewSegment, Object, PAGE_ROWS_MAX, Pages, RecoveryHost, RenewedGroup,
+    Segment, StreamState, TransactionCounter, Truncation, VecPages, ZNode,
 };
 use crate::controller::ControllerEvidence;
 use crate::error::{OperatorError, Result};
@@ -61,6 +61,8 @@ struct State {
     znodes: ZNodeOverlay,
     controller: ControllerEvidence,
     absent_metadata: BTreeMap<ContainerId, AbsentMetadata>,
+    /// Objects whose segments begin anew.
+    replaced: BTreeMap<ContainerId, BTreeMap<String, u64>>,
     decisions: Vec<Decision>,
     losses: Vec<LostRange>,
     reports_dropped: u64,
@@ -234,7 +236,10 @@ impl RecoveryHost for Staging {
     fn list_leftover_objects(&self, container: ContainerId) -> CallResult<Box<dyn Pages<Object>>> {
         let evidence = self.evidence(container)?;
         let object = |(key, size): (&str, u64)| Object { key: key.to_owned(), size };
-        Ok(Box::new(VecPages::new(evidence.leftovers().map(object).collect())))
+        let state = self.lock();
+        let replaced = state.replaced.get(&container).into_iter().flatten().map(|(key, size)| (key.as_str(), *size));
+        let leftovers: BTreeMap<&str, u64> = evidence.leftovers().chain(replaced).collect();
+        Ok(Box::new(VecPages::new(leftovers.into_iter().map(object).collect())))
     }
 
     fn move_aside(&self, container: ContainerId, keys: &[String], place: &str) -> CallResult<()> {
@@ -394,6 +399,15 @@ impl FreshContainer for OpenContainer {
     fn truncate_segments(&mut self, truncations: Vec<Truncation>) -> CallResult<()> {
         self.evidence()?;
         self.segments.truncate(&truncations)
+    }
+
+    fn renew_reader_groups(&mut self, names: Vec<String>) -> CallResult<Vec<RenewedGroup>> {
+        let evidence = self.evidence()?;
+        let outcomes = self.segments.renew_reader_groups(&self.staging.0.survey, &evidence, &names)?;
+        let objects = self.segments.renewed().flat_map(|name| evidence.objects_of(name));
+        let replaced = objects.map(|(key, size)| (key.to_owned(), size)).collect();
+        self.staging.lock().replaced.insert(self.container, replaced);
+        Ok(outcomes)
     }
 
     fn close(&mut self) -> CallResult<ContainerImage> {

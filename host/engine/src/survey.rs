@@ -15,6 +15,7 @@ use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
 use crate::listing::{ContainerObjects, Listing};
 use crate::progress::Progress;
+use crate::reader_groups::ReadSegments;
 use crate::stream_tables::StreamTables;
 use crate::witness::{Reads, WitnessedTier2};
 
@@ -33,6 +34,7 @@ pub struct Survey {
     stream_tables: Arc<StreamTables>,
     loaded: Mutex<HashMap<ContainerId, Arc<ContainerEvidence>>>,
     committed: Mutex<HashMap<ContainerId, Arc<Committed>>>,
+    read_segments: ReadSegments,
 }
 
 impl Survey {
@@ -44,7 +46,14 @@ impl Survey {
         let tier2 = WitnessedTier2::new(tier2);
         let listing = Listing::take(&tier2, options.container_count, progress)?;
         let stream_tables = Arc::new(StreamTables::read(&listing.containers, &tier2)?);
-        let survey = Self { tier2, listing, stream_tables, loaded: Mutex::default(), committed: Mutex::default() };
+        let survey = Self {
+            tier2,
+            listing,
+            stream_tables,
+            loaded: Mutex::default(),
+            committed: Mutex::default(),
+            read_segments: ReadSegments::default(),
+        };
         survey.check_container_count()?;
         Ok(survey)
     }
@@ -88,15 +97,34 @@ impl Survey {
         if let Some(evidence) = self.loaded().get(&container) {
             return Ok(evidence.clone());
         }
+        // Loaded outside the lock: containers load in parallel. One container loading twice is harmless.
+        let evidence = Arc::new(self.load_settled(container)?);
+        Ok(self.loaded().entry(container).or_insert(evidence).clone())
+    }
+
+    /// The evidence of a container that is not in work: read, and forgotten by whoever asked.
+    ///
+    /// # Errors
+    /// As [`Survey::evidence`].
+    pub(crate) fn evidence_for_a_moment(&self, container: ContainerId) -> Result<Arc<ContainerEvidence>> {
+        let loaded = self.loaded().get(&container).cloned();
+        loaded.map_or_else(|| self.load_settled(container).map(Arc::new), Ok)
+    }
+
+    /// Where segments end that reader groups read.
+    pub(crate) fn read_segments(&self) -> &ReadSegments {
+        &self.read_segments
+    }
+
+    fn load_settled(&self, container: ContainerId) -> Result<ContainerEvidence> {
         let objects =
             self.listing.containers.get(container as usize).ok_or_else(|| self.unknown_container(container))?;
-        // Loaded outside the lock: containers load in parallel. One container loading twice is harmless.
         let mut evidence = self.load(container, objects)?;
         let open = evidence.open_transactions();
         if !open.ids.is_empty() {
             evidence.end_transactions(&self.fates(container, &open)?, self.tier2())?;
         }
-        Ok(self.loaded().entry(container).or_insert_with(|| Arc::new(evidence)).clone())
+        Ok(evidence)
     }
 
     fn load(&self, container: ContainerId, objects: &Arc<ContainerObjects>) -> Result<ContainerEvidence> {

@@ -296,7 +296,7 @@ impl ContainerCheck<'_> {
             },
         };
         if let Some(mapped) = mapped
-            && (mapped.length, mapped.start_offset, mapped.sealed) != (row.length, row.start_offset, row.sealed)
+            && (mapped.storage_length, mapped.start_offset, mapped.sealed) != (row.length, row.start_offset, row.sealed)
         {
             self.problem(name, "the log maps it with another length, start or seal than its row".to_owned());
         }

@@ -12,6 +12,17 @@ pub fn payload_length(header: [u8; EVENT_HEADER_LENGTH]) -> Option<u32> {
     u32::try_from(i32::from_be_bytes(length)).ok().filter(|_| [t0, t1, t2, t3] == [0; 4])
 }
 
+/// Payloads of the whole events that stand at the beginning of `bytes`, one behind the other.
+pub fn payloads(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (header, rest) = bytes.split_first_chunk()?;
+        let length = usize::try_from(payload_length(*header)?).ok()?;
+        let payload = rest.get(..length)?;
+        bytes = rest.get(length..).unwrap_or_default();
+        Some(payload)
+    })
+}
+
 /// Walks over the bytes of one segment, given in order and in pieces of any size, and finds the last whole event.
 ///
 /// Uses constant memory and never fails: content that stops being events is reported by [`EventWalker::stopped_at`].

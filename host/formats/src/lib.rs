@@ -20,6 +20,7 @@ pub mod log_metadata;
 pub mod names;
 pub mod operation;
 pub mod primitives;
+pub mod reader_group;
 pub mod segment_info;
 pub mod slts;
 pub mod table;

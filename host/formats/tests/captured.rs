@@ -15,7 +15,7 @@ use dr_formats::controller::{
     ActiveTransaction, CompletedTransaction, STATE_KEY, StreamConfiguration, StreamState, TransactionId,
     completed_transaction_of_key, decode_committing_transactions, decode_table_id,
 };
-use dr_formats::events::EventWalker;
+use dr_formats::events::{EventWalker, payloads};
 use dr_formats::journal::{
     EpochInfo, JournalBatches, JournalReplay, SnapshotInfo, SystemSegmentState, SystemSnapshot, replay_order,
 };
@@ -23,6 +23,7 @@ use dr_formats::names::{
     ChunkName, ControllerTable, JournalKind, JournalName, ObjectName, SegmentKind, SystemSegment, SystemTable,
     attribute_segment_of, main_segment_of,
 };
+use dr_formats::reader_group::{Entry, ReaderGroupState};
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{ChunkMetadata, SegmentMetadata, StorageMetadata, TransactionData};
 use dr_formats::table::{TableEntries, newest};
@@ -70,7 +71,15 @@ fn every_object_of_every_captured_tree_decodes() {
             }
         }
     }
-    let required = ["journal records", "rows", "segment records", "table entries", "index keys", "stream states"];
+    let required = [
+        "journal records",
+        "rows",
+        "segment records",
+        "table entries",
+        "index keys",
+        "stream states",
+        "reader group changes",
+    ];
     for what in required.into_iter().filter(|_| !totals.is_empty()) {
         assert!(totals.get(what).is_some_and(|count| *count > 0), "no {what} in any tree");
     }
@@ -414,12 +423,34 @@ impl Tree {
 
     fn check_content(&mut self, segment: &Segment) {
         let skipped = (segment.start_offset - segment.first_offset) as usize;
+        if SegmentKind::of(&segment.name) == SegmentKind::ReaderGroup {
+            self.check_reader_group(&segment.name, &segment.bytes[skipped..]);
+        }
         let mut walker = EventWalker::new(segment.start_offset);
         segment.bytes[skipped..].chunks(1000).for_each(|bytes| walker.push(bytes));
         self.count("events", walker.whole_events() as usize);
         self.count("segments of events", usize::from(walker.whole_events() > 0 && walker.stopped_at().is_none()));
         self.count("segments of raw bytes", usize::from(walker.stopped_at() == Some(segment.start_offset)));
         self.count("segments with a torn event", usize::from(walker.torn_bytes() > 0));
+    }
+
+    /// Every event decodes, fits the state before it, and the state can be written and read again.
+    fn check_reader_group(&mut self, name: &str, bytes: &[u8]) {
+        let mut state = ReaderGroupState::default();
+        for payload in payloads(bytes) {
+            match Entry::decode(payload).unwrap() {
+                Entry::State(whole) => state = *whole,
+                Entry::Changes(changes) => {
+                    for change in changes {
+                        let described = format!("{change:?}");
+                        assert_eq!(state.apply(change), Ok(()), "{name}: {described}");
+                        self.count("reader group changes", 1);
+                    }
+                }
+            }
+            self.count("reader group events", 1);
+            assert_eq!(Entry::decode(&state.encode().unwrap()), Ok(Entry::State(Box::new(state.clone()))), "{name}");
+        }
     }
 
     /// Objects that no chain named, each as a segment of its own.

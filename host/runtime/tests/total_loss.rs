@@ -75,7 +75,9 @@ fn it_says_what_it_is() {
     assert_eq!(procedure.digest().len(), 64);
     let unknown = procedure.settings(&overrides(&[("tial", "as-is")])).unwrap_err().to_string();
     assert!(
-        unknown.contains("has no parameter `tial`; it has `tail`, `unrecorded`, `leftovers`, `backup-place`"),
+        unknown.contains(
+            "has no parameter `tial`; it has `tail`, `unrecorded`, `leftovers`, `reader-groups`, `backup-place`"
+        ),
         "{unknown}"
     );
 }

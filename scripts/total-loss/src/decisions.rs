@@ -1,6 +1,6 @@
 //! What the procedure decides, one function a decision. None of them calls the host.
 
-use dr_guest_kit::containers::{CoreAttribute, MetadataRow};
+use dr_guest_kit::containers::{CoreAttribute, MetadataRow, RenewedGroup};
 use dr_guest_kit::controller::{StreamState, TransactionCounter};
 use dr_guest_kit::report::LostRange;
 use dr_guest_kit::storage::{Measurement, Segment};
@@ -14,6 +14,8 @@ pub struct Policy {
     pub create_unrecorded: bool,
     /// Move objects that no segment needs out of the way.
     pub move_leftovers: bool,
+    /// Let reader groups begin anew, without readers.
+    pub renew_reader_groups: bool,
     /// Where old metadata goes.
     pub backup_place: String,
 }
@@ -24,6 +26,7 @@ impl Policy {
             whole_events: settings.choice("tail", &[("whole-events", true), ("as-is", false)])?,
             create_unrecorded: settings.choice("unrecorded", &[("report", false), ("create", true)])?,
             move_leftovers: settings.choice("leftovers", &[("move-aside", true), ("leave", false)])?,
+            renew_reader_groups: settings.choice("reader-groups", &[("renew", true), ("as-is", false)])?,
             backup_place: settings.text("backup-place")?.trim_end_matches('/').to_owned(),
         })
     }
@@ -60,6 +63,38 @@ pub fn fate(segment: &Segment, policy: &Policy) -> Fate {
         ("live", _) => Fate::Create,
         _ if policy.create_unrecorded => Fate::Create,
         _ => Fate::Unrecorded,
+    }
+}
+
+/// Whether a segment is the state of a user's reader group, which has to begin anew: its readers are gone or remember more than is
+/// left, and its offsets may lie behind the end of what they read.
+pub fn is_to_be_renewed(segment: &Segment, policy: &Policy) -> bool {
+    policy.renew_reader_groups && segment.kind == "reader-group"
+}
+
+/// What became of a reader group, and why.
+pub fn renewal(group: &RenewedGroup) -> (String, String) {
+    let readers = match group.readers.as_slice() {
+        [] => "it had no readers".to_owned(),
+        readers => format!("the readers {} are taken out and have to be created anew", readers.join(", ")),
+    };
+    let ahead = match (group.offsets_ahead, group.changes_ahead) {
+        (0, 0) => String::new(),
+        (offsets, 0) => format!("; in {offsets} segments it had come further than what is left, and goes on at their end"),
+        (offsets, changes) => format!(
+            "; its last {changes} changes speak of segments that are not there and are left out; in {offsets} segments it goes on at the end"
+        ),
+    };
+    match group.outcome.as_str() {
+        "renewed" => ("begins anew".to_owned(), format!("{readers}{ahead}")),
+        "empty" => (
+            "left as it is".to_owned(),
+            "its state is empty; create the group once more with `ReaderGroupManager.createReaderGroup`".to_owned(),
+        ),
+        _ => (
+            "left as it is".to_owned(),
+            "its state cannot be read; stop its readers and set it back with `ReaderGroup.resetReaderGroup`".to_owned(),
+        ),
     }
 }
 
@@ -173,7 +208,13 @@ mod tests {
     use super::*;
 
     fn policy() -> Policy {
-        Policy { whole_events: true, create_unrecorded: false, move_leftovers: true, backup_place: "_dr/x".into() }
+        Policy {
+            whole_events: true,
+            create_unrecorded: false,
+            move_leftovers: true,
+            renew_reader_groups: true,
+            backup_place: "_dr/x".into(),
+        }
     }
 
     fn segment(kind: &str, standing: &str) -> Segment {
@@ -215,6 +256,31 @@ mod tests {
         let policy = Policy { create_unrecorded: true, ..policy() };
         assert_eq!(fate(&segment("stream", "unrecorded"), &policy), Fate::Create);
         assert_eq!(fate(&segment("stream", "deleted"), &policy), Fate::Deleted);
+    }
+
+    #[test]
+    fn the_state_of_users_reader_groups_begins_anew_unless_the_operator_wants_it_as_it_is() {
+        let as_is = Policy { renew_reader_groups: false, ..policy() };
+        assert!(is_to_be_renewed(&segment("reader-group", "live"), &policy()));
+        assert!(!is_to_be_renewed(&segment("reader-group", "live"), &as_is));
+        assert!(!is_to_be_renewed(&segment("stream", "live"), &policy()));
+    }
+
+    #[test]
+    fn what_became_of_a_reader_group_is_told_with_what_to_do() {
+        let group = |outcome: &str, readers: &[&str], offsets_ahead, changes_ahead| RenewedGroup {
+            outcome: outcome.into(),
+            readers: readers.iter().map(|reader| (*reader).to_owned()).collect(),
+            offsets_ahead,
+            changes_ahead,
+        };
+        let told = |group| renewal(&group).1;
+        assert_eq!(renewal(&group("renewed", &[], 0, 0)), ("begins anew".into(), "it had no readers".into()));
+        assert!(told(group("renewed", &["a", "b"], 0, 0)).starts_with("the readers a, b are taken out"));
+        assert!(told(group("renewed", &[], 2, 0)).contains("in 2 segments"));
+        assert!(told(group("renewed", &[], 0, 3)).contains("its last 3 changes"));
+        assert!(told(group("empty", &[], 0, 0)).contains("createReaderGroup"));
+        assert!(told(group("something-new", &[], 0, 0)).contains("resetReaderGroup"));
     }
 
     #[test]

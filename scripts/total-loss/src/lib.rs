@@ -59,6 +59,12 @@ impl Procedure for TotalLoss {
                     "Objects that no segment needs any more: move them to the backup place, or leave them where they are.",
                 ),
                 parameter(
+                    "reader-groups",
+                    "choice:renew|as-is",
+                    "renew",
+                    "The state of reader groups: let it begin anew at the newest offsets that are left, without readers, or keep its bytes as they are.",
+                ),
+                parameter(
                     "backup-place",
                     "text",
                     "_dr/moved-aside",
@@ -111,6 +117,7 @@ fn create_segments(fresh: &FreshContainer, container: ContainerId, policy: &Poli
         let kept = wanted.iter().zip(&lengths).zip(&measures);
         kept.for_each(|((segment, length), measure)| report_kept(segment, *length, measure));
         fresh.create_segments(&new_segments(&wanted, &lengths))?;
+        renew_reader_groups(fresh, &wanted, policy)?;
 
         created.extend(wanted.into_iter().zip(lengths).map(|(segment, length)| Kept {
             name: segment.name,
@@ -121,6 +128,21 @@ fn create_segments(fresh: &FreshContainer, container: ContainerId, policy: &Poli
     }
     report::info(&format!("container {container}: {} segments created, {left_out} left out", created.len()));
     Ok(created)
+}
+
+/// Lets the groups of one page begin anew and says what became of each.
+fn renew_reader_groups(fresh: &FreshContainer, segments: &[Segment], policy: &Policy) -> Result<()> {
+    let groups: Vec<&Segment> =
+        segments.iter().filter(|segment| decisions::is_to_be_renewed(segment, policy)).collect();
+    if groups.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = groups.iter().map(|segment| segment.name.clone()).collect();
+    for (segment, group) in groups.iter().zip(fresh.renew_reader_groups(&names)?) {
+        let (choice, reason) = decisions::renewal(&group);
+        report::decision(Some(segment.container), &segment.name, &choice, &reason);
+    }
+    Ok(())
 }
 
 fn new_segments(segments: &[Segment], lengths: &[u64]) -> Vec<NewSegment> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dr_formats::events::payloads;
 use dr_formats::names::{
     CONTROLLER_TABLES_PREFIX, ChunkName, JournalKind, ObjectName, SegmentKind, SystemSegment, SystemTable,
 };
@@ -37,6 +38,8 @@ pub struct Captured {
     pub indexes: Vec<Vec<u8>>,
     /// Pieces of segments of streams that begin with an event.
     pub events: Vec<Vec<u8>>,
+    /// Events of the states of reader groups.
+    pub reader_groups: Vec<Vec<u8>>,
     /// Values of the tables `metadata_N`.
     pub segment_rows: Vec<Vec<u8>>,
     /// Values of the tables `storage_metadata_N`.
@@ -67,6 +70,7 @@ impl Captured {
             &mut loaded.tables,
             &mut loaded.indexes,
             &mut loaded.events,
+            &mut loaded.reader_groups,
             &mut loaded.segment_rows,
             &mut loaded.storage_rows,
         ];
@@ -119,6 +123,7 @@ impl Captured {
             }
             (_, SegmentKind::KeyValueTable) => self.rows(&content, |_, _, _| {}),
             (_, SegmentKind::Stream | SegmentKind::Transaction) => self.events.push(beginning(content)),
+            (_, SegmentKind::ReaderGroup) => self.reader_groups.extend(payloads(&content).map(<[u8]>::to_vec)),
             _ => {}
         }
     }

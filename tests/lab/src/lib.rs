@@ -35,6 +35,6 @@ pub use command_line::command_line;
 pub use error::{LabError, Result};
 pub use lab::{Lab, Server};
 pub use options::{LabOptions, Lifetime, WorkloadSize};
-pub use programs::RunningLoad;
+pub use programs::{Phase, RunningLoad, Survivors};
 pub use report::{Check, LoadReport, Report};
 pub use state::Ports;

@@ -17,6 +17,9 @@ use crate::report::{LoadReport, Report};
 /// Longest run of one client program.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(900);
 
+/// Longest time for survivors to end; their own limits are 60 s each for writers, last events and readers.
+const SURVIVORS_END_LIMIT: Duration = Duration::from_secs(200);
+
 /// A load that writes until it is stopped.
 ///
 /// Dropping it kills the program.
@@ -84,6 +87,95 @@ impl RunningLoad {
 impl Drop for RunningLoad {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// Clients that stay alive while their cluster is lost and recovered.
+///
+/// Dropping it kills them.
+#[derive(Debug)]
+pub struct Survivors {
+    child: Child,
+    record_file: PathBuf,
+}
+
+/// What survivors are told, so that their record says what happened before and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The servers are about to be killed.
+    Crash,
+    /// The recovered servers are about to be started.
+    Recovered,
+    /// Whoever writes comes to an end, then whoever reads, then the program.
+    Stop,
+}
+
+impl Phase {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Crash => "crash",
+            Self::Recovered => "recovered",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+impl Survivors {
+    /// Number of recorded lines that begin with `begin`.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] if the record cannot be read.
+    pub fn recorded(&self, begin: &str) -> Result<usize> {
+        let text = match fs::read_to_string(&self.record_file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            other => other.context("read the record", &self.record_file)?,
+        };
+        Ok(text.lines().filter(|line| line.starts_with(begin)).count())
+    }
+
+    /// Tells them, and waits until they have noticed.
+    ///
+    /// # Errors
+    /// [`LabError::Io`] if the word cannot be written; [`LabError::Program`] if they do not notice.
+    pub fn tell(&self, phase: Phase) -> Result<()> {
+        let mut path = self.record_file.clone().into_os_string();
+        path.push(".phase");
+        fs::write(&path, phase.word()).context("write the phase", Path::new(&path))?;
+        let noticed = format!("P {}", phase.word());
+        if wait_until(Duration::from_secs(10), || self.recorded(&noticed).is_ok_and(|lines| lines > 0)) {
+            return Ok(());
+        }
+        Err(self.error(format!("did not notice `{}`", phase.word())))
+    }
+
+    /// Waits until the program has ended after [`Phase::Stop`].
+    ///
+    /// # Errors
+    /// [`LabError::Program`] if it does not.
+    pub fn finish(mut self) -> Result<()> {
+        let mut status = None;
+        wait_until(SURVIVORS_END_LIMIT, || {
+            status = self.child.try_wait().ok().flatten();
+            status.is_some()
+        });
+        match status {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(self.error(status.to_string())),
+            None => Err(self.error(format!("not done in {SURVIVORS_END_LIMIT:?}"))),
+        }
+    }
+
+    fn error(&self, status: String) -> LabError {
+        let log = self.record_file.clone();
+        LabError::Program { program: "Survivors".to_owned(), status, tail: tail_of(&log), log }
+    }
+}
+
+impl Drop for Survivors {
+    fn drop(&mut self) {
+        // Both fail only if it ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -161,6 +253,32 @@ impl Lab {
         let report = self.report_path("LoadCheck");
         self.run_reporting("LoadCheck", arguments, &report)?;
         LoadReport::read(&report)
+    }
+
+    /// Starts clients that write, read, commit and update, record what they see in `record_file`, and are to outlive the
+    /// servers.
+    ///
+    /// # Errors
+    /// [`LabError::MissingProgram`] if Java cannot be started.
+    pub fn start_survivors(&self, record_file: &Path) -> Result<Survivors> {
+        let record_file = std::path::absolute(record_file).context("find", record_file)?;
+        let child = self.spawn_program("Survivors", &[("--record", &text(&record_file))], Lifetime::Tied)?;
+        Ok(Survivors { child, record_file })
+    }
+
+    /// Whether the clients of [`Lab::start_survivors`] went on as they should. `held_file` names the events that Tier-2 held at the
+    /// crash, a line `key number` each.
+    ///
+    /// # Errors
+    /// As [`Lab::run_checker`].
+    pub fn check_survivors(&self, record_file: &Path, held_file: &Path) -> Result<Report> {
+        let report = self.report_path("SurvivorsCheck");
+        self.run_reporting(
+            "SurvivorsCheck",
+            &[("--record", &text(record_file)), ("--held", &text(held_file))],
+            &report,
+        )?;
+        Report::read(&report)
     }
 
     /// Writes the events of a length-delimited export (`dr export-events`) into a new stream, in the order of the file.

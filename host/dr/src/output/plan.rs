@@ -262,6 +262,7 @@ fn in_words(finding: &str) -> String {
         "no-record" => "without objects, as nothing was ever written to them",
         "no-row" => "that the old container metadata did not name yet",
         "sealed-differs" => "sealed by one source and open by another",
+        "reader-group-renewed" => "that are states of reader groups and begin anew, without readers",
         "event-numbers-ahead" => "whose writers' event numbers were ahead of the events; they are set back",
         "merge-begun" => "cut where the merge of a transaction was begun; the whole transaction is kept beside it",
         "merge-completed" => "to which committed transactions were added that a crash had left outside",

@@ -126,7 +126,7 @@ impl LogWriter {
         Ok(())
     }
 
-    fn append(&mut self, segment_id: i64, offset: u64, data: &[u8]) -> Result<()> {
+    pub(super) fn append(&mut self, segment_id: i64, offset: u64, data: &[u8]) -> Result<()> {
         self.operation(Action::Append { segment_id, offset, data: Cow::Borrowed(data), attributes: Vec::new() })
     }
 

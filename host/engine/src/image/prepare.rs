@@ -9,6 +9,7 @@ use dr_formats::attribute::{
 };
 use dr_formats::attribute_index::KeyFormat;
 use dr_formats::names::SegmentKind;
+use dr_formats::reader_group::REVISION_MARK;
 use dr_formats::segment_info::{NO_SEGMENT_ID, SegmentInfo};
 
 use crate::attribute_index::{
@@ -19,8 +20,12 @@ use crate::controller::{ControllerEvidence, TableWatch};
 use crate::error::Result;
 use crate::evidence::{ContainerEvidence, table_damaged};
 use crate::fresh::FreshSegment;
+use crate::reader_groups::Renewal;
 use crate::table_index::{FixedKeyTableIndex, HashTableIndex};
 use crate::table_scan::scan_table;
+
+/// The finding of a table whose index the log completes.
+pub(super) const TABLE_INDEX_COMPLETED: &str = "table-index-completed";
 
 /// Length at which a new chunk begins, for segments without a record: the default of the store.
 pub(crate) const MAX_ROLLING_LENGTH: u64 = 128 << 20;
@@ -50,6 +55,8 @@ pub(super) struct Prepared {
     pub(super) stored_attributes: Option<StoredSegment>,
     /// Index entries that Tier-2 lacks or has wrong; empty for most.
     pub(super) index_updates: Vec<AttributeUpdate>,
+    /// Bytes that follow what Tier-2 holds.
+    pub(super) appended: Vec<u8>,
     /// What turned out only now, see the contract's `findings`.
     pub(super) findings: Vec<&'static str>,
     /// Offsets that its attribute index should hold and does not.
@@ -69,6 +76,7 @@ pub(super) fn prepare(
         stored: stored(evidence, name, segment),
         stored_attributes: None,
         index_updates: Vec::new(),
+        appended: Vec::new(),
         findings: Vec::new(),
         lost_index_bytes: None,
     };
@@ -90,13 +98,30 @@ pub(super) fn prepare(
     if !prepared.index_updates.is_empty() {
         let (updates, indexed) = (prepared.index_updates.len(), index.values.len());
         tracing::debug!(segment = name, updates, indexed, "the index of a table is completed through the log");
-        prepared.findings.push("table-index-completed");
+        prepared.findings.push(TABLE_INDEX_COMPLETED);
+    }
+    if let Some(renewal) = &segment.renewal {
+        begin_anew(&mut prepared, renewal);
     }
     prepared.stored_attributes = index.stored;
     // The index of a hash table is made whole from its entries.
     let is_rebuilt = segment_type.is(SegmentType::TABLE) && !segment_type.is(SegmentType::FIXED_KEY_TABLE);
     prepared.lost_index_bytes = index.lost.filter(|_| !is_rebuilt);
     Ok(prepared)
+}
+
+/// Everything before counts as truncated, and one event follows. The mark tells clients where it stands; one of the old content
+/// would send them there.
+fn begin_anew(prepared: &mut Prepared, renewal: &Renewal) {
+    let start = renewal.start;
+    (prepared.row.start_offset, prepared.row.length) = (start, start);
+    if let Some(stored) = &mut prepared.stored {
+        stored.chain = Chain { first_start: start, parts: Vec::new() };
+        stored.start_offset = start;
+    }
+    prepared.appended.clone_from(&renewal.event);
+    prepared.index_updates = vec![AttributeUpdate::replace(REVISION_MARK, signed(start))];
+    prepared.findings.push("reader-group-renewed");
 }
 
 fn row(name: &str, segment: &FreshSegment) -> SegmentInfo<'static> {

@@ -6,7 +6,7 @@ use wasmtime::component::Resource;
 use super::{FreshContainer, Listing, MetadataListing};
 use crate::bindings::pravega::recovery::containers::{
     AttributeUpdate, ContainerImage, CoreAttribute, Host, HostFreshContainer, HostMetadataListing, MetadataRow,
-    NewSegment, Truncation,
+    NewSegment, RenewedGroup, Truncation,
 };
 use crate::state::{HostResult, State};
 
@@ -53,6 +53,18 @@ impl HostFreshContainer for State {
         })
     }
 
+    fn renew_reader_groups(
+        &mut self,
+        fresh: Resource<FreshContainer>,
+        names: Vec<String>,
+    ) -> HostResult<Vec<RenewedGroup>> {
+        self.check_rows(&names)?;
+        names.iter().try_for_each(|name| self.check_text(name))?;
+        let call = "containers.fresh-container.renew-reader-groups";
+        let outcomes = self.with(call, &fresh, |fresh| fresh.0.renew_reader_groups(names))?;
+        Ok(outcomes.into_iter().map(RenewedGroup::from).collect())
+    }
+
     fn close(&mut self, fresh: Resource<FreshContainer>) -> HostResult<ContainerImage> {
         let image = self.with("containers.fresh-container.close", &fresh, |fresh| fresh.0.close())?;
         Ok(image.into())
@@ -92,6 +104,13 @@ impl From<Truncation> for contract::Truncation {
     fn from(truncation: Truncation) -> Self {
         let Truncation { segment, start_offset } = truncation;
         Self { segment, start_offset }
+    }
+}
+
+impl From<contract::RenewedGroup> for RenewedGroup {
+    fn from(group: contract::RenewedGroup) -> Self {
+        let contract::RenewedGroup { outcome, readers, offsets_ahead, changes_ahead } = group;
+        Self { outcome, readers, offsets_ahead, changes_ahead }
     }
 }
 

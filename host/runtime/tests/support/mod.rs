@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use dr_engine::contract::{
     AttributeUpdate, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision, FreshContainer,
-    Level, LostRange, Measure, MetadataRow, NewSegment, Object, Pages, RecoveryHost, Segment, StreamState,
-    TransactionCounter, Truncation, VecPages, ZNode,
+    Level, LostRange, Measure, MetadataRow, NewSegment, Object, Pages, RecoveryHost, RenewedGroup, Segment,
+    StreamState, TransactionCounter, Truncation, VecPages, ZNode,
 };
 
 /// What the host knows, and what it was told.
@@ -121,6 +121,12 @@ impl FreshContainer for MockContainer {
     fn truncate_segments(&mut self, truncations: Vec<Truncation>) -> CallResult<()> {
         let line = |truncation: Truncation| format!("truncate {} {}", truncation.segment, truncation.start_offset);
         self.stage(truncations.into_iter().map(line).collect())
+    }
+
+    fn renew_reader_groups(&mut self, names: Vec<String>) -> CallResult<Vec<RenewedGroup>> {
+        self.stage(names.iter().map(|name| format!("renew {name}")).collect())?;
+        let renewed = |_| RenewedGroup { outcome: "renewed".to_owned(), ..RenewedGroup::default() };
+        Ok(names.iter().map(renewed).collect())
     }
 
     fn close(&mut self) -> CallResult<ContainerImage> {

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use dr_formats::events::{EventWalker, payload_length};
+use dr_formats::events::{EVENT_HEADER_LENGTH, EventWalker, payload_length, payloads};
 use dr_formats::primitives::{Reader, Writer};
+use dr_formats::reader_group::{Entry, ReaderGroupState};
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{StorageMetadata, TransactionData};
 use dr_formats::table::{TableEntries, TableEntry, newest, write_entry};
@@ -38,12 +39,44 @@ pub(super) const DECODERS: &[Decoder] = &[
     },
     Decoder {
         name: "events",
-        covers: &["events::EventWalker::push", "events::payload_length"],
+        covers: &["events::EventWalker::push", "events::payload_length", "events::payloads"],
         seeds: |captured| captured.events.clone(),
         mend: None,
         check: check_events,
     },
+    Decoder {
+        name: "reader-group-state",
+        covers: &["reader_group::Entry::decode"],
+        seeds: |captured| captured.reader_groups.clone(),
+        mend: None,
+        check: check_reader_group,
+    },
 ];
+
+/// What was decoded can be applied or is refused; a state is written as it was read.
+fn check_reader_group(input: &[u8]) -> Outcome {
+    match Entry::decode(input) {
+        Err(_) => Outcome::Refused,
+        Ok(Entry::State(state)) => {
+            let mut left = (*state).clone();
+            left.remove_readers();
+            assert!(left.assigned.is_empty());
+            round_trip(
+                Ok::<_, ()>(state),
+                |state| state.encode(),
+                |bytes, state| Entry::decode(bytes).as_ref() == Ok(&Entry::State(state.clone())),
+            )
+        }
+        Ok(Entry::Changes(changes)) => {
+            let mut state = ReaderGroupState::default();
+            for change in changes {
+                // Most changes do not fit an empty state; none may be able to do harm.
+                let _ = state.apply(change);
+            }
+            Outcome::Accepted
+        }
+    }
+}
 
 fn check_table(input: &[u8]) -> Outcome {
     let outcome = check_table_at(input, 0);
@@ -113,6 +146,8 @@ fn check_events(input: &[u8]) -> Outcome {
     let start = if piece == 13 { u64::MAX - 20 } else { 5 };
     let mut at_once = EventWalker::new(start);
     at_once.push(input);
+    let payload_bytes: usize = payloads(input).map(|payload| payload.len() + EVENT_HEADER_LENGTH).sum();
+    assert!(payload_bytes <= input.len() && payloads(input).count() as u64 == at_once.whole_events());
     let mut in_pieces = EventWalker::new(start);
     let mut end = start;
     for bytes in input.chunks(piece) {

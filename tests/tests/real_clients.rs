@@ -1,0 +1,114 @@
+//! Clients of a real cluster that live through its loss and recovery.
+
+// In a test a panic is the way to fail.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use dr_lab::Phase;
+use dr_tests::held::events_of_stream;
+use dr_tests::history::recover;
+use dr_tests::real_servers::{self, TestLab, assert_all_ok, must};
+
+const STREAM: &str = "survivors/events";
+/// How long the clients work before the loss at least; the stream is scaled after 3 s of it.
+const WORK: Duration = Duration::from_secs(12);
+/// Events that have to be acknowledged after the recovery and transactions that have to be begun, and the longest time for that.
+const ACKNOWLEDGED_AFTER: usize = 300;
+const BEGUN_AFTER: usize = 3;
+const ACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(120);
+
+/// Cuts the last object of each segment of the stream somewhere, so that the states of the reader groups and the event numbers of
+/// the writers are further than the events. How far they are without that is a matter of luck.
+fn lose_the_ends_of_events(test: &TestLab) {
+    let mut last: BTreeMap<String, (u64, PathBuf)> = BTreeMap::new();
+    for entry in std::fs::read_dir(test.lab.tier2_directory().join(STREAM)).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let (segment, rest) = name.split_once(".E-").unwrap();
+        let offset = rest.split_once("-O-").unwrap().1.split_once('.').unwrap().0.parse().unwrap();
+        if !segment.ends_with("$attributes.index") && last.get(segment).is_none_or(|(known, _)| offset > *known) {
+            last.insert(segment.to_owned(), (offset, path));
+        }
+    }
+    for (_, path) in last.into_values() {
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_len(file.metadata().unwrap().len() * 3 / 5).unwrap();
+    }
+}
+
+/// What Tier-2 holds of the survivors' events, in a file.
+fn held(test: &TestLab) -> PathBuf {
+    let held: Vec<String> = events_of_stream(&test.lab.tier2_directory(), STREAM).into_iter().collect();
+    assert!(held.len() > 500, "{} events in Tier-2", held.len());
+    let file = test.directory.path().join("held");
+    std::fs::write(&file, held.join("\n")).unwrap();
+    file
+}
+
+/// Both reader groups begin anew, and not where they were.
+fn assert_groups_were_ahead(test: &TestLab) {
+    let entries = std::fs::read_dir(test.directory.path()).unwrap().map(|entry| entry.unwrap().path());
+    let plan = entries.map(|path| path.join("plan.json")).find(|plan| plan.is_file()).unwrap();
+    let plan: serde_json::Value = serde_json::from_slice(&std::fs::read(plan).unwrap()).unwrap();
+    let decisions = plan["decisions"].as_array().unwrap().iter();
+    let of_groups: Vec<_> =
+        decisions.filter(|decision| decision["subject"].as_str().unwrap().starts_with("survivors/_RG")).collect();
+    let was_ahead = |decision: &&&serde_json::Value| {
+        decision["choice"] == "begins anew" && decision["reason"].as_str().unwrap().contains("had come further")
+    };
+    assert_eq!(of_groups.iter().filter(was_ahead).count(), 2, "{of_groups:#?}");
+}
+
+fn lose_and_recover(test: &mut TestLab) -> PathBuf {
+    must("kill everything", test.lab.kill_all());
+    lose_the_ends_of_events(test);
+    let held = held(test);
+    must("wipe Tier-1", test.lab.wipe_tier1());
+    must("start a new Tier-1", test.lab.start_tier1());
+    eprintln!("{}", recover(test));
+    assert_groups_were_ahead(test);
+    held
+}
+
+/// Returns what Tier-2 held.
+fn survive(test: &mut TestLab, record: &Path) -> PathBuf {
+    let survivors = must("start clients", test.lab.start_survivors(record));
+    while must("count events", survivors.recorded("D ")) < 200 {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::thread::sleep(WORK);
+    must("announce the crash", survivors.tell(Phase::Crash));
+    let held = lose_and_recover(test);
+    must("announce the recovery", survivors.tell(Phase::Recovered));
+    let acknowledged = || must("count events", survivors.recorded("E "));
+    let begun = || must("count transactions", survivors.recorded("B "));
+    let (before, begun_before, since) = (acknowledged(), begun(), Instant::now());
+    must("start the servers", test.lab.start_servers());
+    while acknowledged() < before + ACKNOWLEDGED_AFTER || begun() < begun_before + BEGUN_AFTER {
+        let after = (acknowledged() - before, begun() - begun_before);
+        assert!(since.elapsed() < ACKNOWLEDGED_LIMIT, "events acknowledged, transactions begun: {after:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    must("stop the clients", survivors.tell(Phase::Stop));
+    must("wait for the clients", survivors.finish());
+    held
+}
+
+#[test]
+fn clients_that_live_through_the_loss_go_on_and_what_is_acknowledged_then_is_there_once() {
+    if !real_servers::are_wanted() {
+        return;
+    }
+    let mut test = real_servers::up(|options| options.writer_flush_milliseconds = 1000);
+    let record = test.directory.path().join("survivors");
+    let held = survive(&mut test, &record);
+    let report = must("check the clients", test.lab.check_survivors(&record, &held));
+    for check in &report.checks {
+        eprintln!("{}: {}", check.name, check.detail);
+    }
+    assert_all_ok("clients went on", &report);
+    must("take the lab down", test.lab.down());
+}

@@ -17,7 +17,10 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 
@@ -53,7 +56,7 @@ public final class Load {
     static final String TRUNCATED = "truncated";
     static final String BYTES = "bytes";
     /** Few, so that a kill often hits a stream that was truncated behind the last byte that was flushed. */
-    private static final int ROUNDS_BETWEEN_TRUNCATIONS = 4;
+    private static final int ROUNDS_BETWEEN_TRUNCATIONS = 2;
     /** Of so many transactions one is aborted, and one is left open. */
     private static final int TRANSACTIONS_WITH_AN_ABORT = 6;
     private static final int BYTES_PER_WRITE = 700;
@@ -229,10 +232,14 @@ public final class Load {
         EventStreamWriter<byte[]> writer = cluster.clients(SCOPE)
             .createEventWriter(stream, Events.SERIALIZER, EventWriterConfig.builder().build());
         for (int number = 0;; number++) {
+            Map<String, Future<Void>> written = new LinkedHashMap<>();
             for (int i = 0; i < KEYS_PER_WRITER; i++) {
                 String key = "key-" + i;
-                writer.writeEvent(key, event(path, key, number)).get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS);
-                acknowledge("E " + path + " " + key + " " + number);
+                written.put(key, writer.writeEvent(key, event(path, key, number)));
+            }
+            for (Map.Entry<String, Future<Void>> event : written.entrySet()) {
+                event.getValue().get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS);
+                acknowledge("E " + path + " " + event.getKey() + " " + number);
             }
             if ((number + 1) % ROUNDS_BETWEEN_TRUNCATIONS == 0) {
                 acknowledge("x " + path + " " + (number + 1));

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use case::{Case, Class, Kind, Tree, cases_of, sampled};
 pub use judge::{Judgement, Outcome};
-pub use recovery::{Bench, Ending, Recovered};
+pub use recovery::{Bench, Ending, Part, Recovered, Segment, segments_of};
 
 /// Longest time that one case may take; a recovery of the trees used takes well below a second.
 const CASE_TIME_MAX: Duration = Duration::from_secs(120);

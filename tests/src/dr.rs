@@ -4,14 +4,14 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Path of the built `dr`: beside the running test's directory.
+/// Path of the built `dr`: beside the running program, or beside the running test's directory.
 ///
 /// # Panics
 /// If it was not built.
 pub fn binary() -> PathBuf {
     let here = std::env::current_exe().ok();
-    let target = here.as_deref().and_then(Path::parent).and_then(Path::parent);
-    let found = target.map(|target| target.join("dr")).filter(|path| path.is_file());
+    let mut above = here.iter().flat_map(|here| here.ancestors().skip(1).take(2));
+    let found = above.find_map(|directory| Some(directory.join("dr")).filter(|path| path.is_file()));
     assert!(found.is_some(), "`dr` is not built; run `cargo build --package dr`, or `cargo xtask test` for everything");
     found.unwrap_or_default()
 }

@@ -11,7 +11,8 @@ use dr_lab::LoadReport;
 
 use crate::dr;
 use crate::held::{Held, acknowledged};
-use crate::real_servers::{TestLab, assert_all_ok, must};
+use crate::kept::{Compared, Kept};
+use crate::real_servers::{TestLab, assert_all_ok, assert_no_container_failed, must};
 
 /// How long a load runs at least before and after its flush, and how much longer at most, in milliseconds.
 const LOAD_MILLISECONDS: (u64, u64) = (5_000, 6_000);
@@ -46,17 +47,72 @@ pub struct Figures {
 /// # Panics
 /// If a step fails.
 pub fn lose_and_recover(test: &mut TestLab, seed: u64) -> Load {
-    let acknowledgements = crash_under_load(test, seed);
+    let load = crash_under_load(test, seed, Flush::Once);
+    lose_tier1(test);
+    let kept = recover(test);
+    boot("the recovered cluster", test, &kept);
+    load
+}
+
+/// Kill -9 of everything that runs, then a new and empty Tier-1.
+///
+/// # Panics
+/// If a step fails.
+pub fn lose_tier1(test: &mut TestLab) {
+    must("kill everything", test.lab.kill_all());
+    must("wipe Tier-1", test.lab.wipe_tier1());
+    must("start a new Tier-1", test.lab.start_tier1());
+}
+
+/// Runs `dr recover` and shows what it said; returns what it keeps.
+///
+/// # Panics
+/// If it refuses or fails.
+pub fn recover(test: &TestLab) -> Kept {
+    let (root, properties) = (test.lab.tier2_directory(), test.lab.properties_file());
+    let run =
+        (1..).map(|number| test.directory.path().join(format!("run-{number}"))).find(|run| !run.exists()).unwrap();
+    let mut arguments = vec!["recover", root.to_str().unwrap(), "--config", properties.to_str().unwrap(), "--yes"];
+    arguments.extend(["--run-directory", run.to_str().unwrap()]);
+    let finished = dr::run(test.directory.path(), arguments);
+    eprintln!("{}", finished.stdout);
+    // 4: recovered, and some bytes are lost.
+    assert!(matches!(finished.code, 0 | 4), "{}\n{}\n{}", finished.code, finished.stdout, finished.stderr);
+    Kept::of(&root, &run)
+}
+
+/// Starts the servers on what was recovered, and reads everything that was kept.
+///
+/// # Panics
+/// If the servers do not start, or serve something else.
+pub fn boot(step: &str, test: &mut TestLab, kept: &Kept) -> Compared {
+    must("start the servers", test.lab.start_servers());
+    let compared = kept.check(step, &test.lab);
+    assert_no_container_failed(step, &test.lab);
+    compared
+}
+
+/// Whether the load is stopped once in the middle, to move everything to Tier-2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flush {
+    /// Once.
+    Once,
+    /// Not on purpose: for a storage on which that never ends, and for data that is to stay in Tier-1.
+    Never,
+}
+
+/// A load until everything is killed at a moment that the seed decides, and what Tier-2 holds of it.
+///
+/// # Panics
+/// If a step fails, or if hardly anything of the load is there.
+pub fn crash_under_load(test: &mut TestLab, seed: u64, flush: Flush) -> Load {
+    let acknowledgements = load_until_kill(test, seed, flush);
     let (run, acknowledged) = acknowledged(&acknowledgements);
     let held = Held::count(&test.lab.tier2_directory(), &run);
     assert!(held.all_events() > 1000 && held.keys > 0, "{held:?}");
     let expected = acknowledgements.with_extension("expected");
     std::fs::write(&expected, &held.expected).unwrap();
     keep_tree(&test.lab.tier2_directory(), seed);
-    must("wipe Tier-1", test.lab.wipe_tier1());
-    must("start a new Tier-1", test.lab.start_tier1());
-    eprintln!("{}", recover(test));
-    must("start the servers", test.lab.start_servers());
     Load { acknowledgements, expected, acknowledged, held }
 }
 
@@ -68,22 +124,9 @@ fn keep_tree(root: &Path, seed: u64) {
     assert!(status.success(), "cannot copy Tier-2 to {}", copy.display());
 }
 
-/// Runs `dr recover`; returns what it said.
-///
-/// # Panics
-/// If it refuses or fails.
-pub fn recover(test: &TestLab) -> String {
-    let (root, properties) = (test.lab.tier2_directory(), test.lab.properties_file());
-    let arguments = ["recover", root.to_str().unwrap(), "--config", properties.to_str().unwrap(), "--yes"];
-    let finished = dr::run(test.directory.path(), arguments);
-    // 4: recovered, and some bytes are lost.
-    assert!(matches!(finished.code, 0 | 4), "{}\n{}\n{}", finished.code, finished.stdout, finished.stderr);
-    finished.stdout
-}
-
 /// Writes, has everything flushed, and writes until a moment that the seed decides, then kills everything. Returns the
 /// acknowledgements.
-fn crash_under_load(test: &mut TestLab, seed: u64) -> PathBuf {
+fn load_until_kill(test: &mut TestLab, seed: u64, flush: Flush) -> PathBuf {
     let file = test.directory.path().join(format!("acknowledged-{seed}"));
     let load = must("start a load", test.lab.start_load(&file, Some(EVENTS_PER_SECOND)));
     while must("count acknowledgements", load.acknowledged()) < 100 {
@@ -91,10 +134,12 @@ fn crash_under_load(test: &mut TestLab, seed: u64) -> PathBuf {
     }
     let part = |seed: u64| Duration::from_millis(LOAD_MILLISECONDS.0 + random(seed) % LOAD_MILLISECONDS.1);
     std::thread::sleep(part(seed));
-    must("stop the load", load.pause());
-    std::thread::sleep(SETTLED);
-    must("flush", test.lab.flush());
-    must("let the load go on", load.resume(true));
+    if flush == Flush::Once {
+        must("stop the load", load.pause());
+        std::thread::sleep(SETTLED);
+        must("flush", test.lab.flush());
+        must("let the load go on", load.resume(true));
+    }
     std::thread::sleep(part(!seed));
     must("kill everything", test.lab.kill_all());
     load.kill();

@@ -5,5 +5,7 @@ pub mod damage;
 pub mod dr;
 pub mod generate;
 pub mod held;
+pub mod histories;
 pub mod history;
+pub mod kept;
 pub mod real_servers;

@@ -32,11 +32,24 @@ pub struct TestLab {
 /// # Panics
 /// If that fails, with the reason.
 pub fn up(change: impl FnOnce(&mut LabOptions)) -> TestLab {
-    let directory = must("create a directory", tempfile::tempdir());
+    let mut test = create(change);
+    must("start the lab", test.lab.up());
+    test
+}
+
+/// Creates a lab in which nothing runs yet. Its directory stays if the environment variable `DR_TEST_KEEP` is set.
+///
+/// # Panics
+/// If that fails, with the reason.
+pub fn create(change: impl FnOnce(&mut LabOptions)) -> TestLab {
+    let mut directory = must("create a directory", tempfile::tempdir());
+    if std::env::var_os("DR_TEST_KEEP").is_some() {
+        directory.disable_cleanup(true);
+        eprintln!("the lab stays in {}", directory.path().display());
+    }
     let mut options = LabOptions::new(directory.path().join("lab"));
     change(&mut options);
-    let mut lab = must("create the lab", Lab::create(options));
-    must("start the lab", lab.up());
+    let lab = must("create the lab", Lab::create(options));
     TestLab { lab, directory }
 }
 
@@ -59,4 +72,14 @@ pub fn assert_all_ok(step: &str, report: &Report) {
     assert!(!report.checks.is_empty(), "{step}: no check was made");
     assert!(report.all_ok(), "{step}: {:#?}", report.failures());
     eprintln!("{step}: {} checks ok", report.checks.len());
+}
+
+/// Fails if the segment store says that one of its containers, or the writer of one, had to stop.
+///
+/// # Panics
+/// If one did, with what the store said.
+#[track_caller]
+pub fn assert_no_container_failed(step: &str, lab: &Lab) {
+    let failures = must("read the store's log", lab.store_failures());
+    assert!(failures.is_empty(), "{step}: {failures:#?}");
 }

@@ -68,7 +68,7 @@ fn lose_and_recover(test: &mut TestLab) -> PathBuf {
     let held = held(test);
     must("wipe Tier-1", test.lab.wipe_tier1());
     must("start a new Tier-1", test.lab.start_tier1());
-    eprintln!("{}", recover(test));
+    recover(test);
     assert_groups_were_ahead(test);
     held
 }

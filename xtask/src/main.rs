@@ -9,6 +9,7 @@ mod demo;
 mod error;
 mod fuzz;
 mod guests;
+mod histories;
 mod lab;
 mod process;
 mod setup;
@@ -56,6 +57,11 @@ const TASKS: &[TaskEntry] = &[
         help: "recover a captured tree with every kind of damage to each object",
         run: sweep::run,
     },
+    TaskEntry {
+        name: "histories",
+        help: "clusters with long and odd lives on real servers, lost and recovered",
+        run: histories::run,
+    },
     TaskEntry { name: "bench", help: "how fast a recovery is, on a generated cluster", run: bench::run },
     TaskEntry { name: "fuzz", help: "every decoder on millions of mutated inputs", run: fuzz::run },
 ];
@@ -65,7 +71,7 @@ fn main() -> ExitCode {
     let name = arguments.first().map_or("", String::as_str);
     let Some(task) = TASKS.iter().find(|task| task.name == name) else {
         eprintln!("usage: cargo xtask <task>\n");
-        TASKS.iter().for_each(|task| eprintln!("  {:<8} {}", task.name, task.help));
+        TASKS.iter().for_each(|task| eprintln!("  {:<9} {}", task.name, task.help));
         return ExitCode::from(2);
     };
     match (task.run)(&workspace_root(), &arguments[1..]) {

@@ -57,6 +57,7 @@ impl ExitCode {
             | "evidence-changed"
             | "container-count"
             | "rolling-layout"
+            | "newer-version"
             | "run-directory"
             | "group-file-exists"
             | "not-events"

@@ -155,6 +155,16 @@ fn a_rolling_layout_is_refused() {
 }
 
 #[test]
+fn what_a_later_pravega_wrote_is_not_recovered() {
+    for key in ["_sysjournal.container0.snapshot_info", "container_0_epoch"] {
+        let place = Workplace::new();
+        place.write(&format!("root/_system/containers/{key}"), "x");
+        place.run("recover root --tier1 dir:t --cluster lab --dry-run").refuses(3, "newer-version", &[key]);
+        assert_eq!(place.run("list-segments root").code, 0);
+    }
+}
+
+#[test]
 fn configuration_files_that_cannot_be_read() {
     let place = Workplace::new();
     place.write("root/x", "").write("bad.properties", "a=b\npravegaservice.clusterName=\\u00zz\n");

@@ -190,6 +190,23 @@ impl Survey {
         })
     }
 
+    /// Refuses a Tier-2 in which a later Pravega left its own metadata: its stores would boot from that, not from our log, and no
+    /// recovery of such a tree has been seen.
+    ///
+    /// # Errors
+    /// `newer-version`.
+    pub fn refuse_newer_version(&self) -> Result<()> {
+        match self.listing.containers.iter().find_map(|objects| objects.others.first()) {
+            None => Ok(()),
+            Some(object) => Err(OperatorError::new(
+                "newer-version",
+                format!("{}: a Pravega later than 0.13 wrote `{}`", self.tier2.location(), object.key),
+                "dr recovers clusters of Pravega 0.12 and 0.13; if yours is one of them and only left this object behind, move it away \
+                 and run the command again. Events can be taken out with `dr export-events` in any case",
+            )),
+        }
+    }
+
     fn is_stripped(&self, container: ContainerId) -> bool {
         let objects = self.listing.containers.get(container as usize);
         objects.is_some_and(|objects| objects.journals.is_empty() && !objects.chunks.is_empty())

@@ -29,12 +29,13 @@ mod process;
 mod programs;
 mod report;
 mod state;
+mod store_log;
 
 pub use capture::{Capture, capture};
 pub use command_line::command_line;
 pub use error::{LabError, Result};
 pub use lab::{Lab, Server};
 pub use options::{LabOptions, Lifetime, WorkloadSize};
-pub use programs::{Phase, RunningLoad, Survivors};
+pub use programs::{Phase, RunningLoad, SegmentBytes, Survivors};
 pub use report::{Check, LoadReport, Report};
 pub use state::Ports;

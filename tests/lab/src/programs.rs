@@ -179,6 +179,17 @@ impl Drop for Survivors {
     }
 }
 
+/// Bytes of a segment, from `first` up to before `end`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentBytes {
+    /// Name of the segment, of any kind; not one of the containers' own.
+    pub segment: String,
+    /// Offset of the first byte.
+    pub first: u64,
+    /// Offset behind the last byte.
+    pub end: u64,
+}
+
 impl Lab {
     /// Writes everything the checker knows, and the truth about it into `truth_file`.
     ///
@@ -247,6 +258,42 @@ impl Lab {
     /// As [`Lab::run_checker`].
     pub fn check_load_against(&self, acknowledged_file: &Path, expected_file: &Path) -> Result<LoadReport> {
         self.run_load_check(&[("--acknowledged", &text(acknowledged_file)), ("--expected", &text(expected_file))])
+    }
+
+    /// Works in every container for some seconds, in `scope`, which must be new: writes these streams, updates and removes in these
+    /// tables, commits and aborts transactions, and reads back. The truth is extended, or begun.
+    ///
+    /// # Errors
+    /// As [`Lab::run_checker`].
+    pub fn work_in_each_container(
+        &self,
+        truth_file: &Path,
+        scope: &str,
+        [streams, tables]: [&[String]; 2],
+        seconds: u32,
+    ) -> Result<Report> {
+        let (streams, tables, seconds) = (streams.join(","), tables.join(","), seconds.to_string());
+        let arguments = [("--scope", scope), ("--streams", &streams), ("--tables", &tables), ("--seconds", &seconds)];
+        Report::read(&self.run_with_report("EachContainer", truth_file, &arguments)?)
+    }
+
+    /// Reads bytes of segments from the segment store, as they are. For each in order: their SHA-256 in hex, or what the store said
+    /// instead.
+    ///
+    /// # Errors
+    /// As [`Lab::run_checker`].
+    pub fn read_segments(&self, segments: &[SegmentBytes]) -> Result<Vec<std::result::Result<String, String>>> {
+        let (list, output) = (self.layout.root.join("segments"), self.layout.root.join("segments-read"));
+        let line = |part: &SegmentBytes| format!("{} {} {}\n", part.first, part.end, part.segment);
+        fs::write(&list, segments.iter().map(line).collect::<String>()).context("write the list of segments", &list)?;
+        let port = self.state.ports.store.to_string();
+        self.run("ReadSegments", &[("--port", &port), ("--segments", &text(&list)), ("--output", &text(&output))])?;
+        let read = fs::read_to_string(&output).context("read what was read of segments", &output)?;
+        let answer = |line: &str| {
+            let (_, answer) = line.split_once(' ').unwrap_or_default();
+            answer.strip_prefix('!').map_or_else(|| Ok(answer.to_owned()), |said| Err(said.to_owned()))
+        };
+        Ok(read.lines().map(answer).collect())
     }
 
     fn run_load_check(&self, arguments: &[(&str, &str)]) -> Result<LoadReport> {

@@ -121,7 +121,7 @@ impl Bench {
             .map_err(|error| format!("procedure: {error}"))?;
         let plan = staging.into_plan(maker(), &containers).map_err(worded)?;
         plan.save(&run).map_err(worded)?;
-        let segments = segments(&plan, &run);
+        let segments = segments_of(&plan, &run);
 
         let tier1 = Tier1 { znodes: znodes.as_ref(), ledgers: &ledgers };
         let journal = Journal::open(&run).map_err(worded)?;
@@ -155,7 +155,12 @@ fn maker() -> Maker {
     }
 }
 
-fn segments(plan: &Plan, run: &Path) -> BTreeMap<String, Segment> {
+/// Segments as the log images of a plan have them, by name.
+///
+/// # Panics
+/// If an image cannot be read.
+#[must_use]
+pub fn segments_of(plan: &Plan, run: &Path) -> BTreeMap<String, Segment> {
     let mut segments = BTreeMap::new();
     for effect in &plan.effects {
         if let Effect::WriteLog { container, image, .. } = effect {

@@ -134,6 +134,7 @@ impl<'a> Recovery<'a> {
         let OpenTarget { target, configuration, tier2, tier1 } = &self.open;
         let survey = source::survey(self.session, tier2.clone(), configuration.container_count)?;
         let expected = source::containers(survey.container_count(), selection)?;
+        survey.refuse_newer_version()?;
         survey.refuse_stripped(&expected)?;
         refuse_existing_logs(tier1.znodes.as_ref(), &tier1.layout, &expected)?;
         create_run_directory(&self.directory)?;

@@ -69,11 +69,20 @@ pub fn lose_tier1(test: &mut TestLab) {
 /// # Panics
 /// If it refuses or fails.
 pub fn recover(test: &TestLab) -> Kept {
+    recover_with(test, &[])
+}
+
+/// The same with more arguments.
+///
+/// # Panics
+/// As [`recover`].
+pub fn recover_with(test: &TestLab, more: &[&str]) -> Kept {
     let (root, properties) = (test.lab.tier2_directory(), test.lab.properties_file());
     let run =
         (1..).map(|number| test.directory.path().join(format!("run-{number}"))).find(|run| !run.exists()).unwrap();
     let mut arguments = vec!["recover", root.to_str().unwrap(), "--config", properties.to_str().unwrap(), "--yes"];
     arguments.extend(["--run-directory", run.to_str().unwrap()]);
+    arguments.extend_from_slice(more);
     let finished = dr::run(test.directory.path(), arguments);
     eprintln!("{}", finished.stdout);
     // 4: recovered, and some bytes are lost.

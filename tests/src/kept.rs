@@ -86,10 +86,16 @@ pub struct Compared {
     pub gone: u64,
 }
 
+/// Transactions end by their lease, retention goes on, the controller's own streams begin anew, and a truncation under way at the loss
+/// is completed as soon as the controller runs; a check of the load says what must be left of that stream.
 fn is_of_the_cluster(segment: &str, said: &str) -> bool {
-    let is_gone = said.starts_with("NoSuchSegment") || said.starts_with("SegmentIsTruncated");
-    is_gone
-        && (segment.contains(TRANSACTION_DELIMITER) || segment.contains("retention") || segment.starts_with("_system/"))
+    let truncates = segment.contains("retention") || segment.contains("/truncated-");
+    let may_be_gone = segment.contains(TRANSACTION_DELIMITER) || segment.starts_with("_system/");
+    match said.split(' ').next() {
+        Some("SegmentIsTruncated") => truncates || may_be_gone,
+        Some("NoSuchSegment") => may_be_gone,
+        _ => false,
+    }
 }
 
 /// A range of the segment, put together from the objects that the plan names.

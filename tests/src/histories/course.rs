@@ -86,8 +86,13 @@ impl Course {
 
     /// Recovers onto a new Tier-1, starts the servers, and reads everything that the plan keeps.
     pub fn recover(&mut self) -> Kept {
+        self.recover_with(&[])
+    }
+
+    /// The same with more arguments for `dr recover`.
+    pub fn recover_with(&mut self, more: &[&str]) -> Kept {
         self.summary.epoch = self.summary.epoch.max(self.highest_epoch());
-        let kept = history::recover(&self.test);
+        let kept = history::recover_with(&self.test, more);
         self.summary.recoveries += 1;
         let step = format!("recovery {}", self.summary.recoveries);
         let compared = history::boot(&step, &mut self.test, &kept);

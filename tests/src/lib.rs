@@ -1,5 +1,6 @@
 //! What the scenario tests share: captured trees, the built `dr`, labs.
 
+pub mod browser;
 pub mod captured;
 pub mod damage;
 pub mod dr;

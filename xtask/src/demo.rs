@@ -70,7 +70,8 @@ impl Demo {
         heading("After");
         println!(
             "target/demo/tier1 holds the ledgers and ZNodes that Pravega would find in BookKeeper and ZooKeeper, and the\n\
-             logs in it were replayed as a segment store replays them. target/demo/run/plan.json says what was done and why.\n\
+             logs in it were replayed as a segment store replays them. What was done, what is kept and why: open\n\
+             target/demo/run/report.html in a browser; target/demo/run/plan.json and loss.json hold it for programs.\n\
              The old metadata was moved aside to target/demo/tier2/_dr, nothing was deleted.\n\n\
              With real servers instead of `dir:tier1` the unmodified Pravega boots on this: `cargo xtask test` proves it, and\n\
              `cargo xtask lab help` lets you try it by hand."

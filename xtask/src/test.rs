@@ -5,10 +5,13 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::error::TaskError;
-use crate::{process, setup};
+use crate::{browser, process, setup};
 
 /// Tells the tests on real servers whether to run; see `tests/src/real_servers.rs`.
 const REAL_SERVERS: &str = "DR_TEST_REAL_SERVERS";
+
+/// Tells the tests of pages whether to open them; see `tests/src/browser.rs`.
+const BROWSER: &str = "DR_TEST_BROWSER";
 
 /// A step: its name, where it runs, and the words after `cargo`.
 struct Step {
@@ -39,6 +42,7 @@ const STEPS: &[Step] = &[
 pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
     setup::run(root)?;
     provide_components(root)?;
+    let browser = browser::provide();
     let real_servers = ["java", "mvn"].iter().all(|program| is_there(program));
     for step in STEPS {
         println!("\n=== {}", step.name);
@@ -46,6 +50,7 @@ pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
         let mut command = Command::new("cargo");
         command.args(step.cargo).current_dir(root.join(step.directory));
         command.env(REAL_SERVERS, if real_servers { "yes" } else { "no" });
+        command.env(BROWSER, if browser { "yes" } else { "no" });
         if step.directory != "." {
             // The guests' native builds stay inside the one target directory.
             command.env("CARGO_TARGET_DIR", root.join("target/guests-native"));
@@ -57,6 +62,9 @@ pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
         println!("\nAll tests passed, those on real servers included.");
     } else {
         println!("\n{}", LEFT_OUT);
+    }
+    if !browser {
+        println!("\n{}", BROWSER_LEFT_OUT);
     }
     Ok(())
 }
@@ -78,6 +86,13 @@ const LEFT_OUT: &str = "\
 ## LEFT OUT: the tests on real ZooKeeper, BookKeeper and Pravega servers.
 ## They need `java` (11 or 17) and `mvn`, and at least one was not found.
 ## Everything else passed. Install both and run `cargo xtask test` again.
+##############################################################################";
+
+const BROWSER_LEFT_OUT: &str = "\
+##############################################################################
+## LEFT OUT: opening the page of the loss report in a real browser.
+## It needs Chromium, which was not found and could not be installed.
+## Install `chromium` and run `cargo xtask test` again.
 ##############################################################################";
 
 fn is_there(program: &str) -> bool {

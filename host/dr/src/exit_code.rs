@@ -39,6 +39,7 @@ impl ExitCode {
             | "plan-unreadable"
             | "journal-missing"
             | "journal-broken"
+            | "loss-report-unreadable"
             | "stream-name"
             | "stream-missing"
             | "export-directory" => Self::Usage,

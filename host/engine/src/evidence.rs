@@ -121,6 +121,11 @@ impl ContainerEvidence {
         self.segments.get(name)
     }
 
+    /// All segments, by name.
+    pub fn reconciled(&self) -> impl Iterator<Item = (&str, &Reconciled)> {
+        self.segments.iter().map(|(name, reconciled)| (&**name, reconciled))
+    }
+
     /// All segments as a procedure sees them, by name.
     pub fn segments(&self) -> Vec<Segment> {
         let segment = |(name, reconciled): (&str, &Reconciled)| Segment {
@@ -179,6 +184,22 @@ impl ContainerEvidence {
     /// True if some record names this chunk.
     pub fn has_chunk_record(&self, key: &str) -> bool {
         self.tables.chunk_records.contains_key(key)
+    }
+
+    /// A chunk object by its place among those of this container.
+    pub fn chunk(&self, index: u32) -> Option<&ChunkObject> {
+        self.objects.chunks.get(index as usize)
+    }
+
+    /// Places of the chunk objects without these keys.
+    pub fn chunks_without<'a>(&self, keys: impl Iterator<Item = &'a str>) -> Vec<u32> {
+        let mut is_named = vec![false; self.objects.chunks.len()];
+        for key in keys {
+            if let Ok(index) = self.objects.chunks.binary_search_by(|chunk| (*chunk.key).cmp(key)) {
+                is_named[index] = true;
+            }
+        }
+        (0..).zip(is_named).filter(|(_, is_named)| !is_named).map(|(index, _)| index).collect()
     }
 
     /// Size of a chunk object of this container.

@@ -38,6 +38,13 @@ pub struct FreshSegment {
     pub renewal: Option<Renewal>,
 }
 
+impl FreshSegment {
+    /// First offset that holds something of the old segment, and the offset behind the last.
+    pub fn kept(&self) -> (u64, u64) {
+        self.renewal.as_ref().map_or((self.start_offset, self.length), |renewal| (renewal.start, renewal.start))
+    }
+}
+
 /// The segments created so far, by name.
 #[derive(Debug, Default)]
 pub struct FreshSegments {
@@ -48,6 +55,11 @@ impl FreshSegments {
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &FreshSegment)> {
         self.segments.iter().map(|(name, segment)| (name.as_str(), segment))
+    }
+
+    /// One of them.
+    pub fn get(&self, name: &str) -> Option<&FreshSegment> {
+        self.segments.get(name)
     }
 
     /// Adds segments, all or none.

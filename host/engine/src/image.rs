@@ -61,16 +61,22 @@ pub struct BuiltImage {
     pub leading_gone: Vec<(String, Range<u64>)>,
 }
 
+/// What was built.
+#[derive(Debug)]
+pub struct Built {
+    /// The image.
+    pub image: BuiltImage,
+    /// What the controller's tables say.
+    pub controller: ControllerEvidence,
+    /// Chunks that no segment of the image uses, by their place among the container's.
+    pub unused_chunks: Vec<u32>,
+}
+
 /// Builds the image of a container in the file `path`, which must not exist.
 ///
 /// # Errors
 /// `table-damaged`, `run-directory`, Tier-2 errors. After an error the file may exist in part; nothing names it.
-pub fn build(
-    evidence: &ContainerEvidence,
-    segments: &FreshSegments,
-    tier2: &dyn Tier2,
-    path: &Path,
-) -> Result<(BuiltImage, ControllerEvidence)> {
+pub fn build(evidence: &ContainerEvidence, segments: &FreshSegments, tier2: &dyn Tier2, path: &Path) -> Result<Built> {
     let mut controller = ControllerEvidence::default();
     evidence.all_names().for_each(|name| controller.see_name(name));
     let mut prepared = Vec::new();
@@ -87,7 +93,8 @@ pub fn build(
         epoch: evidence.highest_epoch + 1,
         digest: written.digest,
     };
-    Ok((describe(evidence, image, written.frames, &prepared), controller))
+    let image = describe(evidence, image, written.frames, &prepared);
+    Ok(Built { image, controller, unused_chunks: evidence.chunks_without(used_chunks(&prepared)) })
 }
 
 fn write_log(log: &mut LogWriter, container: ContainerId, prepared: &[Prepared]) -> Result<()> {
@@ -162,6 +169,11 @@ fn segment_record(stored: &StoredSegment) -> SegmentMetadata {
         last_chunk_start_offset: parts.last().map_or(end, |last| end - last.length),
         owner_epoch: stored.owner_epoch,
     }
+}
+
+fn used_chunks(prepared: &[Prepared]) -> impl Iterator<Item = &str> {
+    let stored = prepared.iter().flat_map(|segment| segment.stored.iter().chain(&segment.stored_attributes));
+    stored.flat_map(|stored| stored.chain.parts.iter().map(|part| &*part.key))
 }
 
 fn put_record(table: &mut TableLoad<'_>, record: StorageMetadata) -> Result<()> {

@@ -29,6 +29,7 @@ pub mod progress;
 mod reader_groups;
 mod reconcile;
 mod replay;
+pub mod report;
 mod run_file;
 pub mod staging;
 mod stream_tables;

@@ -19,12 +19,13 @@ use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
 use crate::evidence_file;
 use crate::fresh::FreshSegments;
-use crate::image::{self, BuiltImage};
+use crate::image::{self, Built, BuiltImage};
 use crate::overlay::ZNodeOverlay;
 use crate::plan::{
     AbsentMetadata, ContainerPlan, Effect, Maker, MovedObject, PLAN_FORMAT_VERSION, Plan, image_file_name,
 };
 use crate::progress::Progress;
+use crate::report::{ContainerAccount, LossReport, Streams};
 use crate::survey::Survey;
 use crate::witness::WitnessedZNodes;
 
@@ -63,6 +64,8 @@ struct State {
     absent_metadata: BTreeMap<ContainerId, AbsentMetadata>,
     /// Objects whose segments begin anew.
     replaced: BTreeMap<ContainerId, BTreeMap<String, u64>>,
+    accounts: BTreeMap<ContainerId, ContainerAccount>,
+    streams: Streams,
     decisions: Vec<Decision>,
     losses: Vec<LostRange>,
     reports_dropped: u64,
@@ -75,6 +78,12 @@ impl State {
             self.decisions.push(decision);
         } else {
             self.reports_dropped += 1;
+        }
+    }
+
+    fn count_streams(&mut self, streams: Streams) {
+        for (owner, figures) in streams {
+            *self.streams.entry(owner).or_default() += &figures;
         }
     }
 
@@ -143,6 +152,13 @@ impl Staging {
             effects,
         };
         plan.seal()
+    }
+
+    /// The loss report of the plan that this run became.
+    pub fn into_loss_report(self, plan: &Plan) -> LossReport {
+        let mut state = self.lock();
+        let streams = std::mem::take(&mut state.streams);
+        LossReport::new(plan, self.0.survey.listing(), &state.accounts, streams)
     }
 
     fn effects(&self, state: &State) -> Vec<Effect> {
@@ -415,7 +431,9 @@ impl FreshContainer for OpenContainer {
         self.check_moved(&self.staging.lock())?;
         let shared = &self.staging.0;
         let path = shared.directory.join(image_file_name(self.container));
-        let (built, controller) = image::build(&evidence, &self.segments, shared.survey.tier2(), &path)?;
+        let Built { image: built, controller, unused_chunks } =
+            image::build(&evidence, &self.segments, shared.survey.tier2(), &path)?;
+        let (account, streams) = ContainerAccount::take(&evidence, &self.segments, &unused_chunks, &shared.directory)?;
         let image = built.image.clone();
         let mut state = self.staging.lock();
         state.open.remove(&self.container);
@@ -423,6 +441,8 @@ impl FreshContainer for OpenContainer {
         decisions.into_iter().for_each(|decision| state.decide(decision));
         losses.into_iter().for_each(|range| state.lose(range));
         state.closed.insert(self.container, built);
+        state.accounts.insert(self.container, account);
+        state.count_streams(streams);
         state.controller.absorb(controller);
         drop(state);
         self.evidence = None;

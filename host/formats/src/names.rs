@@ -30,9 +30,12 @@ const TABLES_FOLDER: &str = "_tables";
 /// Begins the names of all tables of the controller.
 pub const CONTROLLER_TABLES_PREFIX: &str = "_system/_tables/";
 const READER_GROUPS_FOLDER: &str = "_readergroups";
-const READER_GROUP_PREFIX: &str = "_RG";
-const MARK_PREFIX: &str = "_MARK";
-const KEY_VALUE_TABLE_SUFFIX: &str = "_kvtable";
+/// Prefix of the stream that holds the state of a reader group.
+pub const READER_GROUP_PREFIX: &str = "_RG";
+/// Prefix of the stream that holds the watermarks of another.
+pub const MARK_PREFIX: &str = "_MARK";
+/// Suffix of the segments of a key-value table.
+pub const KEY_VALUE_TABLE_SUFFIX: &str = "_kvtable";
 const TABLE_ID_DELIMITER: &str = ".#.";
 const METADATA_PREFIX: &str = "metadata_";
 const STORAGE_METADATA_PREFIX: &str = "storage_metadata_";

@@ -9,6 +9,7 @@ mod plan;
 mod procedure;
 mod recover;
 mod recovery;
+mod report;
 mod source;
 mod target;
 mod tier1;

@@ -2,6 +2,7 @@
 
 use dr_engine::error::{OperatorError, Result};
 use dr_engine::plan::Plan;
+use dr_engine::report::LossReport;
 
 use super::procedure;
 use super::recovery::{Recovery, Then, code_for_losses, show as show_plan};
@@ -45,15 +46,18 @@ pub(super) fn make(session: &Session, arguments: &PlanArguments) -> Result<ExitC
 /// Shows a plan; needs nothing but its directory.
 pub(super) fn show(session: &Session, arguments: &ShowArguments) -> Result<ExitCode> {
     let plan = Plan::load(&arguments.directory)?;
+    let losses = LossReport::load(&arguments.directory, &plan)?;
     let cluster = format!("the cluster `{}`", plan.cluster);
     show_plan(session, &plan, (None, &cluster), &arguments.directory);
+    losses.streams.iter().for_each(|stream| session.console.event(Event::Stream(stream)));
     Ok(code_for_losses(&plan))
 }
 
 /// Compares two plans.
 pub(super) fn diff(session: &Session, arguments: &DiffArguments) -> Result<ExitCode> {
     let (first, second) = (Plan::load(&arguments.first)?, Plan::load(&arguments.second)?);
-    let difference = plan_difference::PlanDifference::of(&first, &second);
+    let reports = [LossReport::load(&arguments.first, &first)?, LossReport::load(&arguments.second, &second)?];
+    let difference = plan_difference::PlanDifference::of([&first, &second], [&reports[0], &reports[1]]);
     let console = &session.console;
     console.text(&difference.render(console.colour()));
     console.event(Event::Difference(&difference));

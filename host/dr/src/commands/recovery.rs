@@ -16,6 +16,7 @@ use dr_engine::progress::{Progress as _, Unit};
 use dr_engine::staging::Staging;
 
 use super::procedure::{self, Chosen};
+use super::report;
 use super::target::OpenTarget;
 use super::verify::{self, Scope};
 use super::{Session, source};
@@ -31,8 +32,8 @@ const PLANNING: &str = "planning containers";
 
 /// One recovery and its directory.
 pub(super) struct Recovery<'a> {
-    session: &'a Session,
-    open: OpenTarget,
+    pub(super) session: &'a Session,
+    pub(super) open: OpenTarget,
     pub(super) directory: PathBuf,
     parallel: usize,
     consent: ConsentArguments,
@@ -150,10 +151,12 @@ impl<'a> Recovery<'a> {
         let selected = if selection.is_some() { expected.as_slice() } else { &[] };
         self.run_procedure(chosen, staging.clone(), selected)?;
         progress.stage_finished(PLANNING);
-        let plan = staging.into_plan(chosen.maker(), &expected)?;
+        let plan = staging.clone().into_plan(chosen.maker(), &expected)?;
         if then == Then::Stop {
             apply::refuse_unsteady(survey.listing(), tier2.as_ref()).map_err(|error| self.with_resume(error))?;
         }
+        report::write(&plan, &staging.into_loss_report(&plan), &self.directory, &target.root)?;
+        // Last: a directory with a plan holds all of it.
         plan.save(&self.directory)?;
         let (id, effects, losses) = (plan.id.clone(), plan.effects.len(), plan.losses.len());
         journal.record(Entry::PlanMade { plan: id, effects, losses })?;
@@ -243,6 +246,12 @@ impl<'a> Recovery<'a> {
 
     /// Carries out the plan and reads everything back.
     pub(super) fn apply_and_verify(&self, plan: &Plan) -> Result<ExitCode> {
+        let result = self.apply_then_verify(plan);
+        report::record(self, plan, report::Deed::Recovery, result.as_ref().err());
+        result
+    }
+
+    fn apply_then_verify(&self, plan: &Plan) -> Result<ExitCode> {
         let progress = self.session.progress.as_ref();
         let applied = apply::apply(&self.application(plan)?, progress).map_err(|error| self.with_resume(error))?;
         self.session.console.event(Event::Applied(&applied));
@@ -250,7 +259,7 @@ impl<'a> Recovery<'a> {
         let OpenTarget { tier1, target, .. } = &self.open;
         let summary = next::summary(plan, &tier1.location, &self.directory, self.session.console.colour());
         self.session.console.text(&summary);
-        let verify: Vec<String> = std::iter::once("verify".to_owned()).chain(target.words()).collect();
+        let verify = target.command("verify");
         self.say_what_is_next(&next::after_recovery(self.program(), &verify, &self.directory, &tier1.location));
         Ok(code_for_losses(plan))
     }
@@ -271,7 +280,9 @@ impl<'a> Recovery<'a> {
 
     /// Restores what was there before the plan was carried out.
     pub(super) fn roll_back(&self, plan: &Plan) -> Result<RolledBack> {
-        apply::roll_back(&self.application(plan)?, self.session.progress.as_ref())
+        let result = apply::roll_back(&self.application(plan)?, self.session.progress.as_ref());
+        report::record(self, plan, report::Deed::Rollback, result.as_ref().err());
+        result
     }
 
     fn application<'b>(&'b self, plan: &'b Plan) -> Result<Application<'b>> {
@@ -334,6 +345,7 @@ pub(super) fn show(session: &Session, plan: &Plan, places: (Option<&Path>, &str)
     console.event(Event::Plan(PlanEvent::new(plan, directory)));
     let text = plan_output::render(plan, places, directory, console.manner().verbose, console.colour());
     console.text(&text);
+    report::show(session, plan, directory);
     console.flush();
 }
 

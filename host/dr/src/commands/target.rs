@@ -98,6 +98,11 @@ impl Target {
         Ok(target)
     }
 
+    /// A command that says the same, without the program.
+    pub(super) fn command(&self, name: &str) -> Vec<String> {
+        std::iter::once(name.to_owned()).chain(self.words()).collect()
+    }
+
     /// The words that say the same to a command behind its name.
     pub(super) fn words(&self) -> Vec<String> {
         let Overrides { cluster_name, container_count, tier1_directory, zookeeper, bookkeeper_zookeeper, ledgers_path } =

@@ -7,9 +7,11 @@ use std::path::Path;
 use dr_engine::apply::{Applied, RolledBack};
 use dr_engine::contract::{ContainerSummary, Segment};
 use dr_engine::journal::{AuditedLine, Break};
+use dr_engine::report::StreamReport;
 use serde::Serialize;
 
 use super::error::ErrorEvent;
+use super::loss::LossEvent;
 use super::next::Step;
 use super::plan::PlanEvent;
 use super::plan_difference::PlanDifference;
@@ -100,6 +102,10 @@ pub(crate) enum Event<'a> {
     },
     /// What would change.
     Plan(PlanEvent<'a>),
+    /// What a plan gives up, in numbers; the file that it names holds all.
+    Losses(LossEvent<'a>),
+    /// What becomes of a stream, a table, or another owner of segments.
+    Stream(&'a StreamReport),
     /// The plan was carried out.
     Applied(&'a Applied),
     /// A plan was taken back.

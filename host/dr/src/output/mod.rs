@@ -8,13 +8,16 @@ pub(crate) mod error;
 pub(crate) mod export;
 pub(crate) mod json;
 pub(crate) mod list;
+pub(crate) mod loss;
 pub(crate) mod next;
+pub(crate) mod page;
 pub(crate) mod plan;
 pub(crate) mod plan_difference;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod time;
+pub(crate) mod timeline;
 pub(crate) mod verification;
 
 use std::io::{self, BufRead as _, BufWriter, IsTerminal as _, Stdout, Write};

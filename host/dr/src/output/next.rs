@@ -51,6 +51,15 @@ pub(crate) fn after_planning(program: &str, directory: &Path) -> Next {
     }
 }
 
+/// After planning, for a reader who sees the losses elsewhere.
+pub(crate) fn after_planning_with_losses(program: &str, directory: &Path) -> Next {
+    let look =
+        "read what is lost; if a copy or a snapshot of Tier-2 holds more, restore that first and make a new plan";
+    let mut next = after_planning(program, directory);
+    next.steps.insert(0, step(look, None));
+    next
+}
+
 /// After a recovery; `verify` are the words of `dr verify` behind the program.
 pub(crate) fn after_recovery(program: &str, verify: &[String], directory: &Path, location: &Tier1Location) -> Next {
     let rollback = step(
@@ -70,6 +79,41 @@ pub(crate) fn after_recovery(program: &str, verify: &[String], directory: &Path,
         }
     };
     Next { steps }
+}
+
+/// After a recovery that stopped half way.
+pub(crate) fn after_stop(program: &str, directory: &Path) -> Next {
+    let of = |command| Some(of_directory(program, command, directory));
+    Next {
+        steps: vec![
+            step("repair what the error names; do not start the segment stores", None),
+            step("carry on with the same plan:", of("apply")),
+            step("or take back what was done:", of("rollback")),
+        ],
+    }
+}
+
+/// After a recovery whose result could not be verified; `verify` are the words of `dr verify` behind the program.
+pub(crate) fn after_failed_verification(program: &str, verify: &[String], directory: &Path) -> Next {
+    let words: Vec<String> = std::iter::once(program.to_owned()).chain(verify.iter().cloned()).collect();
+    Next {
+        steps: vec![
+            step("do not start the segment stores", None),
+            step("see what does not fit:", Some(command(&words))),
+            step("all of it can be taken back:", Some(of_directory(program, "rollback", directory))),
+        ],
+    }
+}
+
+/// After a plan was taken back; `plan` are the words of `dr plan` behind the program.
+pub(crate) fn after_rollback(program: &str, plan: &[String]) -> Next {
+    let words: Vec<String> = std::iter::once(program.to_owned()).chain(plan.iter().cloned()).collect();
+    Next {
+        steps: vec![step(
+            "everything is as it was; a new plan can be made into a new directory:",
+            Some(command(&words)),
+        )],
+    }
 }
 
 /// What was taken back.
@@ -95,7 +139,7 @@ pub(crate) fn summary(plan: &Plan, location: &Tier1Location, directory: &Path, c
             text,
             "{} They are listed with their reasons in {}.",
             colour.red(&format!("{ranges}.")),
-            directory.join("plan.json").display()
+            directory.join(super::page::PAGE_FILE).display()
         );
     }
     let _ = writeln!(

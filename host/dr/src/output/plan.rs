@@ -129,34 +129,44 @@ pub(crate) fn render(
 /// What it means that metadata is not there, and what can still be had.
 fn absent_metadata(plan: &Plan, root: Option<&Path>, colour: Colour) -> String {
     let mut text = String::new();
-    let mut streams = BTreeSet::new();
     for container in &plan.containers {
         let Some(absent) = &container.absent_metadata else { continue };
         let tables = absent.tables.iter().map(|table| format!("`{}`", shown(table))).collect::<Vec<_>>().join(" and ");
         let title = format!("WARNING: container {} has no metadata in Tier-2", container.container);
         let _ = writeln!(text, "\n{}", colour.red(&title));
         let _ = writeln!(text, "  not one byte of {tables} is there: never flushed, or lost; {}", consequence(absent));
-        streams.extend(&absent.streams);
     }
     if text.is_empty() {
         return text;
     }
     text.push_str("\n  If a copy of Tier-2 has these tables, restore them first. Streams that nobody names cannot be read in the new cluster.\n");
-    if !streams.is_empty() {
+    let commands = export_commands(plan, root);
+    if !commands.is_empty() {
         text.push_str(
             "  Their objects stay in place, and their events can be exported at any time, also after the recovery:\n",
         );
     }
-    let root = root.map_or_else(|| "ROOT".to_owned(), |root| root.to_string_lossy().into_owned());
-    for stream in streams {
-        let file = format!("{}.events", stream.replace('/', "."));
-        let words = ["dr", "export-events", &root, stream, "--output", &file].map(str::to_owned);
-        let _ = writeln!(text, "    {}", shown(&next::command(&words)));
+    for command in commands {
+        let _ = writeln!(text, "    {command}");
     }
     text
 }
 
-fn consequence(absent: &AbsentMetadata) -> &'static str {
+/// Commands that export the events of streams that only objects name, in containers without metadata.
+pub(crate) fn export_commands(plan: &Plan, root: Option<&Path>) -> Vec<String> {
+    let absent = plan.containers.iter().filter_map(|container| container.absent_metadata.as_ref());
+    let streams: BTreeSet<&String> = absent.flat_map(|absent| &absent.streams).collect();
+    let root = root.map_or_else(|| "ROOT".to_owned(), |root| root.to_string_lossy().into_owned());
+    let command = |stream: &String| {
+        let file = format!("{}.events", stream.replace('/', "."));
+        let words = ["dr", "export-events", &root, stream, "--output", &file].map(str::to_owned);
+        shown(&next::command(&words))
+    };
+    streams.into_iter().map(command).collect()
+}
+
+/// What follows from the absence of metadata, as the end of a sentence.
+pub(crate) fn consequence(absent: &AbsentMetadata) -> &'static str {
     match absent.tables.as_slice() {
         [table] if table.contains("/storage_metadata_") => {
             "which objects make up a segment is told by their names alone"
@@ -241,11 +251,17 @@ fn aside_places(plan: &Plan) -> Vec<String> {
     places
 }
 
-fn oddities(plan: &Plan, colour: Colour) -> String {
+/// How many segments each finding concerns.
+pub(crate) fn oddity_counts(plan: &Plan) -> BTreeMap<&str, u64> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for (finding, count) in plan.containers.iter().flat_map(|container| &container.findings) {
         *counts.entry(finding).or_default() += count;
     }
+    counts
+}
+
+fn oddities(plan: &Plan, colour: Colour) -> String {
+    let counts = oddity_counts(plan);
     if counts.is_empty() {
         return String::new();
     }
@@ -257,7 +273,7 @@ fn oddities(plan: &Plan, colour: Colour) -> String {
 }
 
 /// What a finding means, with its code; an open set, so that an unknown one is shown as it is.
-fn in_words(finding: &str) -> String {
+pub(crate) fn in_words(finding: &str) -> String {
     let meaning = match finding {
         "no-record" => "without objects, as nothing was ever written to them",
         "no-row" => "that the old container metadata did not name yet",
@@ -314,7 +330,7 @@ fn decisions(plan: &Plan, verbose: bool, colour: Colour) -> String {
 }
 
 /// The shortest subject, which is the one that a person recognises.
-fn example(decisions: &[&Decision]) -> String {
+pub(crate) fn example(decisions: &[&Decision]) -> String {
     let subjects = decisions.iter().map(|decision| decision.subject.as_str());
     subjects.min_by_key(|subject| subject.len()).map(shown).unwrap_or_default()
 }

@@ -5,11 +5,13 @@ use std::fmt::Write as _;
 
 use dr_engine::contract::{Decision, LostRange};
 use dr_engine::plan::{ContainerPlan, Plan};
+use dr_engine::report::{LossReport, Owner, StreamReport};
 use serde::Serialize;
 
+use super::loss::kind_in_words;
 use super::plan::EffectCounts;
 use super::table::{self, Align};
-use super::text::{Colour, bytes, counted, shown};
+use super::text::{Colour, bytes, counted, grouped, shown};
 
 /// Most rows of each sort that are shown; the stream of events holds all.
 const ROWS_SHOWN_MAX: usize = 20;
@@ -23,6 +25,8 @@ pub(crate) struct PlanDifference<'a> {
     origin: Vec<Change>,
     /// Figures of containers that differ.
     containers: Vec<ContainerChange>,
+    /// Figures of streams that differ.
+    streams: Vec<StreamChange<'a>>,
     decisions: Sides<&'a Decision>,
     losses: Sides<&'a LostRange>,
     effects: [EffectCounts; 2],
@@ -41,6 +45,15 @@ struct Change {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct ContainerChange {
     container: u32,
+    #[serde(flatten)]
+    change: Change,
+}
+
+/// One figure of a stream that differs.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct StreamChange<'a> {
+    #[serde(flatten)]
+    owner: &'a Owner,
     #[serde(flatten)]
     change: Change,
 }
@@ -66,7 +79,7 @@ impl<T: PartialEq> Sides<T> {
 
 impl<'a> PlanDifference<'a> {
     /// Compares.
-    pub(crate) fn of(first: &'a Plan, second: &'a Plan) -> Self {
+    pub(crate) fn of([first, second]: [&'a Plan; 2], reports: [&'a LossReport; 2]) -> Self {
         let decision = |d: &'a Decision| (d.container, &d.subject, &d.choice, &d.reason);
         let loss = |l: &'a LostRange| (l.container, &l.segment, l.first, l.end, &l.reason);
         Self {
@@ -74,6 +87,7 @@ impl<'a> PlanDifference<'a> {
             second: &second.id,
             origin: origin(first, second),
             containers: containers(first, second),
+            streams: streams(reports),
             decisions: Sides::of(&first.decisions, &second.decisions, decision),
             losses: Sides::of(&first.losses, &second.losses, loss),
             effects: [EffectCounts::of(first), EffectCounts::of(second)],
@@ -103,6 +117,7 @@ impl<'a> PlanDifference<'a> {
                 |row: &ContainerChange| std::iter::once(row.container.to_string()).chain(change(&row.change)).collect();
             let _ = write!(text, "\n{}", table::render(&columns, self.containers.iter().map(row)));
         }
+        text += &self.render_streams(colour);
         let decision = |d: &&Decision| format!("{}: {} ({})", shown(&d.subject), shown(&d.choice), shown(&d.reason));
         text += &sides("Decisions", &self.decisions, decision, colour);
         let loss = |l: &&LostRange| {
@@ -113,6 +128,35 @@ impl<'a> PlanDifference<'a> {
         if self.effects_differ {
             let [first, second] = &self.effects;
             let _ = writeln!(text, "\n{}\n  first:  {first}\n  second: {second}", colour.bold("Effects"));
+        }
+        text
+    }
+}
+
+impl PlanDifference<'_> {
+    fn render_streams(&self, colour: Colour) -> String {
+        if self.streams.is_empty() {
+            return String::new();
+        }
+        let columns = [
+            ("Stream or table", Align::Left),
+            ("Figure", Align::Left),
+            ("First", Align::Right),
+            ("Second", Align::Right),
+        ];
+        let row = |StreamChange { owner, change }: &StreamChange<'_>| {
+            vec![
+                format!("{} ({})", shown(&owner.path()), kind_in_words(owner.kind)),
+                change.what.to_owned(),
+                change.first.clone(),
+                change.second.clone(),
+            ]
+        };
+        let table = table::render(&columns, self.streams.iter().take(ROWS_SHOWN_MAX).map(row));
+        let mut text = format!("\n{}\n{table}", colour.bold("Streams and tables"));
+        if self.streams.len() > ROWS_SHOWN_MAX {
+            let _ =
+                writeln!(text, "  and {} more", counted((self.streams.len() - ROWS_SHOWN_MAX) as u64, "row", "rows"));
         }
         text
     }
@@ -165,6 +209,30 @@ fn containers(first: &Plan, second: &Plan) -> Vec<ContainerChange> {
         changes(side(&of_first), side(&of_second)).into_iter().map(move |change| ContainerChange { container, change })
     };
     numbers.into_iter().flat_map(of_container).collect()
+}
+
+/// Both lists are in the order of owners.
+fn streams<'a>([first, second]: [&'a LossReport; 2]) -> Vec<StreamChange<'a>> {
+    let of = |report: &'a LossReport| -> BTreeMap<&'a Owner, &'a StreamReport> {
+        report.streams.iter().map(|stream| (&stream.owner, stream)).collect()
+    };
+    let (of_first, of_second) = (of(first), of(second));
+    let owners: std::collections::BTreeSet<&Owner> = of_first.keys().chain(of_second.keys()).copied().collect();
+    let of_owner = |owner: &'a Owner| {
+        let side = |report: &BTreeMap<&Owner, &StreamReport>| stream_figures(report.get(owner).copied());
+        changes(side(&of_first), side(&of_second)).into_iter().map(move |change| StreamChange { owner, change })
+    };
+    owners.into_iter().flat_map(of_owner).collect()
+}
+
+fn stream_figures(stream: Option<&StreamReport>) -> [(&'static str, String); 4] {
+    let figure = |of: fn(&StreamReport) -> String| stream.map_or_else(|| "-".to_owned(), of);
+    [
+        ("segments", figure(|stream| grouped(stream.figures.segments.created))),
+        ("bytes kept", figure(|stream| grouped(stream.figures.kept_bytes))),
+        ("bytes lost", figure(|stream| grouped(stream.figures.lost_bytes + stream.figures.bookkeeping_bytes))),
+        ("bytes unknown", figure(|stream| grouped(stream.figures.unknown_bytes))),
+    ]
 }
 
 fn figures(container: &ContainerPlan) -> [(&'static str, String); 5] {

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::json::Event;
 use super::text::{bytes, grouped};
+use super::timeline::StageTime;
 use super::{Console, text};
 
 /// Time between two events of progress: enough for a display, little enough for a log.
@@ -23,6 +24,8 @@ pub(crate) struct ConsoleProgress {
     console: Arc<Console>,
     display: Display,
     stage: Mutex<Option<Stage>>,
+    began: Instant,
+    finished: Mutex<Vec<StageTime>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +57,28 @@ impl ConsoleProgress {
             () if io::stderr().is_terminal() => Display::Bar,
             () => Display::Lines,
         };
-        Self { console, display, stage: Mutex::new(None) }
+        Self { console, display, stage: Mutex::new(None), began: Instant::now(), finished: Mutex::default() }
+    }
+
+    /// Time since the command began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// The stages that ended so far.
+    pub(crate) fn stages(&self) -> Vec<StageTime> {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, stage: &Stage) {
+        let time = StageTime {
+            stage: stage.name.clone(),
+            began_seconds: in_milliseconds(stage.began.duration_since(self.began)),
+            seconds: in_milliseconds(stage.began.elapsed()),
+            done: stage.done,
+            unit: word(stage.unit).to_owned(),
+        };
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner).push(time);
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Stage>> {
@@ -113,6 +137,7 @@ impl Progress for ConsoleProgress {
         if let Some(bar) = &stage.bar {
             bar.finish_and_clear();
         }
+        self.remember(&stage);
         match self.display {
             Display::Events => self.console.event(Event::StageFinished { stage: name, done: stage.done }),
             Display::Bar | Display::Lines => line(&finished_line(&stage, stage.began.elapsed())),
@@ -126,6 +151,11 @@ impl Progress for ConsoleProgress {
             _ => self.console.remark(sentence),
         }
     }
+}
+
+/// Seconds with three digits.
+pub(crate) fn in_milliseconds(time: Duration) -> f64 {
+    time.as_millis() as f64 / 1000.0
 }
 
 fn finished_line(stage: &Stage, time: Duration) -> String {

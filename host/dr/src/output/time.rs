@@ -1,7 +1,7 @@
 //! Dates and times, for names and for people. Nothing is decided by them.
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Last second of the year 9999.
 const LAST_SECOND: u64 = 253_402_300_799;
@@ -22,6 +22,18 @@ pub(crate) fn moment(unix_milliseconds: u64) -> String {
     // A damaged journal may hold any number; the loop over years shall end.
     let [year, month, day, hour, minute, second] = parts((unix_milliseconds / 1000).min(LAST_SECOND));
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:03}", unix_milliseconds % 1000)
+}
+
+/// When something began that has taken so long by now, in UTC: `2025-03-02T18:39:21Z`.
+pub(crate) fn before(elapsed: Duration) -> String {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    timestamp(since_epoch.saturating_sub(elapsed).as_secs())
+}
+
+/// `2025-03-02T18:39:21Z` of seconds since 1970.
+fn timestamp(seconds: u64) -> String {
+    let [year, month, day, hour, minute, second] = parts(seconds);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// Year, month, day, hour, minute and second of seconds since 1970, in UTC.
@@ -60,6 +72,11 @@ fn days_of_month(year: u64, month: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_can_be_read_by_people_and_programs() {
+        assert_eq!(timestamp(1_740_937_161), "2025-03-02T17:39:21Z");
+    }
 
     #[test]
     fn dates() {

@@ -9,6 +9,7 @@ mod embedded;
 mod fault;
 mod ledger_nodes;
 mod memory;
+mod sight;
 mod znode_path;
 mod zookeeper;
 
@@ -20,6 +21,7 @@ pub use dr_formats::ledger_entry::{DigestType, LedgerPassword};
 pub use embedded::{EmbeddedLedgers, EmbeddedZNodes};
 pub use fault::{FaultyLedgers, FaultyZNodes, Tier1Faults};
 pub use memory::MemoryZNodes;
+pub use sight::{BookieSight, BookieSights, CopySight, LedgerSight, LedgerSights, Registration, Stretch};
 pub use zookeeper::{ZooKeeper, ZooKeeperOptions};
 
 /// Content and version of a ZNode.

@@ -12,6 +12,7 @@ mod committed;
 mod content;
 pub mod contract;
 mod controller;
+pub mod diagnose;
 pub mod error;
 mod evidence;
 mod evidence_file;

@@ -13,6 +13,8 @@ pub enum Unit {
     Segments,
     /// ZNodes.
     ZNodes,
+    /// Ledgers.
+    Ledgers,
 }
 
 /// Receives progress. Calls come from several threads.

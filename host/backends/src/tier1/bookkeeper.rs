@@ -9,6 +9,7 @@ mod bookies;
 mod connection;
 mod pipeline;
 mod reader;
+mod sight;
 mod writer;
 
 use std::sync::Arc;
@@ -60,9 +61,22 @@ impl BookKeeper {
     /// [`Tier1Error::Path`] for an impossible ledgers root, [`Tier1Error::Layout`] if it or its `available` does not
     /// exist, [`Tier1Error::Unavailable`].
     pub fn open(znodes: Arc<dyn ZNodes>, access: LedgerAccess, options: BookKeeperOptions) -> Result<Self, Tier1Error> {
+        let bookkeeper = Self::open_as_it_is(znodes, access, options)?;
+        bookkeeper.bookies.writable()?;
+        Ok(bookkeeper)
+    }
+
+    /// A client of a cluster of which perhaps nothing is left, to look at it.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Path`] for an impossible ledgers root.
+    pub fn open_as_it_is(
+        znodes: Arc<dyn ZNodes>,
+        access: LedgerAccess,
+        options: BookKeeperOptions,
+    ) -> Result<Self, Tier1Error> {
         let bookies = Arc::new(Bookies::new(Arc::clone(&znodes), &access.root, options)?);
         let nodes = Arc::new(LedgerNodes::new(znodes, access)?);
-        bookies.writable()?;
         Ok(Self { nodes, bookies })
     }
 }

@@ -58,6 +58,16 @@ impl LedgerNodes {
         Tier1Error::Layout { location: self.location(), reason }
     }
 
+    /// True if the ledgers root exists.
+    pub(super) fn root_exists(&self) -> Result<bool, Tier1Error> {
+        Ok(self.znodes.get(&self.access.root)?.is_some())
+    }
+
+    /// Ids of the bookies that ZooKeeper keeps a cookie of, sorted.
+    pub(super) fn cookies(&self) -> Result<Vec<String>, Tier1Error> {
+        Ok(self.znodes.children(&self.child("cookies"))?.unwrap_or_default())
+    }
+
     /// How ids become paths; the default if no client or bookie has decided yet.
     pub(super) fn manager(&self) -> Result<LedgerManager, Tier1Error> {
         Ok(self.registered_manager()?.unwrap_or(LedgerManager::Hierarchical))
@@ -198,6 +208,36 @@ impl LedgerNodes {
         Tier1Error::Damaged { location: self.location(), name: format!("ledger {id}"), reason }
     }
 
+    /// Metadata of a ledger, or none if it is not registered.
+    pub(super) fn registered(&self, id: i64) -> Result<Option<LedgerMetadata>, Tier1Error> {
+        match self.metadata(id) {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(Tier1Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ids of all registered ledgers, sorted.
+    pub(super) fn ids(&self) -> Result<Vec<i64>, Tier1Error> {
+        let manager = self.manager()?;
+        let mut ids = Vec::new();
+        let mut pending = vec![String::new()];
+        while let Some(parent) = pending.pop() {
+            let path = self.child(&parent);
+            for name in self.znodes.children(path.trim_end_matches('/'))?.unwrap_or_default() {
+                let below = if parent.is_empty() { name.clone() } else { format!("{parent}/{name}") };
+                match manager.ledger_id(&below) {
+                    Some(id) => ids.push(id),
+                    // Levels are numbers; `available`, `cookies` and the others are not.
+                    None if name.bytes().all(|byte| byte.is_ascii_digit()) => pending.push(below),
+                    None => {}
+                }
+            }
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
     /// Metadata, last entry and length of a ledger that is closed.
     pub(super) fn closed(&self, id: i64) -> Result<(LedgerMetadata, ClosedLedger), Tier1Error> {
         let metadata = self.metadata(id)?;
@@ -245,6 +285,12 @@ impl fmt::Debug for LedgerNodes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("LedgerNodes").field("access", &self.access).finish_non_exhaustive()
     }
+}
+
+/// The segment container whose log a ledger belongs to, by the custom metadata that Pravega gives it.
+pub(super) fn container_named_in(metadata: &LedgerMetadata) -> Option<u32> {
+    let (_, value) = metadata.custom_metadata.iter().find(|(key, _)| key == "BookKeeperLogId")?;
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// The rule of quorums that BookKeeper checks, too; the error is the reason in words.
@@ -298,6 +344,19 @@ mod tests {
         let text = znodes.get("/p/ledgers/LAYOUT").unwrap().unwrap().data;
         assert_eq!(text, b"2\norg.apache.bookkeeper.meta.HierarchicalLedgerManagerFactory:1");
         assert_eq!(znodes.children("/p/ledgers/idgen").unwrap().unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn registered_ledgers_are_found_among_the_other_nodes() {
+        let (znodes, ledgers) = nodes();
+        assert_eq!(ledgers.ids().unwrap(), Vec::<i64>::new());
+        for path in ["available/readonly/a:1", "cookies/a:1", "underreplication/ledgers/0000/0000", "idgen"] {
+            znodes.create(&format!("/p/ledgers/{path}"), b"").unwrap();
+        }
+        let (first, second) = (create(&ledgers).id, create(&ledgers).id);
+        znodes.create("/p/ledgers/000/0000/0042/9496/L7297", b"").unwrap();
+        assert_eq!(ledgers.ids().unwrap(), [first, second, (1 << 32) + 1]);
+        assert!(ledgers.registered(first).unwrap().is_some() && ledgers.registered(77).unwrap().is_none());
     }
 
     #[test]

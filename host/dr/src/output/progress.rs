@@ -183,6 +183,7 @@ fn word(unit: Unit) -> &'static str {
         Unit::Bytes => "bytes",
         Unit::Segments => "segments",
         Unit::ZNodes => "ZNodes",
+        Unit::Ledgers => "ledgers",
     }
 }
 

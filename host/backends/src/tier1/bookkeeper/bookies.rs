@@ -80,6 +80,11 @@ impl Bookies {
         Ok(bookies)
     }
 
+    /// Ids of the bookies that only read, sorted.
+    pub(super) fn read_only(&self) -> Result<Vec<String>, Tier1Error> {
+        Ok(self.znodes.children(&format!("{}/{READ_ONLY}", self.available))?.unwrap_or_default())
+    }
+
     /// Checks that so many bookies take writes.
     pub(super) fn check_enough(&self, needed: usize) -> Result<(), Tier1Error> {
         let available = self.writable()?;

@@ -2,13 +2,16 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dr_formats::ledger_entry::{EntryCodec, EntryHeader};
+use dr_formats::ledger_metadata::LedgerState;
 
 use super::super::access::LedgerAccess;
-use super::super::ledger_nodes::{LedgerNodes, OpenLedger, check_quorums};
+use super::super::ledger_nodes::{LedgerNodes, OpenLedger, check_quorums, container_named_in};
+use super::super::sight::{BookieSights, CopySight, LedgerSight, LedgerSights, Stretch};
 use super::super::{ClosedLedger, EntryVisitor, LedgerLayout, LedgerWriter, Ledgers, MAXIMUM_ENTRY, Tier1Error};
 use super::{EmbeddedZNodes, io_error};
 use crate::durable;
@@ -105,6 +108,45 @@ impl Ledgers for EmbeddedLedgers {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(io_error(&path, "cannot delete", error)),
         }
+    }
+}
+
+impl LedgerSights for EmbeddedLedgers {
+    fn bookies(&self) -> Result<Option<BookieSights>, Tier1Error> {
+        Ok(None)
+    }
+
+    fn ids(&self) -> Result<Vec<i64>, Tier1Error> {
+        self.nodes.ids()
+    }
+
+    fn ledger(&self, id: i64, _answering: &dyn Fn(&str) -> bool) -> Result<Option<LedgerSight>, Tier1Error> {
+        let Some(metadata) = self.nodes.registered(id)? else { return Ok(None) };
+        let (last_entry, bytes) = match metadata.state {
+            LedgerState::Closed { last_entry, length } => (Some(last_entry), u64::try_from(length).unwrap_or(0)),
+            LedgerState::Open | LedgerState::InRecovery => (None, 0),
+        };
+        // The file is the only copy, whatever the quorums are.
+        let copy = match last_entry {
+            Some(_) => self.read(id, &mut |_, _| Ok(())).map_err(|error| error.to_string()),
+            None if self.file_of(id).is_file() => Ok(()),
+            None => Err("there is no file of it".to_owned()),
+        };
+        let copy = copy.map_or_else(CopySight::Missing, |()| CopySight::Held);
+        let name = format!("{id:010}");
+        let stretches = vec![Stretch { first_entry: 0, copies: vec![(name, copy)] }];
+        Ok(Some(LedgerSight {
+            id,
+            container: container_named_in(&metadata),
+            last_entry,
+            bytes,
+            ack_quorum: 1,
+            stretches,
+        }))
+    }
+
+    fn first_held_by(&self, _bookie: &str, _ids: Range<i64>) -> Result<Option<i64>, Tier1Error> {
+        Ok(None)
     }
 }
 

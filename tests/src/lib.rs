@@ -5,6 +5,7 @@ pub mod captured;
 pub mod damage;
 pub mod dr;
 pub mod generate;
+pub mod golden;
 pub mod held;
 pub mod histories;
 pub mod history;

@@ -11,9 +11,6 @@ use dr_formats::log_metadata::{LedgerAddress, LedgerStatus, LogLedger, LogMetada
 use dr_tests::captured::{self, CapturedTree};
 use dr_tests::dr::{self, Finished};
 
-/// A name that says whether golden files are written instead of compared.
-const WRITE: &str = "DR_TEST_WRITE_GOLDEN";
-
 /// Files to be inspected, in one directory.
 struct Place {
     tree: CapturedTree,
@@ -81,13 +78,7 @@ impl Place {
 
 #[track_caller]
 fn golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/inspect").join(format!("{name}.txt"));
-    if std::env::var_os(WRITE).is_some() {
-        fs::write(path, text).unwrap();
-        return;
-    }
-    let expected = fs::read_to_string(&path).unwrap();
-    assert!(text == expected, "{}:\n--- expected\n{expected}\n--- found\n{text}", path.display());
+    dr_tests::golden::compare(&format!("inspect/{name}"), text);
 }
 
 /// Every line is an event of this version, the last tells the code, and damage stands with a reason.

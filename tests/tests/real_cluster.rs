@@ -84,8 +84,8 @@ fn a_flushed_cluster_comes_back_after_the_loss_of_its_whole_tier_1() {
 
     let properties = test.lab.properties_file();
     let root = test.lab.tier2_directory();
-    dr::run(test.directory.path(), ["verify", root.to_str().unwrap(), "--config", properties.to_str().unwrap()])
-        .expect_code(0);
+    let verify = ["verify", root.to_str().unwrap(), "--config", properties.to_str().unwrap(), "--read-data"];
+    dr::run(test.directory.path(), verify).expect_code(0);
 
     must("start the servers", test.lab.start_servers());
     must("wait for the cluster", test.lab.await_cluster());

@@ -5,7 +5,9 @@ mod inspect;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use dr_engine::listing::CONTAINERS_MAX;
+use dr_engine::verify::{Depth, Sample};
 
 pub(crate) use self::inspect::{
     ChunkChainArguments, IndexArguments, InspectArguments, InspectKind, JournalArguments, JournalForm,
@@ -28,7 +30,7 @@ later wins; segment store, controller and admin CLI, legacy names included), the
 after the property (DR_PRAVEGASERVICE_CONTAINER_COUNT for pravegaservice.container.count), then from flags.
 
 Exit codes: 0 done and nothing lost; 1 failed; 2 wrong arguments or configuration; 3 refused, nothing was changed; \
-4 done, but data is lost (or would be, in a dry run); 5 verification found problems. See docs/exit-codes.md.";
+4 done, but data is lost (or would be, in a dry run); 5 verification found problems, or a diagnosis a loss. See docs/exit-codes.md.";
 
 /// Everything that was typed.
 #[derive(Debug, Parser)]
@@ -59,6 +61,8 @@ pub(crate) struct GlobalArguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Look at what is left of a cluster and say which loss this is and what to do; changes nothing
+    Diagnose(DiagnoseArguments),
     /// List the segments that Tier-2 holds; changes nothing
     ListSegments(ListSegmentsArguments),
     /// Write a new Tier-1 from what Tier-2 holds, after showing what will change: plan, apply and verify in one
@@ -81,6 +85,10 @@ pub(crate) enum Command {
     ExportEvents(ExportEventsArguments),
     /// Show what the bytes of an object, a log or a ZNode are, whole or damaged; changes nothing
     Inspect(InspectArguments),
+    /// Write what makes a shell complete the words of dr to standard output
+    Completions(CompletionsArguments),
+    /// Write manual pages, one for each command
+    Man(ManArguments),
 }
 
 /// Tier-2 and what is told of the cluster.
@@ -121,6 +129,20 @@ pub(crate) struct Tier1Arguments {
     /// ZNode of the ledgers' metadata [property: bookkeeper.ledger.path; default: /pravega/<cluster>/bookkeeper/ledgers]
     #[arg(long, value_name = "PATH")]
     pub(crate) ledgers_path: Option<String>,
+}
+
+/// Arguments of `dr diagnose`.
+#[derive(Debug, Args)]
+pub(crate) struct DiagnoseArguments {
+    /// Tier-2.
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
+    /// Tier-1.
+    #[command(flatten)]
+    pub(crate) tier1: Tier1Arguments,
+    /// Form of the report; json is a stream of events, one a line
+    #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) output: ReportFormat,
 }
 
 /// Arguments of `dr list-segments`.
@@ -282,9 +304,34 @@ pub(crate) struct VerifyArguments {
     /// Tier-1.
     #[command(flatten)]
     pub(crate) tier1: Tier1Arguments,
+    /// How much is read.
+    #[command(flatten)]
+    pub(crate) depth: DepthArguments,
     /// Form of the report; json is a stream of events, one a line
     #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) output: ReportFormat,
+}
+
+/// How much of Tier-2 is read.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct DepthArguments {
+    /// Read the objects of only so many of a hundred segments; the metadata are checked all the same [default: all]
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
+    pub(crate) sample: Option<f64>,
+    /// Chooses the segments of a sample; the same number chooses the same ones
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "sample")]
+    pub(crate) seed: u64,
+    /// Read every byte of every segment, not only tables and attribute indexes
+    #[arg(long)]
+    pub(crate) read_data: bool,
+}
+
+impl DepthArguments {
+    /// For the engine.
+    pub(crate) fn depth(self) -> Depth {
+        let sample = self.sample.map(|percent| Sample { percent, seed: self.seed });
+        Depth { sample, read_data: self.read_data }
+    }
 }
 
 /// Arguments of `dr export-events`.
@@ -317,6 +364,22 @@ pub(crate) struct ExportEventsArguments {
     /// Number of segment containers of the lost cluster [default: what the data tells]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(CONTAINERS_MAX)))]
     pub(crate) container_count: Option<u32>,
+}
+
+/// Arguments of `dr completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    /// Which shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// Arguments of `dr man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArguments {
+    /// Directory for the pages; made if it does not exist, pages of the same names are replaced
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
 }
 
 /// Forms of exported events.
@@ -401,6 +464,11 @@ fn container_number(text: &str, part: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("`{part}` is neither a container number below {CONTAINERS_MAX} nor a range such as 0-3"))
 }
 
+fn parse_percent(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').unwrap_or(text).parse::<f64>().ok();
+    percent.filter(|percent| (0.0..=100.0).contains(percent)).ok_or_else(|| "a number from 0 to 100".to_owned())
+}
+
 fn parse_tier1(text: &str) -> Result<Tier1Directory, String> {
     match text.strip_prefix("dir:") {
         Some(path) if !path.is_empty() => Ok(Tier1Directory(PathBuf::from(path))),
@@ -438,6 +506,12 @@ mod tests {
         {
             assert!(parse_containers(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn percentages() {
+        assert_eq!([parse_percent("0"), parse_percent("12.5%"), parse_percent("100")], [Ok(0.0), Ok(12.5), Ok(100.0)]);
+        assert!(["", "-1", "101", "NaN", "ten", "1e3"].iter().all(|text| parse_percent(text).is_err()));
     }
 
     #[test]

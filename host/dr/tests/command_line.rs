@@ -301,3 +301,46 @@ fn every_error_code_is_documented() {
     }
     assert!(codes > 50, "only {codes} codes were found; does this test still read the sources?");
 }
+
+#[test]
+fn every_shell_gets_completions_and_every_command_a_manual_page() {
+    let place = Workplace::new();
+    let help = place.run("--help").output;
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // What is indented further continues the line before.
+    let commands = commands.filter(|line| !line.starts_with("   "));
+    let commands: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.len() > 12 && commands.contains(&"diagnose"), "{commands:?}");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = place.run(&format!("completions {shell}"));
+        assert_eq!(script.code, 0, "{}", script.errors);
+        for word in commands.iter().chain(&["accept-live-cluster", "read-data"]) {
+            assert!(script.output.contains(word), "`{word}` is not in the completions of {shell}");
+        }
+    }
+    assert_eq!(place.run("completions tcsh").code, 2);
+
+    assert_eq!(place.run("man pages").code, 0);
+    for command in commands.iter().filter(|command| **command != "help") {
+        let page = fs::read_to_string(place.path(&format!("pages/dr-{command}.1"))).unwrap();
+        assert!(page.starts_with(".ie") && page.contains(".SH OPTIONS"), "{page}");
+    }
+    let recover = fs::read_to_string(place.path("pages/dr-recover.1")).unwrap();
+    for flag in ["accept\\-live\\-cluster", "run\\-directory", "zookeeper"] {
+        assert!(recover.contains(flag), "`{flag}` is not in {recover}");
+    }
+    place.write("file", "");
+    place.run("man file").refuses(1, "manual-unwritable", &["file"]);
+}
+
+#[test]
+fn no_colours_and_no_bars_where_there_is_no_terminal() {
+    let place = Workplace::new();
+    for environment in [&[][..], &[("NO_COLOR", "1")], &[("CLICOLOR_FORCE", "0")]] {
+        let said = place.run_with("diagnose nowhere", environment);
+        assert_eq!(said.code, 5, "{}", said.errors);
+        assert!(!said.output.contains('\u{1b}') && !said.errors.contains('\u{1b}'), "{}{}", said.output, said.errors);
+    }
+    let quiet = place.run("diagnose nowhere -q");
+    assert!(quiet.errors.is_empty() && !quiet.output.is_empty(), "{}", quiet.errors);
+}

@@ -40,8 +40,8 @@ pub struct Tier2Facts {
     pub bytes: u64,
     /// A recovery that has begun and not ended.
     pub in_progress: Option<InProgress>,
-    /// A recovery was applied here before.
-    pub recovered_before: bool,
+    /// The last recovery that was applied to the end.
+    pub recovered: Option<InProgress>,
     /// By container.
     pub containers: Vec<ContainerObjectsFacts>,
 }

@@ -1,7 +1,10 @@
 //! Verifies a recovered Tier-1 before the store's first boot: replays every log natively, as the store would, and checks
 //! every segment against the objects.
 
-use std::collections::{BTreeMap, HashMap};
+mod data;
+mod depth;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
@@ -10,12 +13,15 @@ use dr_formats::attribute::{
     table_key_hash,
 };
 use dr_formats::log_metadata::{FrameAddress, LogMetadata};
-use dr_formats::names::{attribute_segment_of, container_metadata_segment, storage_metadata_segment};
+use dr_formats::names::{
+    attribute_segment_of, container_metadata_segment, main_segment_of, owning_container, storage_metadata_segment,
+};
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{ChunkMetadata, SegmentMetadata, StorageMetadata, TransactionData};
 use dr_formats::table::TableEntries;
 use serde::Serialize;
 
+pub use self::depth::{Depth, Sample};
 use crate::apply::recoveries;
 use crate::attribute_index::{key_format, read_index_values};
 use crate::chain::{Chain, ChunkPart};
@@ -55,6 +61,33 @@ pub struct ContainerVerification {
     pub operations: u64,
     /// Epoch in its log ZNode.
     pub epoch: u64,
+    /// What of Tier-2 was read.
+    pub read: ReadCounts,
+}
+
+/// What was read of Tier-2.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ReadCounts {
+    /// Segments whose objects were read, as far as the depth asks for it.
+    pub segments: u64,
+    /// Attributes in their indexes.
+    pub attributes: u64,
+    /// Entries of tables.
+    pub entries: u64,
+    /// Bytes of segments that are no tables; only where data are read.
+    pub bytes: u64,
+    /// Whole events in them.
+    pub events: u64,
+}
+
+impl ReadCounts {
+    fn add(&mut self, other: Self) {
+        self.segments += other.segments;
+        self.attributes += other.attributes;
+        self.entries += other.entries;
+        self.bytes += other.bytes;
+        self.events += other.events;
+    }
 }
 
 /// The result of a verification.
@@ -64,9 +97,33 @@ pub struct Verification {
     pub containers: Vec<ContainerVerification>,
     /// Empty if all is well.
     pub problems: Vec<Problem>,
+    /// What may be as it should and may not: nothing tells byte streams from streams of events.
+    pub doubts: Vec<Problem>,
 }
 
-/// Verifies these containers, at most `parallel` at a time.
+impl Verification {
+    /// What was read, of all containers.
+    pub fn read(&self) -> ReadCounts {
+        let mut sum = ReadCounts::default();
+        self.containers.iter().for_each(|container| sum.add(container.read));
+        sum
+    }
+}
+
+/// What to verify.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Scope<'a> {
+    /// None: what Tier-2 or the record of the recovery tells.
+    pub container_count: Option<u32>,
+    /// Empty: all.
+    pub containers: &'a [ContainerId],
+    /// How many at the same time.
+    pub parallel: usize,
+    /// How much of Tier-2 is read.
+    pub depth: Depth,
+}
+
+/// Verifies containers.
 ///
 /// # Errors
 /// Tier-1 and Tier-2 errors. What is wrong with the recovery itself is a [`Problem`], not an error.
@@ -74,11 +131,10 @@ pub fn verify(
     tier2: &dyn Tier2,
     tier1: Tier1<'_>,
     layout: &ClusterLayout,
-    container_count: Option<u32>,
-    containers: &[ContainerId],
-    parallel: usize,
+    scope: &Scope<'_>,
     progress: &dyn Progress,
 ) -> Result<Verification> {
+    let Scope { container_count, containers, parallel, depth } = *scope;
     let recorded = recoveries(tier2)?.first().map(|recovery| recovery.container_count);
     let listing = match container_count.or(recorded) {
         Some(count) => Listing::take_known(tier2, count, progress)?,
@@ -86,32 +142,86 @@ pub fn verify(
     };
     let all: Vec<ContainerId> = (0..).take(listing.containers.len()).collect();
     let chosen = if containers.is_empty() { &all[..] } else { containers };
-    progress.stage_started("verifying containers", Some(chosen.len() as u64), Unit::Containers);
+    let container_count = u32::try_from(listing.containers.len()).unwrap_or(u32::MAX);
+    let stage = Stage::begin(progress, &listing, chosen, depth);
     let result = Mutex::new(Verification::default());
     for_each_bounded(parallel, chosen, |&container| {
         let objects = listing.containers.get(container as usize).cloned().unwrap_or_default();
-        let mut check = ContainerCheck { container, objects: &objects, tier2, tier1, layout, problems: Vec::new() };
+        let mut check = ContainerCheck {
+            container,
+            container_count,
+            objects: &objects,
+            tier2,
+            tier1,
+            layout,
+            depth,
+            progress,
+            read: ReadCounts::default(),
+            problems: Vec::new(),
+            doubts: Vec::new(),
+        };
         let verified = check.run()?;
         let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
         result.containers.extend(verified);
         result.problems.append(&mut check.problems);
-        progress.advanced(1);
+        result.doubts.append(&mut check.doubts);
+        stage.container_done(progress);
         Ok(())
     })?;
-    progress.stage_finished("verifying containers");
+    progress.stage_finished(stage.name());
     let mut verification = result.into_inner().unwrap_or_else(PoisonError::into_inner);
     verification.containers.sort_by_key(|verified| verified.container);
     verification.problems.sort();
+    verification.doubts.sort();
     Ok(verification)
+}
+
+/// What is counted while the work goes on: bytes where they take the time, else containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Containers,
+    Data,
+}
+
+impl Stage {
+    fn begin(progress: &dyn Progress, listing: &Listing, chosen: &[ContainerId], depth: Depth) -> Self {
+        let stage = if depth.read_data { Self::Data } else { Self::Containers };
+        let objects = chosen.iter().filter_map(|&container| listing.containers.get(container as usize));
+        let (total, unit) = match (stage, depth.sample) {
+            (Self::Containers, _) => (Some(chosen.len() as u64), Unit::Containers),
+            (Self::Data, None) => (Some(objects.map(|objects| objects.bytes()).sum()), Unit::Bytes),
+            (Self::Data, Some(_)) => (None, Unit::Bytes),
+        };
+        progress.stage_started(stage.name(), total, unit);
+        stage
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Containers => "verifying containers",
+            Self::Data => "reading all data",
+        }
+    }
+
+    fn container_done(self, progress: &dyn Progress) {
+        if self == Self::Containers {
+            progress.advanced(1);
+        }
+    }
 }
 
 struct ContainerCheck<'a> {
     container: ContainerId,
+    container_count: u32,
     objects: &'a ContainerObjects,
     tier2: &'a dyn Tier2,
     tier1: Tier1<'a>,
     layout: &'a ClusterLayout,
+    depth: Depth,
+    progress: &'a dyn Progress,
+    read: ReadCounts,
     problems: Vec<Problem>,
+    doubts: Vec<Problem>,
 }
 
 /// The newest state of both metadata tables.
@@ -143,6 +253,7 @@ impl ContainerCheck<'_> {
         let tables = self.tables(&segments);
         let mapped: HashMap<&str, &ReplayedSegment> =
             segments.values().map(|segment| (&*segment.name, segment)).collect();
+        self.check_ownership(&tables);
         for row in tables.rows.values() {
             self.check_segment(row, &tables, mapped.get(&*row.name).copied())?;
         }
@@ -153,6 +264,7 @@ impl ContainerCheck<'_> {
             chunks: tables.chunks.len() as u64,
             operations,
             epoch: metadata.epoch,
+            read: self.read,
         }))
     }
 
@@ -277,6 +389,36 @@ impl ContainerCheck<'_> {
         }
     }
 
+    /// Every record belongs to a segment, every chunk to one record, and every segment to this container.
+    fn check_ownership(&mut self, tables: &Tables) {
+        for name in tables.rows.keys() {
+            let owner = owning_container(name, self.container_count);
+            if owner != self.container {
+                self.problem(name, format!("it belongs into container {owner}"));
+            }
+        }
+        let mut owners: HashMap<&str, &str> = HashMap::new();
+        for (name, record) in &tables.records {
+            if !tables.rows.contains_key(main_segment_of(name).unwrap_or(name)) {
+                self.problem(name, "it has a storage record, but no segment of that name has a row".to_owned());
+            }
+            let mut next = record.first_chunk.as_str();
+            let mut seen = HashSet::new();
+            while let Some(chunk) = tables.chunks.get(next).filter(|_| seen.insert(next)) {
+                if let Some(other) = owners.insert(next, name).filter(|other| other != name) {
+                    self.problem(name, format!("its chunk `{next}` belongs to `{other}`, too"));
+                }
+                next = &chunk.next_chunk;
+            }
+        }
+        let mut ownerless: Vec<&String> =
+            tables.chunks.keys().filter(|key| !owners.contains_key(key.as_str())).collect();
+        ownerless.sort_unstable();
+        for key in ownerless {
+            self.problem(key, "its chunk record belongs to no segment".to_owned());
+        }
+    }
+
     fn check_segment(
         &mut self,
         row: &SegmentInfo<'_>,
@@ -295,10 +437,8 @@ impl ContainerCheck<'_> {
                 None => return Ok(()),
             },
         };
-        if let Some(mapped) = mapped
-            && (mapped.storage_length, mapped.start_offset, mapped.sealed) != (row.length, row.start_offset, row.sealed)
-        {
-            self.problem(name, "the log maps it with another length, start or seal than its row".to_owned());
+        if let Some(mapped) = mapped {
+            self.check_mapping(row, mapped);
         }
         let attributes_name = attribute_segment_of(name);
         let index_record = tables.records.get(&attributes_name);
@@ -307,10 +447,28 @@ impl ContainerCheck<'_> {
             return Ok(());
         }
         let index_chain = index_chain.flatten();
-        if chain.end() == row.length {
-            self.check_table_index(row, &chain, index_chain.as_ref(), mapped)?;
+        if chain.end() == row.length && self.depth.includes(name) {
+            self.read.segments += 1;
+            self.check_content(row, &chain, index_chain.as_ref(), mapped)?;
         }
         Ok(())
+    }
+
+    fn check_mapping(&mut self, row: &SegmentInfo<'_>, mapped: &ReplayedSegment) {
+        if (mapped.storage_length, mapped.start_offset, mapped.sealed) != (row.length, row.start_offset, row.sealed) {
+            self.problem(&*row.name, "the log maps it with another length, start or seal than its row".to_owned());
+        }
+        // What the log appends may change attributes with it.
+        let unchanged = row.attributes.core().filter(|_| mapped.appended.is_empty());
+        for (CoreAttribute(id), value) in unchanged {
+            if mapped.core.get(&id) != Some(&value) {
+                let found = mapped.core.get(&id);
+                self.problem(
+                    &*row.name,
+                    format!("the log maps its attribute {id:#x} as {found:?}, its row as {value}"),
+                );
+            }
+        }
     }
 
     /// Checks a storage record against its chunk records, the objects and the row; returns its chain if it can be read.
@@ -364,36 +522,76 @@ impl ContainerCheck<'_> {
         (self.problems.len() == problems_before).then_some(chain)
     }
 
-    /// Checks that bytes, index and counts of a table agree, with what the log adds to the index.
-    fn check_table_index(
+    /// Reads the attribute index to its leaves, and the bytes: those of tables, and all where data are read.
+    fn check_content(
         &mut self,
         row: &SegmentInfo<'_>,
         chain: &Chain,
         index_chain: Option<&Chain>,
         mapped: Option<&ReplayedSegment>,
     ) -> Result<()> {
-        let segment_type = SegmentType(row.attributes.get(SEGMENT_TYPE).unwrap_or(0));
-        let is_fixed = segment_type.is(SegmentType::FIXED_KEY_TABLE);
-        let keys = key_format(&row.attributes);
         let values = match index_chain {
             None => IndexValues::new(),
-            Some(chain) => match read_index_values(chain, keys, segment_type.is(SegmentType::TABLE), self.tier2)? {
+            Some(chain) => match read_index_values(chain, key_format(&row.attributes), true, self.tier2)? {
                 Some(values) => values,
                 None => {
-                    self.problem(&*row.name, "its attribute index does not end with a footer".to_owned());
+                    let what = "its attribute index does not end with a footer whose pages can all be read".to_owned();
+                    self.problem(&*row.name, what);
                     return Ok(());
                 }
             },
         };
-        if !segment_type.is(SegmentType::TABLE) {
-            return Ok(());
+        self.read.attributes += values.len() as u64;
+        if SegmentType(row.attributes.get(SEGMENT_TYPE).unwrap_or(0)).is(SegmentType::TABLE) {
+            return self.check_table(row, chain, values, mapped);
         }
+        if self.depth.read_data { self.read_data(row, chain) } else { Ok(()) }
+    }
+
+    fn read_data(&mut self, row: &SegmentInfo<'_>, chain: &Chain) -> Result<()> {
+        match data::read(chain, row.start_offset, self.tier2, self.progress) {
+            Ok(content) => {
+                self.read.bytes += content.bytes;
+                self.read.events += content.events;
+                if let Some(offset) = content.stops_at {
+                    let what = format!(
+                        "behind {} events, at {offset}, its bytes are no whole event: damage, or it is a byte stream",
+                        content.events
+                    );
+                    self.doubts.push(Problem { container: self.container, subject: row.name.to_string(), what });
+                }
+                Ok(())
+            }
+            // What cannot be read of one segment says nothing of the others.
+            Err(error)
+                if error.code == "object-shorter" || error.code == "object-missing" || error.code == "tier2-io" =>
+            {
+                self.problem(&*row.name, format!("it cannot be read: {error}"));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Checks that bytes, index and counts of a table agree, with what the log adds to the index.
+    fn check_table(
+        &mut self,
+        row: &SegmentInfo<'_>,
+        chain: &Chain,
+        values: IndexValues,
+        mapped: Option<&ReplayedSegment>,
+    ) -> Result<()> {
+        let is_fixed = SegmentType(row.attributes.get(SEGMENT_TYPE).unwrap_or(0)).is(SegmentType::FIXED_KEY_TABLE);
         let values = with_updates(values, mapped);
         let mut hash_table = HashTableIndex::default();
         let mut fixed_table = FixedKeyTableIndex::new(row.length);
         let scan = scan_table(chain, row.start_offset, row.length, self.tier2, &mut |entry| {
             if is_fixed { fixed_table.see(entry) } else { hash_table.see(entry) }
         })?;
+        self.read.entries += scan.entries;
+        if self.depth.read_data {
+            self.progress.advanced(row.length - row.start_offset.min(row.length));
+        }
         if scan.damage.is_some() || scan.whole_end != row.length {
             self.problem(&*row.name, format!("its entries end at {}, its bytes at {}", scan.whole_end, row.length));
             return Ok(());

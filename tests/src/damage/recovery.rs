@@ -14,7 +14,7 @@ use dr_engine::plan::{Effect, Maker, Plan};
 use dr_engine::progress::Silent;
 use dr_engine::staging::Staging;
 use dr_engine::survey::{Survey, SurveyOptions};
-use dr_engine::verify::verify;
+use dr_engine::verify::{Scope, verify};
 use dr_formats::DecodeError;
 use dr_formats::data_frame::FrameReader;
 use dr_formats::log_metadata::FrameAddress;
@@ -138,7 +138,8 @@ impl Bench {
             patience: Patience::NONE,
         };
         apply(&application, &Silent).map_err(worded)?;
-        let verified = verify(tier2.as_ref(), tier1, &layout, Some(plan.container_count), &[], 1, &Silent);
+        let scope = Scope { container_count: Some(plan.container_count), parallel: 1, ..Scope::default() };
+        let verified = verify(tier2.as_ref(), tier1, &layout, &scope, &Silent);
         let problems = verified.map_err(worded)?.problems;
         let problems = problems.into_iter().map(|problem| format!("{}: {}", problem.subject, problem.what)).collect();
         Ok(Recovered { segments, plan, problems })

@@ -14,7 +14,7 @@ pub(super) fn run(session: &Session, arguments: &AuditArguments) -> Result<ExitC
     let audit = Audit::read(&arguments.directory)?;
     let console = &session.console;
     for line in &audit.lines {
-        console.event(Event::JournalLine(line));
+        console.event(Event::JournalLine { line });
     }
     console.event(Event::JournalChecked {
         lines: audit.lines.len(),

@@ -1,16 +1,20 @@
 //! `dr export-events`: the whole events of a stream, from Tier-2 alone.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use dr_engine::error::{OperatorError, Result};
 use dr_engine::export::{Export, ExportOptions, JsonLines, LengthDelimited, SegmentReport, Selection, Source};
+use dr_engine::progress::{Progress, Unit};
 
 use super::{Session, source};
 use crate::arguments::{ExportEventsArguments, ExportFormat};
 use crate::exit_code::ExitCode;
 use crate::output::export::{self as export_output, Destination, NewFile, Report, WholeFile};
 use crate::output::text::Colour;
+
+/// Name of the stage.
+const EXPORTING: &str = "exporting";
 
 /// Exports, then tells what was exported and what not.
 pub(super) fn run(session: &Session, arguments: &ExportEventsArguments) -> Result<ExitCode> {
@@ -32,9 +36,12 @@ pub(super) fn run(session: &Session, arguments: &ExportEventsArguments) -> Resul
     if !arguments.bytes {
         export.refuse_other_content()?;
     }
-    let run = Run { arguments, export, destination };
+    let progress = session.progress.as_ref();
+    let run = Run { arguments, export, destination, progress };
     run.refuse_bad_output()?;
+    progress.stage_started(EXPORTING, None, Unit::Bytes);
     let (segments, files) = run.write()?;
+    progress.stage_finished(EXPORTING);
     let report =
         Report::new(&arguments.stream, form(arguments).0, &segments, &run.export.left_out, &run.export.warnings);
     let report_file = run.destination.report().map(|path| report.write(path)).transpose()?;
@@ -59,6 +66,25 @@ struct Run<'a> {
     arguments: &'a ExportEventsArguments,
     export: Export,
     destination: Destination,
+    progress: &'a dyn Progress,
+}
+
+/// Tells how much was written.
+struct Counted<'a> {
+    output: &'a mut dyn Write,
+    progress: &'a dyn Progress,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.output.write(bytes)?;
+        self.progress.advanced(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
 }
 
 impl Run<'_> {
@@ -125,10 +151,11 @@ impl Run<'_> {
     }
 
     fn write_segment(&self, source: &Source, output: &mut dyn Write) -> Result<SegmentReport> {
+        let mut output = Counted { output, progress: self.progress };
         match self.arguments.output_format {
-            _ if self.arguments.bytes => self.export.write_bytes(source, output),
-            ExportFormat::LengthDelimited => self.export.write_events(source, &mut LengthDelimited(output)),
-            ExportFormat::JsonLines => self.export.write_events(source, &mut JsonLines(output)),
+            _ if self.arguments.bytes => self.export.write_bytes(source, &mut output),
+            ExportFormat::LengthDelimited => self.export.write_events(source, &mut LengthDelimited(&mut output)),
+            ExportFormat::JsonLines => self.export.write_events(source, &mut JsonLines(&mut output)),
         }
     }
 }

@@ -2,9 +2,11 @@
 
 mod apply;
 mod audit;
+mod diagnose;
 mod export_events;
 pub(crate) mod inspect;
 mod list_segments;
+mod manual;
 mod plan;
 mod procedure;
 mod recover;
@@ -26,7 +28,7 @@ use crate::diary;
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
 use crate::output::progress::ConsoleProgress;
-use crate::output::{Console, Manner};
+use crate::output::{Console, Manner, next};
 
 /// What every command needs.
 struct Session {
@@ -35,6 +37,19 @@ struct Session {
     environment: BTreeMap<String, String>,
     arguments_typed: Vec<String>,
     command: &'static str,
+}
+
+impl Session {
+    /// How `dr` was called.
+    fn program(&self) -> &str {
+        self.arguments_typed.first().map_or("dr", String::as_str)
+    }
+
+    /// The last words of a command.
+    fn say_what_is_next(&self, next: &next::Next) {
+        self.console.event(Event::Next { steps: &next.steps });
+        self.console.text(&next.render(self.console.colour()));
+    }
 }
 
 /// Does what was typed.
@@ -65,6 +80,7 @@ fn run_command(console: &Arc<Console>, global: &GlobalArguments, command: &Comma
         arguments_typed: env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
     };
     match command {
+        Command::Diagnose(arguments) => diagnose::run(&session, arguments),
         Command::ListSegments(arguments) => list_segments::run(&session, arguments),
         Command::Recover(arguments) => recover::run(&session, arguments),
         Command::Plan(arguments) => plan::make(&session, arguments),
@@ -76,11 +92,14 @@ fn run_command(console: &Arc<Console>, global: &GlobalArguments, command: &Comma
         Command::Verify(arguments) => verify::run(&session, arguments),
         Command::ExportEvents(arguments) => export_events::run(&session, arguments),
         Command::Inspect(arguments) => inspect::run(&session, arguments),
+        Command::Completions(arguments) => Ok(manual::complete(&session, arguments)),
+        Command::Man(arguments) => manual::write(&session, arguments),
     }
 }
 
 fn manner(arguments: &Arguments) -> Manner {
     let json = match &arguments.command {
+        Command::Diagnose(diagnose) => diagnose.output == ReportFormat::Json,
         Command::ListSegments(list) => list.output == ListFormat::Json,
         Command::Recover(recover) => recover.output == ReportFormat::Json,
         Command::Plan(plan) => plan.output == ReportFormat::Json,
@@ -89,8 +108,8 @@ fn manner(arguments: &Arguments) -> Manner {
         Command::Apply(run) | Command::Rollback(run) => run.output == ReportFormat::Json,
         Command::Audit(audit) => audit.output == ReportFormat::Json,
         Command::Verify(verify) => verify.output == ReportFormat::Json,
-        // Its output is the events themselves.
-        Command::ExportEvents(_) => false,
+        // Their output is something else.
+        Command::ExportEvents(_) | Command::Completions(_) | Command::Man(_) => false,
         Command::Inspect(inspect) => inspect.output == ReportFormat::Json,
     };
     Manner { json, quiet: arguments.global.quiet, verbose: arguments.global.verbose > 0 }
@@ -98,6 +117,7 @@ fn manner(arguments: &Arguments) -> Manner {
 
 fn command_name(command: &Command) -> &'static str {
     match command {
+        Command::Diagnose(_) => "diagnose",
         Command::ListSegments(_) => "list-segments",
         Command::Recover(_) => "recover",
         Command::Plan(_) => "plan",
@@ -109,5 +129,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Verify(_) => "verify",
         Command::ExportEvents(_) => "export-events",
         Command::Inspect(_) => "inspect",
+        Command::Completions(_) => "completions",
+        Command::Man(_) => "man",
     }
 }

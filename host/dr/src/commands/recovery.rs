@@ -14,11 +14,12 @@ use dr_engine::plan::{EvidenceDigest, Plan, create_run_directory};
 use dr_engine::process::Process;
 use dr_engine::progress::{Progress as _, Unit};
 use dr_engine::staging::Staging;
+use dr_engine::verify::Scope;
 
 use super::procedure::{self, Chosen};
 use super::report;
 use super::target::OpenTarget;
-use super::verify::{self, Scope};
+use super::verify;
 use super::{Session, source};
 use crate::arguments::{ConsentArguments, ContainerSelection};
 use crate::exit_code::ExitCode;
@@ -266,8 +267,12 @@ impl<'a> Recovery<'a> {
 
     fn verify(&self, plan: &Plan) -> Result<()> {
         let containers: Vec<_> = plan.containers.iter().map(|container| container.container).collect();
-        let scope =
-            Scope { container_count: Some(plan.container_count), containers: &containers, parallel: self.parallel };
+        let scope = Scope {
+            container_count: Some(plan.container_count),
+            containers: &containers,
+            parallel: self.parallel,
+            ..Scope::default()
+        };
         let verification = verify::check(self.session, self.open.tier2.as_ref(), &self.open.tier1, &scope)
             .map_err(verification_impossible)?;
         self.journal()?.record(Entry::Verified {
@@ -329,13 +334,12 @@ impl<'a> Recovery<'a> {
 
     /// The name under which this program was called.
     pub(super) fn program(&self) -> &str {
-        self.session.arguments_typed.first().map_or("dr", String::as_str)
+        self.session.program()
     }
 
     /// The last words of a command.
     pub(super) fn say_what_is_next(&self, next: &next::Next) {
-        self.session.console.event(Event::Next { steps: &next.steps });
-        self.session.console.text(&next.render(self.session.console.colour()));
+        self.session.say_what_is_next(next);
     }
 }
 

@@ -1,16 +1,17 @@
 //! `dr verify`: would the segment stores boot on this?
 
+use std::time::Instant;
+
 use dr_backends::tier2::Tier2;
-use dr_engine::contract::ContainerId;
 use dr_engine::error::Result;
-use dr_engine::verify::{Verification, verify};
+use dr_engine::verify::{Scope, Verification, verify};
 
 use super::tier1::{OpenTier1, Purpose};
 use super::{Session, source};
 use crate::arguments::{ContainerSelection, VerifyArguments};
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
-use crate::output::verification::{self, VerificationEvent};
+use crate::output::verification::{Seen, VerificationEvent};
 
 /// Reads everything back and tells.
 pub(super) fn run(session: &Session, arguments: &VerifyArguments) -> Result<ExitCode> {
@@ -23,20 +24,10 @@ pub(super) fn run(session: &Session, arguments: &VerifyArguments) -> Result<Exit
         container_count: configuration.container_count,
         containers,
         parallel: source::parallel(arguments.source.parallel),
+        depth: arguments.depth.depth(),
     };
     let verification = check(session, tier2.as_ref(), &tier1, &scope)?;
     Ok(if verification.problems.is_empty() { ExitCode::Done } else { ExitCode::Problems })
-}
-
-/// What to check.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Scope<'a> {
-    /// None: detected.
-    pub(super) container_count: Option<u32>,
-    /// Empty: all.
-    pub(super) containers: &'a [ContainerId],
-    /// Containers at the same time.
-    pub(super) parallel: usize,
 }
 
 /// Verifies and shows what was found.
@@ -46,17 +37,11 @@ pub(super) fn check(
     tier1: &OpenTier1,
     scope: &Scope<'_>,
 ) -> Result<Verification> {
-    let verification = verify(
-        tier2,
-        tier1.tier1(),
-        &tier1.layout,
-        scope.container_count,
-        scope.containers,
-        scope.parallel,
-        session.progress.as_ref(),
-    )?;
+    let begun = Instant::now();
+    let verification = verify(tier2, tier1.tier1(), &tier1.layout, scope, session.progress.as_ref())?;
     let console = &session.console;
-    console.event(Event::Verified(VerificationEvent::new(&verification)));
-    console.text(&verification::render(&verification, console.manner().verbose, console.colour()));
+    console.event(Event::Verified(VerificationEvent::new(&verification, scope.depth)));
+    let seen = Seen { verification: &verification, depth: scope.depth, time: begun.elapsed() };
+    console.text(&seen.render(console.manner().verbose, console.colour()));
     Ok(verification)
 }

@@ -10,6 +10,7 @@ use dr_engine::journal::{AuditedLine, Break};
 use dr_engine::report::StreamReport;
 use serde::Serialize;
 
+use super::diagnosis::DiagnosisEvent;
 use super::error::ErrorEvent;
 use super::loss::LossEvent;
 use super::next::Step;
@@ -74,6 +75,10 @@ pub(crate) enum Event<'a> {
         done: u64,
         /// Its end, if it is known.
         total: Option<u64>,
+        /// So far.
+        per_second: f64,
+        /// At this speed; none where the end is not known.
+        seconds_left: Option<f64>,
     },
     /// It ended well.
     StageFinished {
@@ -81,7 +86,11 @@ pub(crate) enum Event<'a> {
         stage: &'a str,
         /// All that was counted.
         done: u64,
+        /// How long it took.
+        seconds: f64,
     },
+    /// What is left of a cluster and which loss this is.
+    Diagnosed(DiagnosisEvent<'a>),
     /// A segment container.
     Container(&'a ContainerSummary),
     /// A segment.
@@ -111,7 +120,10 @@ pub(crate) enum Event<'a> {
     /// A plan was taken back.
     RolledBack(&'a RolledBack),
     /// A line of a journal.
-    JournalLine(&'a AuditedLine),
+    JournalLine {
+        /// Which has an `event` of its own.
+        line: &'a AuditedLine,
+    },
     /// All lines of a journal were told.
     JournalChecked {
         /// How many there are.

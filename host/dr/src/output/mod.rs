@@ -4,6 +4,7 @@
 //! one stream of events on standard output, and errors are told on standard error as well.
 
 pub(crate) mod audit;
+pub(crate) mod diagnosis;
 pub(crate) mod error;
 pub(crate) mod export;
 pub(crate) mod json;

@@ -47,6 +47,22 @@ struct Stage {
     bar: Option<ProgressBar>,
 }
 
+/// How fast a stage gets on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Speed {
+    per_second: f64,
+    /// None where the end is not known, or nothing was done yet.
+    seconds_left: Option<f64>,
+}
+
+impl Stage {
+    fn speed(&self, time: Duration) -> Speed {
+        let per_second = self.done as f64 / time.as_secs_f64().max(0.001);
+        let left = self.total.map(|total| total.saturating_sub(self.done) as f64 / per_second);
+        Speed { per_second, seconds_left: left.filter(|seconds| seconds.is_finite()) }
+    }
+}
+
 impl ConsoleProgress {
     /// Chooses the display that fits.
     pub(crate) fn new(console: Arc<Console>) -> Self {
@@ -102,10 +118,17 @@ impl ConsoleProgress {
                 }
             }
             Display::Events => {
-                self.console.event(Event::StageAdvanced { stage: &stage.name, done: stage.done, total: stage.total });
+                let speed = stage.speed(stage.began.elapsed());
+                self.console.event(Event::StageAdvanced {
+                    stage: &stage.name,
+                    done: stage.done,
+                    total: stage.total,
+                    per_second: speed.per_second,
+                    seconds_left: speed.seconds_left,
+                });
                 self.console.flush();
             }
-            Display::Lines => line(&format!("{}: {}", stage.name, so_far(stage))),
+            Display::Lines => line(&so_far_line(stage, stage.began.elapsed())),
             Display::Nothing => {}
         }
     }
@@ -139,7 +162,10 @@ impl Progress for ConsoleProgress {
         }
         self.remember(&stage);
         match self.display {
-            Display::Events => self.console.event(Event::StageFinished { stage: name, done: stage.done }),
+            Display::Events => {
+                let seconds = stage.began.elapsed().as_secs_f64();
+                self.console.event(Event::StageFinished { stage: name, done: stage.done, seconds });
+            }
             Display::Bar | Display::Lines => line(&finished_line(&stage, stage.began.elapsed())),
             Display::Nothing => {}
         }
@@ -156,6 +182,13 @@ impl Progress for ConsoleProgress {
 /// Seconds with three digits.
 pub(crate) fn in_milliseconds(time: Duration) -> f64 {
     time.as_millis() as f64 / 1000.0
+}
+
+fn so_far_line(stage: &Stage, time: Duration) -> String {
+    let Speed { per_second, seconds_left } = stage.speed(time);
+    let rate = amount(per_second as u64, stage.unit);
+    let left = seconds_left.map_or_else(String::new, |seconds| format!(", about {seconds:.0} s left"));
+    format!("{}: {}, {rate}/s{left}", stage.name, so_far(stage))
 }
 
 fn finished_line(stage: &Stage, time: Duration) -> String {
@@ -191,8 +224,8 @@ fn bar(stage: &str, total: Option<u64>, unit: Unit) -> ProgressBar {
     let counter = match (unit, total.is_some()) {
         (Unit::Bytes, true) => "{binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left".to_owned(),
         (Unit::Bytes, false) => "{binary_bytes}, {binary_bytes_per_sec}".to_owned(),
-        (_, true) => format!("{{human_pos}} of {{human_len}} {}, {{eta}} left", word(unit)),
-        (_, false) => format!("{{human_pos}} {}", word(unit)),
+        (_, true) => format!("{{human_pos}} of {{human_len}} {}, {{per_sec}}, {{eta}} left", word(unit)),
+        (_, false) => format!("{{human_pos}} {}, {{per_sec}}", word(unit)),
     };
     let template = match total {
         Some(_) => format!("{{msg:20}} {{wide_bar}} {counter}"),
@@ -226,6 +259,12 @@ mod tests {
     fn lines() {
         assert_eq!(so_far(&stage(Unit::Objects, None)), "2,048 objects");
         assert_eq!(so_far(&stage(Unit::Bytes, Some(4096))), "2.0 KiB of 4.0 KiB");
+        let half = Duration::from_millis(2000);
+        assert_eq!(so_far_line(&stage(Unit::Objects, None), half), "survey: 2,048 objects, 1,024 objects/s");
+        assert_eq!(
+            so_far_line(&stage(Unit::Bytes, Some(4096)), half),
+            "survey: 2.0 KiB of 4.0 KiB, 1.0 KiB/s, about 2 s left"
+        );
         assert_eq!(
             finished_line(&stage(Unit::Segments, None), Duration::from_millis(1500)),
             "survey: 2,048 segments in 1.5 s"
@@ -233,8 +272,16 @@ mod tests {
     }
 
     #[test]
+    fn a_stage_that_has_not_begun_has_no_end_in_sight() {
+        let begun = Stage { done: 0, ..stage(Unit::Objects, Some(10)) };
+        assert_eq!(begun.speed(Duration::ZERO), Speed { per_second: 0.0, seconds_left: None });
+        let over = Stage { done: 20, ..stage(Unit::Objects, Some(10)) };
+        assert_eq!(over.speed(Duration::from_secs(2)).seconds_left, Some(0.0));
+    }
+
+    #[test]
     fn every_template_can_be_read() {
-        for unit in [Unit::Objects, Unit::Containers, Unit::Bytes, Unit::Segments] {
+        for unit in [Unit::Objects, Unit::Containers, Unit::Bytes, Unit::Segments, Unit::ZNodes, Unit::Ledgers] {
             for total in [None, Some(1)] {
                 bar("stage", total, unit).finish_and_clear();
             }

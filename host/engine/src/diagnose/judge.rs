@@ -54,16 +54,6 @@ impl Scenario {
             Self::Undetermined => "undetermined",
         }
     }
-
-    /// The procedure that recovers from it; none if nothing has to be recovered, or `dr` cannot do it.
-    pub fn procedure(self) -> Option<&'static str> {
-        (self == Self::TotalLoss).then_some("total-loss")
-    }
-
-    /// True where survivors hold what Tier-2 may not hold, so that a recovery from Tier-2 alone would throw it away.
-    pub fn has_survivors(self) -> bool {
-        matches!(self, Self::SomeBookiesLost | Self::AllBookiesLost | Self::ZooKeeperLoss | Self::Mixed)
-    }
 }
 
 /// How a container fares.
@@ -142,10 +132,32 @@ enum Fate {
 }
 
 impl Diagnosis {
-    /// Judges what was seen.
-    pub fn of(facts: &Facts) -> Self {
-        let containers = containers(facts);
+    /// Judges what was seen of these containers; none for all.
+    pub fn of(facts: &Facts, chosen: &[ContainerId]) -> Self {
+        let mut containers = containers(facts);
+        containers.retain(|container| chosen.is_empty() || chosen.contains(&container.container));
         Self { scenario: scenario(facts, &containers), containers }
+    }
+
+    /// The procedure that recovers from it, or from what is left to do; none if there is none, or none is needed.
+    pub fn procedure(&self) -> Option<&'static str> {
+        (self.scenario == Scenario::TotalLoss || self.is_half_recovered()).then_some("total-loss")
+    }
+
+    /// True where survivors hold what Tier-2 may not hold, so that a recovery from Tier-2 alone would throw it away.
+    pub fn has_survivors(&self) -> bool {
+        let has_any = matches!(
+            self.scenario,
+            Scenario::SomeBookiesLost | Scenario::AllBookiesLost | Scenario::ZooKeeperLoss | Scenario::Mixed
+        );
+        has_any && !self.is_half_recovered()
+    }
+
+    /// A recovery was carried out for some containers, and the others have lost everything but Tier-2.
+    pub fn is_half_recovered(&self) -> bool {
+        use ContainerState::{Empty, LogGone, Recovered};
+        let is_such = |container: &ContainerDiagnosis| matches!(container.state, Empty | LogGone | Recovered);
+        self.scenario == Scenario::Mixed && self.has(Recovered) && self.containers.iter().all(is_such)
     }
 
     /// True if a container fares so.
@@ -290,7 +302,7 @@ fn remark_on(sight: &LedgerSight) -> Option<String> {
 /// A log as `dr` writes it, above objects that have no journals yet: the first store that boots writes both anew.
 fn is_recovered(tier2: Option<&Tier2Facts>, objects: ContainerObjectsFacts, ledgers: &[NamedLedger]) -> bool {
     let is_closed = |ledger: &NamedLedger| matches!(&ledger.sight, Ok(Some(sight)) if sight.last_entry.is_some());
-    tier2.is_some_and(|tier2| tier2.recovered_before)
+    tier2.is_some_and(|tier2| tier2.recovered.is_some())
         && !objects.has_journals
         && ledgers.len() == 1
         && ledgers.iter().all(is_closed)
@@ -319,13 +331,14 @@ fn scenario(facts: &Facts, containers: &[ContainerDiagnosis]) -> Scenario {
 
 /// No container has a log.
 fn without_logs(tier1: &Tier1Facts, states: &[ContainerState]) -> Scenario {
+    if states.contains(&ContainerState::LogGoneLedgersLeft) || !tier1.unregistered_ledgers.is_empty() {
+        return Scenario::ZooKeeperLoss;
+    }
     let Some(sights) = &tier1.bookies else { return Scenario::TotalLoss };
     let is_registered = |bookie: &&dr_backends::tier1::BookieSight| bookie.registration != Registration::None;
     // A bookie starts only with its cookie, so one that has none started with another ZooKeeper.
     let is_older = |bookie: &dr_backends::tier1::BookieSight| !bookie.has_cookie;
-    let has_survivors = states.contains(&ContainerState::LogGoneLedgersLeft)
-        || !tier1.unregistered_ledgers.is_empty()
-        || sights.bookies.iter().filter(is_registered).any(is_older);
+    let has_survivors = sights.bookies.iter().filter(is_registered).any(is_older);
     let can_ask = sights.bookies.iter().filter(is_registered).any(|bookie| bookie.silent.is_none());
     match () {
         () if has_survivors => Scenario::ZooKeeperLoss,

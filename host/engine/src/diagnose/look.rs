@@ -61,7 +61,7 @@ fn tier2_facts(tier2: &dyn Tier2, container_count: Option<u32>, progress: &dyn P
     Ok(Tier2Facts {
         objects: digest.objects,
         bytes: digest.bytes,
-        recovered_before: recorded.len() > usize::from(in_progress.is_some()),
+        recovered: recorded.into_iter().rfind(|recovery| Some(recovery) != in_progress.as_ref()),
         in_progress,
         containers: containers.collect(),
     })

@@ -43,13 +43,17 @@ fn facts(logs: Vec<Log>) -> Facts {
     Facts { tier2: Ok(tier2), tier1: Ok(tier1) }
 }
 
+fn recovery() -> InProgress {
+    InProgress { plan: "p".to_owned(), run_directory: "/run".to_owned(), tier1: "t".to_owned(), container_count: 1 }
+}
+
 fn states(diagnosis: &Diagnosis) -> Vec<ContainerState> {
     diagnosis.containers.iter().map(|container| container.state).collect()
 }
 
 #[track_caller]
 fn check(facts: &Facts, scenario: Scenario, expected: &[ContainerState]) -> Diagnosis {
-    let diagnosis = Diagnosis::of(facts);
+    let diagnosis = Diagnosis::of(facts, &[]);
     assert_eq!(states(&diagnosis), expected);
     assert_eq!(diagnosis.scenario, scenario);
     diagnosis
@@ -60,7 +64,7 @@ fn logs_with_all_copies_are_healthy() {
     let whole = || log(&[&[HELD, HELD, HELD]]);
     let diagnosis = check(&facts(vec![whole(), whole()]), Scenario::Healthy, &[ContainerState::Whole; 2]);
     assert_eq!((diagnosis.containers[0].ledgers, diagnosis.containers[0].readable_bytes), (1, 100));
-    assert_eq!(diagnosis.scenario.procedure(), None);
+    assert_eq!(diagnosis.procedure(), None);
 }
 
 #[test]
@@ -76,7 +80,7 @@ fn two_bookies_less_may_have_taken_acknowledged_entries_with_them() {
     let gone = facts(vec![log(&[&[HELD, missing(), missing()]])]);
     let diagnosis = check(&gone, Scenario::SomeBookiesLost, &[ContainerState::EntriesMissing]);
     assert!(diagnosis.containers[0].remarks[0].contains("b1:1 (no such ledger), b2:1"), "{diagnosis:?}");
-    assert!(diagnosis.scenario.has_survivors());
+    assert!(diagnosis.has_survivors());
     let silent = facts(vec![log(&[&[HELD, SILENT, SILENT]])]);
     check(&silent, Scenario::SomeBookiesLost, &[ContainerState::BookiesSilent]);
 }
@@ -119,7 +123,7 @@ fn a_new_ledger_without_entries_is_no_loss_but_the_only_one_of_a_log_is() {
 fn no_logs_and_bookies_that_hold_nothing_are_total_loss() {
     let facts = facts(vec![Log::Absent, Log::Absent]);
     let diagnosis = check(&facts, Scenario::TotalLoss, &[ContainerState::LogGone; 2]);
-    assert_eq!(diagnosis.scenario.procedure(), Some("total-loss"));
+    assert_eq!(diagnosis.procedure(), Some("total-loss"));
     let mut in_a_directory = facts;
     in_a_directory.tier1.as_mut().unwrap().bookies = None;
     check(&in_a_directory, Scenario::TotalLoss, &[ContainerState::LogGone; 2]);
@@ -140,6 +144,8 @@ fn what_bookies_hold_without_zookeeper_is_a_loss_of_zookeeper() {
     with_strays.tier1.as_mut().unwrap().stray_ledgers = vec![sight(4, &[HELD, HELD, HELD])];
     let diagnosis = check(&with_strays, Scenario::ZooKeeperLoss, &[ContainerState::LogGoneLedgersLeft]);
     assert_eq!((diagnosis.containers[0].readable_ledgers, diagnosis.containers[0].readable_bytes), (1, 100));
+    with_strays.tier1.as_mut().unwrap().bookies = None;
+    check(&with_strays, Scenario::ZooKeeperLoss, &[ContainerState::LogGoneLedgersLeft]);
     let mut with_entries = facts(vec![Log::Absent]);
     with_entries.tier1.as_mut().unwrap().unregistered_ledgers = vec![("b0:1".to_owned(), 7)];
     check(&with_entries, Scenario::ZooKeeperLoss, &[ContainerState::LogGone]);
@@ -151,17 +157,23 @@ fn what_bookies_hold_without_zookeeper_is_a_loss_of_zookeeper() {
 #[test]
 fn a_recovery_is_seen_before_the_first_boot_and_not_afterwards() {
     let mut facts = facts(vec![log(&[&[HELD, HELD, HELD]])]);
-    facts.tier2.as_mut().unwrap().recovered_before = true;
+    facts.tier2.as_mut().unwrap().recovered = Some(recovery());
     check(&facts, Scenario::Healthy, &[ContainerState::Whole]);
     facts.tier2.as_mut().unwrap().containers[0].has_journals = false;
     check(&facts, Scenario::RecoveredNotBooted, &[ContainerState::Recovered]);
-    facts.tier2.as_mut().unwrap().in_progress = Some(InProgress {
-        plan: "p".to_owned(),
-        run_directory: "/run".to_owned(),
-        tier1: "t".to_owned(),
-        container_count: 1,
-    });
+    facts.tier2.as_mut().unwrap().in_progress = Some(recovery());
     check(&facts, Scenario::RecoveryInterrupted, &[ContainerState::Recovered]);
+}
+
+#[test]
+fn a_recovery_of_some_containers_leaves_the_procedure_for_the_others() {
+    let mut facts = facts(vec![log(&[&[HELD, HELD, HELD]]), Log::Absent]);
+    let tier2 = facts.tier2.as_mut().unwrap();
+    tier2.recovered = Some(recovery());
+    tier2.containers[0].has_journals = false;
+    let diagnosis = check(&facts, Scenario::Mixed, &[ContainerState::Recovered, ContainerState::LogGone]);
+    assert!(diagnosis.is_half_recovered() && !diagnosis.has_survivors());
+    assert_eq!(diagnosis.procedure(), Some("total-loss"));
 }
 
 #[test]
@@ -174,6 +186,11 @@ fn containers_that_differ_are_told_apart() {
         [ContainerState::LogDisabled, ContainerState::LogGone, ContainerState::LogDamaged, ContainerState::Empty];
     let diagnosis = check(&facts, Scenario::Mixed, &expected);
     assert_eq!(diagnosis.those(ContainerState::LogGone), [1]);
+    let chosen = Diagnosis::of(&facts, &[1, 3]);
+    assert_eq!(
+        (chosen.scenario, states(&chosen)),
+        (Scenario::TotalLoss, vec![ContainerState::LogGone, ContainerState::Empty])
+    );
     assert!(diagnosis.has(ContainerState::LogDamaged) && !diagnosis.has(ContainerState::Whole));
 }
 

@@ -16,7 +16,7 @@ use dr_engine::plan::{Maker, Plan};
 use dr_engine::progress::Silent;
 use dr_engine::staging::Staging;
 use dr_engine::survey::{Survey, SurveyOptions};
-use dr_engine::verify::{Verification, verify};
+use dr_engine::verify::{Scope, Verification, verify};
 use tempfile::TempDir;
 
 #[allow(dead_code)]
@@ -117,7 +117,8 @@ impl Cluster {
     }
 
     pub fn verify(&self) -> Verification {
-        verify(self.tier2.as_ref(), self.tier1(), &self.layout, None, &[], 2, &Silent).unwrap()
+        let scope = Scope { parallel: 2, ..Scope::default() };
+        verify(self.tier2.as_ref(), self.tier1(), &self.layout, &scope, &Silent).unwrap()
     }
 }
 

@@ -57,7 +57,7 @@ impl ChunkChain {
     pub fn of(survey: &Survey, segment: &str) -> Result<Self> {
         let container = owning_container(segment, survey.container_count());
         let evidence = survey.evidence(container)?;
-        let objects = survey.listing().containers.get(container as usize).cloned().unwrap_or_default();
+        let objects = survey.listing().objects(container);
         if SystemSegment::parse(segment).is_some() {
             return Ok(Self::by_names(container, &objects, segment));
         }

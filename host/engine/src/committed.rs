@@ -5,7 +5,6 @@
 //! has to follow; no controller would do it, since its own tables may be older than the commit.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
@@ -17,7 +16,7 @@ use dr_formats::table::TableEntry;
 
 use crate::chain::chain_by_names;
 use crate::error::Result;
-use crate::listing::{ChunkObject, ContainerObjects};
+use crate::listing::{ChunkObject, Listing};
 use crate::table_scan::scan_table;
 
 /// Transactions known to have been committed.
@@ -58,27 +57,17 @@ impl Open {
         open
     }
 
-    /// True if an object of this container bears the name of one of these transactions.
-    pub fn has_objects_in(&self, objects: &ContainerObjects) -> bool {
-        let is_named = |chunk: &ChunkObject| transaction_id(chunk.segment()).is_some_and(|id| self.ids.contains(&id));
-        let is_in_stream =
-            |(scope, stream): &(String, String)| objects.chunks_below(&format!("{scope}/{stream}/")).any(is_named);
-        self.streams.iter().any(is_in_stream)
-    }
-
     /// What the controller's tables say of them.
     ///
     /// # Errors
     /// Tier-2 errors. Damage in a table only ends what can be known from it.
-    pub fn fates_by_controller(&self, containers: &[Arc<ContainerObjects>], tier2: &dyn Tier2) -> Result<Fates> {
+    pub fn fates_by_controller(&self, listing: &Listing, tier2: &dyn Tier2) -> Result<Fates> {
         let prefixes = self.table_prefixes();
+        let below = |prefix| listing.containers.iter().flat_map(move |listed| listed.chunks_below(prefix));
+        let chunks: Vec<ChunkObject> = prefixes.iter().flat_map(|prefix: &String| below(prefix)).collect();
         let mut by_table: BTreeMap<&str, Vec<&ChunkObject>> = BTreeMap::new();
-        for prefix in &prefixes {
-            for chunk in containers.iter().flat_map(|objects| objects.chunks_below(prefix)) {
-                if ControllerTable::parse(chunk.segment()).is_some() {
-                    by_table.entry(chunk.segment()).or_default().push(chunk);
-                }
-            }
+        for chunk in chunks.iter().filter(|chunk| ControllerTable::parse(chunk.segment()).is_some()) {
+            by_table.entry(chunk.segment()).or_default().push(chunk);
         }
         let mut fates = Fates::new();
         for (table, chunks) in by_table {
@@ -154,6 +143,8 @@ mod tests {
     use dr_formats::table::write_entry;
 
     use super::*;
+    use crate::listing::{ContainerObjects, ListedContainer};
+    use crate::progress::Silent;
 
     const TABLE_ID: &str = "00000000-0000-0000-0000-000000000001";
     const PARENT: &str = "scope/stream/0.#epoch.0";
@@ -177,26 +168,24 @@ mod tests {
     /// What the controller says of transactions 1 to 9, given the rows of two tables.
     fn fates(of_stream: &[(u8, Option<Vec<u8>>)], of_cluster: &[(u8, Option<Vec<u8>>)]) -> Vec<(u8, Fate)> {
         let tier2 = MemoryTier2::new();
-        let table = |name: &str, rows: &[(u8, Option<Vec<u8>>)], key: &dyn Fn(u8) -> String| {
+        let add_table = |name: &str, rows: &[(u8, Option<Vec<u8>>)], key: &dyn Fn(u8) -> String| {
             let mut bytes = Vec::new();
             for (number, value) in rows {
                 write_entry(key(*number).as_bytes(), value.as_deref(), None, &mut bytes).unwrap();
             }
-            let chunk = ChunkObject::for_test(&format!("{CONTROLLER_TABLES_PREFIX}{name}"), 0, 1, bytes.len() as u64);
+            let chunk = ChunkObject::for_test(&format!("{CONTROLLER_TABLES_PREFIX}{name}"), 0, 1, 0);
             tier2.create(&chunk.key, &bytes).unwrap();
-            Arc::new(ContainerObjects { chunks: vec![chunk], ..ContainerObjects::default() })
         };
-        let containers = [
-            table(&format!("scope/stream/transactionsInEpoch-0.#.{TABLE_ID}"), of_stream, &|number| {
-                id(number).to_string()
-            }),
-            table("completedTransactionsBatch-0", of_cluster, &|number| {
-                format!("Key.#.scope.#.stream.#./{}", id(number))
-            }),
-        ];
+        add_table(&format!("scope/stream/transactionsInEpoch-0.#.{TABLE_ID}"), of_stream, &|number| {
+            id(number).to_string()
+        });
+        add_table("completedTransactionsBatch-0", of_cluster, &|number| {
+            format!("Key.#.scope.#.stream.#./{}", id(number))
+        });
+        let listing = Listing::take_known(&tier2, 4, &Silent).unwrap();
         let names: Vec<String> = (1..10).map(name).collect();
         let open = Open::of_segments(names.iter().map(String::as_str));
-        let fates = open.fates_by_controller(&containers, &tier2).unwrap();
+        let fates = open.fates_by_controller(&listing, &tier2).unwrap();
         (1..10).filter_map(|number| Some((number, *fates.get(&id(number))?))).collect()
     }
 
@@ -235,12 +224,10 @@ mod tests {
         write_entry(b"other", Some(&committing(&[3])), None, &mut rows).unwrap();
         let tier2 = MemoryTier2::new();
         let table = format!("{CONTROLLER_TABLES_PREFIX}scope/stream/metadata.#.{TABLE_ID}");
-        let chunk = ChunkObject::for_test(&table, 0, 1, rows.len() as u64);
-        tier2.create(&chunk.key, &rows).unwrap();
-        let containers = [Arc::new(ContainerObjects { chunks: vec![chunk], ..ContainerObjects::default() })];
+        tier2.create(&ChunkObject::for_test(&table, 0, 1, 0).key, &rows).unwrap();
+        let listing = Listing::take_known(&tier2, 4, &Silent).unwrap();
         let names: Vec<String> = (1..10).map(name).collect();
-        let fates =
-            Open::of_segments(names.iter().map(String::as_str)).fates_by_controller(&containers, &tier2).unwrap();
+        let fates = Open::of_segments(names.iter().map(String::as_str)).fates_by_controller(&listing, &tier2).unwrap();
         assert_eq!(fates, Fates::from([(id(1), Fate::Committed), (id(2), Fate::Committed)]));
     }
 
@@ -258,13 +245,13 @@ mod tests {
     fn other_containers_are_asked_only_if_they_have_objects_of_the_transaction() {
         let open = Open::of_segments([name(1).as_str(), PARENT].into_iter());
         assert_eq!((open.ids.len(), open.streams.len()), (1, 1));
-        let objects = |segment: &str| ContainerObjects {
-            chunks: vec![ChunkObject::for_test(segment, 0, 1, 1)],
-            ..ContainerObjects::default()
+        let listed = |segment: &str| {
+            let chunks = vec![ChunkObject::for_test(segment, 0, 1, 1)];
+            ListedContainer::from(ContainerObjects { chunks, ..ContainerObjects::default() })
         };
-        assert!(open.has_objects_in(&objects(&name(1))));
+        assert!(listed(&name(1)).has_any_of(&open.ids));
         for other in [name(2).as_str(), PARENT] {
-            assert!(!open.has_objects_in(&objects(other)), "{other}");
+            assert!(!listed(other).has_any_of(&open.ids), "{other}");
         }
     }
 }

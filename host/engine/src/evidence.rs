@@ -202,6 +202,11 @@ impl ContainerEvidence {
         (0..).zip(is_named).filter(|(_, is_named)| !is_named).map(|(index, _)| index).collect()
     }
 
+    /// Objects of the old metadata, by key, with their sizes.
+    pub fn metadata_objects(&self) -> Vec<(&str, u64)> {
+        self.objects.metadata_objects(self.container)
+    }
+
     /// Size of a chunk object of this container.
     pub fn object_size(&self, key: &str) -> Option<u64> {
         self.objects.chunk_size(key)

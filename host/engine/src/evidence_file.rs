@@ -63,7 +63,7 @@ pub(crate) fn write(directory: &Path, listing: &Listing, reads: &Reads, seen: &S
     let mut parts = Vec::new();
     for (container, objects) in listing.parts() {
         let mut part = PartWriter::new(&mut writer);
-        for (key, size) in objects {
+        for (key, size) in objects.by_key() {
             let read = |range: ReadRange| (range.offset, range.length, hex(&range.digest));
             let read = reads.of(key).map(read).collect();
             part.add(&Line::Object { container, key: key.to_owned(), size, read })?;

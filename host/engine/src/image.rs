@@ -28,7 +28,8 @@ use crate::contract::{ContainerId, ContainerImage};
 use crate::controller::ControllerEvidence;
 use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
-use crate::fresh::FreshSegments;
+use crate::fresh::{FreshSegment, FreshSegments};
+use crate::pool::{PARALLEL_READS, map_bounded};
 
 /// Ids of the two metadata tables in the new log; others follow. All stay below the last sequence number, as the store
 /// demands of ids.
@@ -79,10 +80,13 @@ pub struct Built {
 pub fn build(evidence: &ContainerEvidence, segments: &FreshSegments, tier2: &dyn Tier2, path: &Path) -> Result<Built> {
     let mut controller = ControllerEvidence::default();
     evidence.all_names().for_each(|name| controller.see_name(name));
-    let mut prepared = Vec::new();
-    for (name, segment) in segments.iter() {
-        prepared.push(prepare(evidence, name, segment, tier2, &mut controller)?);
-    }
+    let segments: Vec<_> = segments.iter().collect();
+    let prepare = |&(name, segment): &(&str, &FreshSegment)| {
+        let mut told = ControllerEvidence::default();
+        Ok((prepare(evidence, name, segment, tier2, &mut told)?, told))
+    };
+    let (prepared, told): (Vec<_>, Vec<_>) = map_bounded(PARALLEL_READS, &segments, prepare)?.into_iter().unzip();
+    told.into_iter().for_each(|told| controller.absorb(told));
     let mut log = LogWriter::create(path)?;
     write_log(&mut log, evidence.container, &prepared)?;
     let written = log.finish()?;

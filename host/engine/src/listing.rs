@@ -1,14 +1,18 @@
 //! The listing of Tier-2: every object, classified by its name and given to the container that owns it.
 
-use std::sync::Arc;
+mod packed;
+
+use std::collections::BTreeSet;
 
 use dr_backends::tier2::{ObjectInfo, Tier2, Tier2Error};
+use dr_formats::controller::TransactionId;
 use dr_formats::names::{
-    CONTROLLER_TABLES_PREFIX, ChunkName, JournalKind, JournalName, ObjectName, SystemSegment, container_named_in,
-    owning_container,
+    ChunkName, JournalKind, JournalName, ObjectName, SystemSegment, container_named_in, owning_container,
+    transaction_id,
 };
 use sha2::{Digest as _, Sha256};
 
+use self::packed::PackedChunks;
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
 use crate::plan::{EvidenceDigest, hex};
@@ -37,7 +41,7 @@ pub struct ChunkObject {
 
 impl ChunkObject {
     /// The chunk that an object's name says it is.
-    fn of(ObjectInfo { key, size }: ObjectInfo) -> Option<Self> {
+    fn of(key: String, size: u64) -> Option<Self> {
         let ChunkName { segment, epoch, offset, .. } = ChunkName::parse(&key)?;
         let segment_bytes = u32::try_from(segment.len()).ok()?;
         Some(Self { offset, epoch, size, segment_bytes, key: key.into() })
@@ -83,6 +87,12 @@ pub struct ContainerObjects {
 }
 
 impl ContainerObjects {
+    fn sort(&mut self) {
+        self.journals.sort_unstable();
+        self.chunks.sort_unstable();
+        self.others.sort_unstable();
+    }
+
     /// The highest epoch in any name.
     pub fn highest_epoch(&self) -> u64 {
         let journals = self.journals.iter().map(|journal| journal.epoch);
@@ -90,7 +100,7 @@ impl ContainerObjects {
     }
 
     /// Keys and sizes of all of them, by key.
-    fn by_key(&self) -> Vec<(&str, u64)> {
+    pub(crate) fn by_key(&self) -> Vec<(&str, u64)> {
         let journals = self.journals.iter().map(|journal| (&*journal.key, journal.size));
         let chunks = self.chunks.iter().map(|chunk| (&*chunk.key, chunk.size));
         let others = self.others.iter().map(|object| (object.key.as_str(), object.size));
@@ -99,13 +109,11 @@ impl ContainerObjects {
         objects
     }
 
-    /// How many objects.
-    pub fn count(&self) -> u64 {
+    fn count(&self) -> u64 {
         (self.journals.len() + self.chunks.len() + self.others.len()) as u64
     }
 
-    /// Their sizes added up.
-    pub fn bytes(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         let journals = self.journals.iter().map(|journal| journal.size);
         let chunks = self.chunks.iter().map(|chunk| chunk.size);
         journals.chain(chunks).chain(self.others.iter().map(|object| object.size)).sum()
@@ -131,11 +139,6 @@ impl ContainerObjects {
         let continues =
             self.chunks_of(segment).filter(|chunk| chunk.offset == offset && chunk.size > 0 && counts(chunk));
         continues.max_by(|a, b| (a.epoch, a.size, &a.key).cmp(&(b.epoch, b.size, &b.key)))
-    }
-
-    /// Chunks of the controller's tables.
-    pub fn controller_chunks(&self) -> impl Iterator<Item = &ChunkObject> {
-        self.chunks_below(CONTROLLER_TABLES_PREFIX)
     }
 
     /// Chunks whose keys begin with `prefix`.
@@ -171,18 +174,80 @@ impl ContainerObjects {
 pub fn chunks_below(tier2: &dyn Tier2, prefix: &str) -> Result<Vec<ChunkObject>> {
     let mut chunks = Vec::new();
     tier2.list(prefix, &mut |object| {
-        chunks.extend(ChunkObject::of(object));
+        chunks.extend(ChunkObject::of(object.key, object.size));
         Ok(())
     })?;
     chunks.sort_unstable();
     Ok(chunks)
 }
 
+/// Objects of one container, as a listing holds them until the container is worked on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListedContainer {
+    /// How many.
+    pub count: u64,
+    /// Their sizes added up.
+    pub bytes: u64,
+    /// The highest epoch in any name.
+    pub highest_epoch: u64,
+    journals: Vec<JournalObject>,
+    chunks: PackedChunks,
+    others: Vec<ObjectInfo>,
+    /// Those of which some chunk bears the name.
+    transactions: BTreeSet<TransactionId>,
+}
+
+impl From<ContainerObjects> for ListedContainer {
+    fn from(mut objects: ContainerObjects) -> Self {
+        objects.sort();
+        let (count, bytes, highest_epoch) = (objects.count(), objects.bytes(), objects.highest_epoch());
+        let mut chunks = PackedChunks::default();
+        objects.chunks.iter().for_each(|chunk| chunks.push(&chunk.key, chunk.size));
+        chunks.finish();
+        let transactions = objects.chunks.iter().filter_map(|chunk| transaction_id(chunk.segment())).collect();
+        let ContainerObjects { journals, others, .. } = objects;
+        Self { count, bytes, highest_epoch, journals, chunks, others, transactions }
+    }
+}
+
+impl ListedContainer {
+    /// The objects.
+    pub fn objects(&self) -> ContainerObjects {
+        let (journals, others) = (self.journals.clone(), self.others.clone());
+        ContainerObjects { journals, chunks: self.chunks.iter().collect(), others }
+    }
+
+    /// Chunks whose keys begin with `prefix`, by key.
+    pub fn chunks_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = ChunkObject> {
+        self.chunks.below(prefix)
+    }
+
+    /// Other metadata objects of later versions, by key.
+    pub fn others(&self) -> &[ObjectInfo] {
+        &self.others
+    }
+
+    /// True if there are system journals.
+    pub fn has_journals(&self) -> bool {
+        !self.journals.is_empty()
+    }
+
+    /// True if there are chunks, but no system journal.
+    pub fn is_stripped(&self) -> bool {
+        self.journals.is_empty() && self.chunks.count() > 0
+    }
+
+    /// True if a chunk bears the name of one of these transactions.
+    pub fn has_any_of(&self, transactions: &BTreeSet<TransactionId>) -> bool {
+        !self.transactions.is_disjoint(transactions)
+    }
+}
+
 /// All objects of a Tier-2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
     /// By container number.
-    pub containers: Vec<Arc<ContainerObjects>>,
+    pub containers: Vec<ListedContainer>,
     /// Objects that no rule explains, by key; never touched.
     pub unknown: Vec<ObjectInfo>,
     digest: EvidenceDigest,
@@ -249,11 +314,21 @@ impl Listing {
         Ok(collected)
     }
 
-    /// Keys and sizes of all objects, by key: of each container, then of what no rule explains.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = (Option<ContainerId>, Vec<(&str, u64)>)> {
-        let containers = (0..).zip(&self.containers).map(|(container, objects)| (Some(container), objects.by_key()));
-        let unknown = || self.unknown.iter().map(|object| (object.key.as_str(), object.size)).collect();
+    /// All objects: those of each container, then, as its `others`, what no rule explains.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (Option<ContainerId>, ContainerObjects)> {
+        let containers = (0..).zip(&self.containers).map(|(container, listed)| (Some(container), listed.objects()));
+        let unknown = || ContainerObjects { others: self.unknown.clone(), ..ContainerObjects::default() };
         containers.chain(std::iter::once_with(move || (None, unknown())))
+    }
+
+    /// Containers of the cluster, those without objects included.
+    pub fn container_count(&self) -> u32 {
+        u32::try_from(self.containers.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The objects of a container; nothing for one that is not there.
+    pub fn objects(&self, container: ContainerId) -> ContainerObjects {
+        self.containers.get(container as usize).map(ListedContainer::objects).unwrap_or_default()
     }
 
     /// Digest of what was listed.
@@ -262,30 +337,48 @@ impl Listing {
     }
 }
 
-/// Chunks in the order of the listing. Millions of them: a single vector would be copied to grow, and would stay whole
-/// while they go to their containers.
+/// Chunks in the order of the listing, in pieces that are given up one by one while their chunks go to the containers.
 #[derive(Default)]
-struct Blocks(Vec<Vec<ChunkObject>>);
+struct Pieces(Vec<PackedChunks>);
 
-impl Blocks {
-    const LENGTH: usize = 16 * 1024;
+impl Pieces {
+    const LENGTH: u64 = 64 * 1024;
 
-    fn push(&mut self, chunk: ChunkObject) {
+    fn push(&mut self, key: &str, size: u64) {
         match self.0.last_mut() {
-            Some(block) if block.len() < Self::LENGTH => block.push(chunk),
+            Some(piece) if piece.count() < Self::LENGTH => piece.push(key, size),
             _ => {
-                let mut block = Vec::with_capacity(Self::LENGTH);
-                block.push(chunk);
-                self.0.push(block);
+                self.0.last_mut().into_iter().for_each(PackedChunks::finish);
+                let mut piece = PackedChunks::default();
+                piece.push(key, size);
+                self.0.push(piece);
             }
         }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = ChunkObject> {
+        self.0.iter().flat_map(PackedChunks::iter)
+    }
+
+    /// What each container owns, in no order.
+    fn by_owner(self, container_count: u32) -> Vec<PackedChunks> {
+        // Neighbours have less in common in there than in the listing.
+        let room = self.0.iter().map(PackedChunks::bytes).sum::<usize>() / container_count.max(1) as usize * 3 / 2;
+        let mut containers: Vec<_> = (0..container_count).map(|_| PackedChunks::with_capacity(room)).collect();
+        for piece in self.0 {
+            for chunk in piece.iter() {
+                let owner = owning_container(chunk.segment(), container_count).min(container_count - 1);
+                containers[owner as usize].push(&chunk.key, chunk.size);
+            }
+        }
+        containers
     }
 }
 
 #[derive(Default)]
 struct Collected {
     journals: Vec<(ContainerId, JournalObject)>,
-    chunks: Blocks,
+    chunks: Pieces,
     others: Vec<(ContainerId, ObjectInfo)>,
     unknown: Vec<ObjectInfo>,
     highest_container: Option<(ContainerId, String)>,
@@ -306,12 +399,11 @@ impl Collected {
                 self.see_container(container, &key)?;
                 self.others.push((container, ObjectInfo { key, size }));
             }
-            ObjectName::Chunk(ChunkName { segment, epoch, offset, .. }) => {
+            ObjectName::Chunk(ChunkName { segment, .. }) => {
                 if let Some(container) = container_named_in(segment) {
                     self.see_container(container, &key)?;
                 }
-                let segment_bytes = u32::try_from(segment.len()).unwrap_or(u32::MAX);
-                self.chunks.push(ChunkObject { offset, epoch, size, segment_bytes, key: key.into() });
+                self.chunks.push(&key, size);
             }
             ObjectName::RollingHeader { .. } | ObjectName::RollingData { .. } => {
                 return Err(refuse_rolling_layout(&key));
@@ -348,39 +440,35 @@ impl Collected {
                 ),
             ));
         }
-        let mut containers = vec![ContainerObjects::default(); count as usize];
+        let mut journals = vec![Vec::new(); count as usize];
         for (container, journal) in self.journals {
-            containers[container as usize].journals.push(journal);
+            journals[container as usize].push(journal);
         }
+        let mut others = vec![Vec::new(); count as usize];
         for (container, other) in self.others {
-            containers[container as usize].others.push(other);
-        }
-        for chunk in self.chunks.0.into_iter().flatten() {
-            let owner = owning_container(chunk.segment(), count);
-            containers[owner.min(count - 1) as usize].chunks.push(chunk);
+            others[container as usize].push(other);
         }
         let mut unknown = self.unknown;
         unknown.sort_unstable();
-        for objects in &mut containers {
-            objects.chunks.shrink_to_fit();
-            objects.journals.sort_unstable();
-            objects.chunks.sort_unstable();
-            objects.others.sort_unstable();
+        let mut digest = Digester::default();
+        let mut containers = Vec::with_capacity(count as usize);
+        for ((chunks, journals), others) in self.chunks.by_owner(count).into_iter().zip(journals).zip(others) {
+            let mut objects = ContainerObjects { journals, chunks: chunks.iter().collect(), others };
+            drop(chunks);
+            objects.sort();
+            digest.add_container(&objects);
+            containers.push(ListedContainer::from(objects));
         }
-        let digest = digest_of(&containers, &unknown);
-        Ok(Listing { containers: containers.into_iter().map(Arc::new).collect(), unknown, digest })
+        unknown.iter().for_each(|object| digest.add(&object.key, object.size));
+        Ok(Listing { containers, unknown, digest: digest.finish() })
     }
 
     /// Says what is wrong with a tree that has none of Pravega's container objects.
     fn refuse_foreign_tree(&self, tier2: &dyn Tier2) -> OperatorError {
         let location = tier2.location();
         let keys = || {
-            self.chunks
-                .0
-                .iter()
-                .flatten()
-                .map(|chunk| &*chunk.key)
-                .chain(self.unknown.iter().map(|object| object.key.as_str()))
+            let chunks = self.chunks.iter().map(|chunk| chunk.key.into());
+            chunks.chain(self.unknown.iter().map(|object| object.key.clone()))
         };
         if keys().next().is_none() {
             return OperatorError::new(
@@ -389,9 +477,10 @@ impl Collected {
                 "name the directory that filesystem.root of the segment stores names, and check that it is mounted",
             );
         }
-        let next_step = match keys().find_map(|key| key.find("/_system/containers/").map(|at| &key[..at])) {
+        let below = |key: String| key.find("/_system/containers/").map(|at| key[..at].to_owned());
+        let next_step = match keys().find_map(below) {
             Some(below) => format!("the root is one level too high: name `{location}/{below}`"),
-            None if keys().any(|key| key.starts_with("containers/") || key.starts_with("metadata_")) => {
+            None if keys().any(|key: String| key.starts_with("containers/") || key.starts_with("metadata_")) => {
                 "the root is too deep: name the directory that contains `_system`".to_owned()
             }
             None => "name the directory that filesystem.root of the segment stores names".to_owned(),
@@ -413,21 +502,31 @@ fn refuse_rolling_layout(key: &str) -> OperatorError {
     )
 }
 
-fn digest_of(containers: &[ContainerObjects], unknown: &[ObjectInfo]) -> EvidenceDigest {
-    let mut hasher = Sha256::new();
-    let (mut objects, mut bytes) = (0, 0);
-    let mut add = |key: &str, size: u64| {
-        hasher.update(key.as_bytes());
-        hasher.update([0]);
-        hasher.update(size.to_be_bytes());
-        objects += 1;
-        bytes += size;
-    };
-    for container in containers {
-        container.journals.iter().for_each(|journal| add(&journal.key, journal.size));
-        container.chunks.iter().for_each(|chunk| add(&chunk.key, chunk.size));
-        container.others.iter().for_each(|object| add(&object.key, object.size));
+/// Makes the digest of a listing.
+#[derive(Default)]
+struct Digester {
+    hasher: Sha256,
+    objects: u64,
+    bytes: u64,
+}
+
+impl Digester {
+    fn add_container(&mut self, container: &ContainerObjects) {
+        container.journals.iter().for_each(|journal| self.add(&journal.key, journal.size));
+        container.chunks.iter().for_each(|chunk| self.add(&chunk.key, chunk.size));
+        container.others.iter().for_each(|object| self.add(&object.key, object.size));
     }
-    unknown.iter().for_each(|object| add(&object.key, object.size));
-    EvidenceDigest { listing: hex(&hasher.finalize()), objects, bytes, parts: Vec::new(), znodes: None }
+
+    fn add(&mut self, key: &str, size: u64) {
+        self.hasher.update(key.as_bytes());
+        self.hasher.update([0]);
+        self.hasher.update(size.to_be_bytes());
+        self.objects += 1;
+        self.bytes += size;
+    }
+
+    fn finish(self) -> EvidenceDigest {
+        let listing = hex(&self.hasher.finalize());
+        EvidenceDigest { listing, objects: self.objects, bytes: self.bytes, parts: Vec::new(), znodes: None }
+    }
 }

@@ -1,10 +1,13 @@
 //! Bounded parallelism for work on slices.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::error::Result;
+
+/// Objects of one container, or of none, that are read at the same time. A disk that has to fetch them, and a network even
+/// more, answers several questions in the time of one.
+pub const PARALLEL_READS: usize = 4;
 
 /// Calls `work` for every item on at most `parallel` threads. After the first error no further item is begun, and
 /// that error is returned.
@@ -34,6 +37,24 @@ pub fn for_each_bounded<T: Sync>(parallel: usize, items: &[T], work: impl Fn(&T)
     }
 }
 
+/// As [`for_each_bounded`]; returns the results in the order of the items.
+///
+/// # Errors
+/// The first error of `work`.
+pub fn map_bounded<T: Sync, R: Send + Sync>(
+    parallel: usize,
+    items: &[T],
+    work: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let slots: Vec<(&T, OnceLock<R>)> = items.iter().map(|item| (item, OnceLock::new())).collect();
+    for_each_bounded(parallel, &slots, |(item, slot)| {
+        let result = work(item)?;
+        slot.get_or_init(|| result);
+        Ok(())
+    })?;
+    Ok(slots.into_iter().filter_map(|(_, slot)| slot.into_inner()).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +70,13 @@ mod tests {
         })
         .unwrap();
         assert_eq!(sum.into_inner(), 5050);
+    }
+
+    #[test]
+    fn results_stand_in_the_order_of_the_items() {
+        let items: Vec<usize> = (1..=100).collect();
+        let doubled = map_bounded(4, &items, |item| Ok(2 * item)).unwrap();
+        assert_eq!(doubled, items.iter().map(|item| 2 * item).collect::<Vec<_>>());
     }
 
     #[test]

@@ -197,13 +197,14 @@ impl Survey {
     /// What all groups of the cluster read, by the names of their objects.
     fn wanted_by_groups(&self) -> Result<Wanted> {
         let mut wanted = Wanted::new();
-        for objects in &self.listing().containers {
-            let mut groups: BTreeMap<&str, Vec<&ChunkObject>> = BTreeMap::new();
-            let is_state = |chunk: &&ChunkObject| {
+        for listed in &self.listing().containers {
+            let is_state = |chunk: &ChunkObject| {
                 main_segment_of(chunk.segment()).is_none()
                     && SegmentKind::of(chunk.segment()) == SegmentKind::ReaderGroup
             };
-            for chunk in objects.chunks.iter().filter(is_state) {
+            let chunks: Vec<ChunkObject> = listed.chunks_below("").filter(is_state).collect();
+            let mut groups: BTreeMap<&str, Vec<&ChunkObject>> = BTreeMap::new();
+            for chunk in &chunks {
                 groups.entry(chunk.segment()).or_default().push(chunk);
             }
             for chunks in groups.into_values() {
@@ -272,11 +273,11 @@ impl Survey {
     /// The epoch of a stream by its metadata table; none if there is not exactly one, or if it does not tell.
     fn newest_epoch(&self, scope: &str, stream: &str) -> Result<Option<u32>> {
         let prefix = format!("{CONTROLLER_TABLES_PREFIX}{scope}/{stream}/metadata.#.");
+        let chunks = self.listing().containers.iter().flat_map(|listed| listed.chunks_below(&prefix));
+        let chunks: Vec<ChunkObject> = chunks.filter(|chunk| main_segment_of(chunk.segment()).is_none()).collect();
         let mut tables: BTreeMap<&str, Vec<&ChunkObject>> = BTreeMap::new();
-        for chunk in self.listing().containers.iter().flat_map(|objects| objects.chunks_below(&prefix)) {
-            if main_segment_of(chunk.segment()).is_none() {
-                tables.entry(chunk.segment()).or_default().push(chunk);
-            }
+        for chunk in &chunks {
+            tables.entry(chunk.segment()).or_default().push(chunk);
         }
         let (Some(chunks), 1) = (tables.values().next(), tables.len()) else { return Ok(None) };
         let chain = chain_by_names(chunks);

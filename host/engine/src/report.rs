@@ -367,10 +367,9 @@ fn moved_aside(plan: &Plan, listing: &Listing) -> Vec<Moved> {
     let mut moved = Vec::new();
     for effect in &plan.effects {
         let Effect::MoveAside { container, place, objects } = effect else { continue };
-        let metadata = listing.containers.get(*container as usize).map(|of| of.metadata_objects(*container));
-        let is_metadata = |key: &str| {
-            metadata.as_ref().is_some_and(|objects| objects.binary_search_by(|(known, _)| (*known).cmp(key)).is_ok())
-        };
+        let listed = listing.objects(*container);
+        let metadata = listed.metadata_objects(*container);
+        let is_metadata = |key: &str| metadata.binary_search_by(|(known, _)| (*known).cmp(key)).is_ok();
         moved.extend(objects.iter().map(|object| Moved {
             container: *container,
             content: if is_metadata(&object.key) { MovedContent::Metadata } else { MovedContent::Chunk },
@@ -387,7 +386,7 @@ fn moved_aside(plan: &Plan, listing: &Listing) -> Vec<Moved> {
 fn unused(listing: &Listing, accounts: &BTreeMap<ContainerId, ContainerAccount>, moved: &[Moved]) -> Vec<Unused> {
     let mut unused = Vec::new();
     for (&container, account) in accounts {
-        let Some(objects) = listing.containers.get(container as usize) else { continue };
+        let objects = listing.objects(container);
         for &(index, segment_fate) in &account.unused {
             let Some(chunk) = objects.chunks.get(index as usize) else { continue };
             let is_moved =

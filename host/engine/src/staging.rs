@@ -24,6 +24,7 @@ use crate::overlay::ZNodeOverlay;
 use crate::plan::{
     AbsentMetadata, ContainerPlan, Effect, Maker, MovedObject, PLAN_FORMAT_VERSION, Plan, image_file_name,
 };
+use crate::pool::{PARALLEL_READS, map_bounded};
 use crate::progress::Progress;
 use crate::report::{ContainerAccount, LossReport, Streams};
 use crate::survey::Survey;
@@ -238,13 +239,13 @@ impl RecoveryHost for Staging {
             )));
         }
         let evidence = self.evidence(container)?;
-        let measure = |name: &String| evidence.measure(name, self.0.survey.tier2());
-        names.iter().map(measure).collect()
+        let measure = |name: &String| Ok(evidence.measure(name, self.0.survey.tier2()));
+        map_bounded(PARALLEL_READS, names, measure)?.into_iter().collect()
     }
 
     fn list_metadata_objects(&self, container: ContainerId) -> CallResult<Box<dyn Pages<Object>>> {
-        self.evidence(container)?;
-        let objects = self.0.survey.listing().containers[container as usize].metadata_objects(container);
+        let evidence = self.evidence(container)?;
+        let objects = evidence.metadata_objects();
         let object = |(key, size): (&str, u64)| Object { key: key.to_owned(), size };
         Ok(Box::new(VecPages::new(objects.into_iter().map(object).collect())))
     }
@@ -261,7 +262,7 @@ impl RecoveryHost for Staging {
     fn move_aside(&self, container: ContainerId, keys: &[String], place: &str) -> CallResult<()> {
         check_place(place)?;
         let evidence = self.evidence(container)?;
-        let metadata = self.0.survey.listing().containers[container as usize].metadata_objects(container);
+        let metadata = evidence.metadata_objects();
         let mut state = self.lock();
         let mut chosen = BTreeMap::new();
         for key in keys {
@@ -382,9 +383,8 @@ impl OpenContainer {
     }
 
     /// Old metadata that stays in place would be adopted by the store at boot, over the new log.
-    fn check_moved(&self, state: &State) -> CallResult<()> {
-        let objects =
-            self.staging.0.survey.listing().containers[self.container as usize].metadata_objects(self.container);
+    fn check_moved(&self, evidence: &ContainerEvidence, state: &State) -> CallResult<()> {
+        let objects = evidence.metadata_objects();
         let staged = |key: &str| state.moved.values().any(|objects| objects.contains_key(key));
         match objects.iter().find(|(key, _)| !staged(key)) {
             None => Ok(()),
@@ -428,7 +428,7 @@ impl FreshContainer for OpenContainer {
 
     fn close(&mut self) -> CallResult<ContainerImage> {
         let evidence = self.evidence()?;
-        self.check_moved(&self.staging.lock())?;
+        self.check_moved(&evidence, &self.staging.lock())?;
         let shared = &self.staging.0;
         let path = shared.directory.join(image_file_name(self.container));
         let Built { image: built, controller, unused_chunks } =

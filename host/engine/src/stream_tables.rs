@@ -5,16 +5,17 @@
 //! reader would wait for ever at the end of such a segment instead of going on to its successors. And no reader begins at
 //! all if the head of the stream lies behind its tail.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{TRUNCATION_KEY, decode_truncation, sealed_segment_of_key};
-use dr_formats::names::{ControllerTable, stream_segment_name};
+use dr_formats::names::{CONTROLLER_TABLES_PREFIX, ControllerTable, stream_segment_name};
 
-use crate::chain::{Chain, chain_by_names};
+use crate::chain::chain_by_names;
 use crate::error::Result;
-use crate::listing::{ChunkObject, ContainerObjects};
+use crate::listing::{ChunkObject, Listing};
+use crate::pool::{PARALLEL_READS, for_each_bounded};
 use crate::table_scan::scan_table;
 
 /// Metadata tables up to this size tell of no segment: the rows of a new stream alone take some 760 bytes and its name, that
@@ -33,16 +34,16 @@ impl StreamTables {
     ///
     /// # Errors
     /// Tier-2 errors. Damage in a table is left to the container that owns it: here it only ends what can be known.
-    pub fn read(containers: &[Arc<ContainerObjects>], tier2: &dyn Tier2) -> Result<Self> {
-        let mut tables = Self::default();
-        for (stream, of_stream) in metadata_tables(containers) {
-            // With the leftovers of a deleted namesake beside it, no table alone is the truth.
-            let [chunks] = of_stream.as_slice() else { continue };
-            if chunks.iter().map(|chunk| chunk.size).sum::<u64>() > NEW_STREAM_BYTES_MAX {
-                tables.read_table(stream, &chain_by_names(chunks), tier2)?;
-            }
-        }
-        Ok(tables)
+    pub fn read(listing: &Listing, tier2: &dyn Tier2) -> Result<Self> {
+        let tables = Mutex::new(Self::default());
+        for_each_bounded(PARALLEL_READS, &telling_tables(listing), |chunks| {
+            let told = read_table(chunks, tier2)?;
+            let mut tables = tables.lock().unwrap_or_else(PoisonError::into_inner);
+            tables.replaced.extend(told.replaced);
+            tables.truncated.extend(told.truncated);
+            Ok(())
+        })?;
+        Ok(tables.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The word that one segment was truncated.
@@ -60,45 +61,66 @@ impl StreamTables {
     pub fn truncated_at(&self, segment: &str) -> Option<u64> {
         self.truncated.get(segment).copied()
     }
+}
 
-    fn read_table(&mut self, (scope, stream): (&str, &str), chain: &Chain, tier2: &dyn Tier2) -> Result<()> {
-        let mut sealed: HashMap<i64, ((i64, u64), bool)> = HashMap::new();
-        let mut truncation = ((i64::MIN, 0), Vec::new());
-        scan_table(chain, chain.first_start, chain.end(), tier2, &mut |entry| {
-            let Ok(key) = std::str::from_utf8(entry.key) else { return };
-            if let Some(segment) = sealed_segment_of_key(key)
-                && sealed.get(&segment).is_none_or(|(rank, _)| entry.rank() >= *rank)
-            {
-                sealed.insert(segment, (entry.rank(), entry.value.is_some()));
+/// The chunks of each metadata table that may tell of a segment.
+fn telling_tables(listing: &Listing) -> Vec<Vec<ChunkObject>> {
+    let mut tables_of: HashMap<Box<str>, u32> = HashMap::new();
+    let mut telling = Vec::new();
+    for container in &listing.containers {
+        let of_controller = container.chunks_below(CONTROLLER_TABLES_PREFIX);
+        let chunks: Vec<ChunkObject> = of_controller.filter(|chunk| stream_of(chunk).is_some()).collect();
+        for table in chunks.chunk_by(|a, b| a.segment() == b.segment()) {
+            *tables_of.entry(stream_key(table).into()).or_default() += 1;
+            if table.iter().map(|chunk| chunk.size).sum::<u64>() > NEW_STREAM_BYTES_MAX {
+                telling.push(table.to_vec());
             }
-            if key == TRUNCATION_KEY
-                && entry.rank() >= truncation.0
-                && let Some(cut) = entry.value.and_then(|value| decode_truncation(value).ok())
-            {
-                truncation = (entry.rank(), cut);
-            }
-        })?;
-        let name = |segment: i64| stream_segment_name(scope, stream, segment).into();
-        let sealed = sealed.into_iter().filter(|(_, (_, exists))| *exists);
-        self.replaced.extend(sealed.map(|(segment, _)| name(segment)));
-        self.truncated.extend(truncation.1.into_iter().map(|(segment, offset)| (name(segment), offset)));
-        Ok(())
+        }
+    }
+    // With the leftovers of a deleted namesake beside it, no table alone is the truth.
+    telling.retain(|table| tables_of.get(&*stream_key(table)) == Some(&1));
+    telling
+}
+
+/// Scope and stream of a chunk of a stream's metadata table.
+fn stream_of(chunk: &ChunkObject) -> Option<(&str, &str)> {
+    match ControllerTable::parse(chunk.segment())? {
+        ControllerTable::Stream { scope, stream, name: "metadata", .. } => Some((scope, stream)),
+        _ => None,
     }
 }
 
-/// The chunks of every stream's metadata tables, a list for each table, by scope and stream.
-fn metadata_tables(containers: &[Arc<ContainerObjects>]) -> BTreeMap<(&str, &str), Vec<Vec<&ChunkObject>>> {
-    let mut by_segment: BTreeMap<&str, Vec<&ChunkObject>> = BTreeMap::new();
-    for chunk in containers.iter().flat_map(|objects| objects.controller_chunks()) {
-        by_segment.entry(chunk.segment()).or_default().push(chunk);
-    }
-    let mut by_stream: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (segment, chunks) in by_segment {
-        if let Some(ControllerTable::Stream { scope, stream, name: "metadata", .. }) = ControllerTable::parse(segment) {
-            by_stream.entry((scope, stream)).or_default().push(chunks);
+fn stream_key(table: &[ChunkObject]) -> String {
+    let (scope, stream) = table.first().and_then(stream_of).unwrap_or_default();
+    format!("{scope}/{stream}")
+}
+
+/// What one metadata table tells.
+fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<StreamTables> {
+    let Some((scope, stream)) = chunks.first().and_then(stream_of) else { return Ok(StreamTables::default()) };
+    let chain = chain_by_names(&chunks.iter().collect::<Vec<_>>());
+    let mut sealed: HashMap<i64, ((i64, u64), bool)> = HashMap::new();
+    let mut truncation = ((i64::MIN, 0), Vec::new());
+    scan_table(&chain, chain.first_start, chain.end(), tier2, &mut |entry| {
+        let Ok(key) = std::str::from_utf8(entry.key) else { return };
+        if let Some(segment) = sealed_segment_of_key(key)
+            && sealed.get(&segment).is_none_or(|(rank, _)| entry.rank() >= *rank)
+        {
+            sealed.insert(segment, (entry.rank(), entry.value.is_some()));
         }
-    }
-    by_stream
+        if key == TRUNCATION_KEY
+            && entry.rank() >= truncation.0
+            && let Some(cut) = entry.value.and_then(|value| decode_truncation(value).ok())
+        {
+            truncation = (entry.rank(), cut);
+        }
+    })?;
+    let name = |segment: i64| stream_segment_name(scope, stream, segment).into();
+    let sealed = sealed.into_iter().filter(|(_, (_, exists))| *exists);
+    Ok(StreamTables {
+        replaced: sealed.map(|(segment, _)| name(segment)).collect(),
+        truncated: truncation.1.into_iter().map(|(segment, offset)| (name(segment), offset)).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -108,6 +130,7 @@ mod tests {
     use dr_formats::table::write_entry;
 
     use super::*;
+    use crate::progress::Silent;
 
     const TABLE: &str = "_system/_tables/scope/stream/metadata.#.00000000-0000-0000-0000-000000000001";
     const OTHER: &str = "_system/_tables/scope/stream/metadata.#.00000000-0000-0000-0000-000000000002";
@@ -124,13 +147,10 @@ mod tests {
 
     fn read(tables: &[(&str, Vec<u8>)]) -> StreamTables {
         let tier2 = MemoryTier2::new();
-        let container = |(table, bytes): &(&str, Vec<u8>)| {
-            let chunk = ChunkObject::for_test(table, 0, 1, bytes.len() as u64);
-            tier2.create(&chunk.key, bytes).unwrap();
-            Arc::new(ContainerObjects { chunks: vec![chunk], ..ContainerObjects::default() })
-        };
-        let containers: Vec<_> = tables.iter().map(container).collect();
-        StreamTables::read(&containers, &tier2).unwrap()
+        for (table, bytes) in tables {
+            tier2.create(&ChunkObject::for_test(table, 0, 1, 0).key, bytes).unwrap();
+        }
+        StreamTables::read(&Listing::take_known(&tier2, 4, &Silent).unwrap(), &tier2).unwrap()
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::committed::{Committed, Fate, Fates, Open};
 use crate::contract::{ContainerId, ContainerSummary, Segment};
 use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
-use crate::listing::{ContainerObjects, Listing};
+use crate::listing::{ListedContainer, Listing};
 use crate::progress::Progress;
 use crate::reader_groups::ReadSegments;
 use crate::stream_tables::StreamTables;
@@ -45,7 +45,7 @@ impl Survey {
     pub fn take(tier2: Arc<dyn Tier2>, options: SurveyOptions, progress: &dyn Progress) -> Result<Self> {
         let tier2 = WitnessedTier2::new(tier2);
         let listing = Listing::take(&tier2, options.container_count, progress)?;
-        let stream_tables = Arc::new(StreamTables::read(&listing.containers, &tier2)?);
+        let stream_tables = Arc::new(StreamTables::read(&listing, &tier2)?);
         let survey = Self {
             tier2,
             listing,
@@ -75,16 +75,16 @@ impl Survey {
 
     /// Containers of the cluster, those without objects included.
     pub fn container_count(&self) -> u32 {
-        u32::try_from(self.listing.containers.len()).unwrap_or(u32::MAX)
+        self.listing.container_count()
     }
 
     /// All containers, by number.
     pub fn containers(&self) -> Vec<ContainerSummary> {
-        let summary = |(id, objects): (ContainerId, &Arc<ContainerObjects>)| ContainerSummary {
+        let summary = |(id, listed): (ContainerId, &ListedContainer)| ContainerSummary {
             id,
-            objects: objects.count(),
-            bytes: objects.bytes(),
-            highest_epoch: objects.highest_epoch(),
+            objects: listed.count,
+            bytes: listed.bytes,
+            highest_epoch: listed.highest_epoch,
         };
         (0..).zip(&self.listing.containers).map(summary).collect()
     }
@@ -117,9 +117,10 @@ impl Survey {
     }
 
     fn load_settled(&self, container: ContainerId) -> Result<ContainerEvidence> {
-        let objects =
-            self.listing.containers.get(container as usize).ok_or_else(|| self.unknown_container(container))?;
-        let mut evidence = self.load(container, objects)?;
+        if container >= self.container_count() {
+            return Err(self.unknown_container(container));
+        }
+        let mut evidence = self.load(container)?;
         let open = evidence.open_transactions();
         if !open.ids.is_empty() {
             evidence.end_transactions(&self.fates(container, &open)?, self.tier2())?;
@@ -127,11 +128,11 @@ impl Survey {
         Ok(evidence)
     }
 
-    fn load(&self, container: ContainerId, objects: &Arc<ContainerObjects>) -> Result<ContainerEvidence> {
+    fn load(&self, container: ContainerId) -> Result<ContainerEvidence> {
         let evidence = ContainerEvidence::load(
             container,
             self.container_count(),
-            objects.clone(),
+            Arc::new(self.listing.objects(container)),
             self.stream_tables.clone(),
             self.tier2(),
         )?;
@@ -141,10 +142,10 @@ impl Survey {
 
     /// How the open transactions of a container ended, by the word of all containers and of the controller.
     fn fates(&self, container: ContainerId, open: &Open) -> Result<Fates> {
-        let mut fates = open.fates_by_controller(&self.listing.containers, self.tier2())?;
-        for (other, objects) in (0..).zip(&self.listing.containers) {
-            if other == container || open.has_objects_in(objects) {
-                let committed = self.committed_in(other, objects);
+        let mut fates = open.fates_by_controller(&self.listing, self.tier2())?;
+        for (other, listed) in (0..).zip(&self.listing.containers) {
+            if other == container || listed.has_any_of(&open.ids) {
+                let committed = self.committed_in(other);
                 fates.extend(committed.intersection(&open.ids).map(|&id| (id, Fate::Committed)));
             }
         }
@@ -152,11 +153,11 @@ impl Survey {
     }
 
     /// Transactions committed by the word of a container. One that cannot be read says nothing here; its own task says why.
-    fn committed_in(&self, container: ContainerId, objects: &Arc<ContainerObjects>) -> Arc<Committed> {
+    fn committed_in(&self, container: ContainerId) -> Arc<Committed> {
         if let Some(committed) = self.committed().get(&container) {
             return committed.clone();
         }
-        match self.load(container, objects) {
+        match self.load(container) {
             Ok(evidence) => Arc::new(evidence.committed().clone()),
             Err(error) => {
                 tracing::warn!(container, %error, "cannot be asked for transactions of other containers");
@@ -196,7 +197,7 @@ impl Survey {
     /// # Errors
     /// `newer-version`.
     pub fn refuse_newer_version(&self) -> Result<()> {
-        match self.listing.containers.iter().find_map(|objects| objects.others.first()) {
+        match self.listing.containers.iter().find_map(|listed| listed.others().first()) {
             None => Ok(()),
             Some(object) => Err(OperatorError::new(
                 "newer-version",
@@ -208,8 +209,7 @@ impl Survey {
     }
 
     fn is_stripped(&self, container: ContainerId) -> bool {
-        let objects = self.listing.containers.get(container as usize);
-        objects.is_some_and(|objects| objects.journals.is_empty() && !objects.chunks.is_empty())
+        self.listing.containers.get(container as usize).is_some_and(ListedContainer::is_stripped)
     }
 
     /// Forgets what was read of a container; it is read again when asked for.

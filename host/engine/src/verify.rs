@@ -140,13 +140,13 @@ pub fn verify(
         Some(count) => Listing::take_known(tier2, count, progress)?,
         None => Listing::take(tier2, None, progress)?,
     };
-    let all: Vec<ContainerId> = (0..).take(listing.containers.len()).collect();
+    let all: Vec<ContainerId> = (0..listing.container_count()).collect();
     let chosen = if containers.is_empty() { &all[..] } else { containers };
-    let container_count = u32::try_from(listing.containers.len()).unwrap_or(u32::MAX);
+    let container_count = listing.container_count();
     let stage = Stage::begin(progress, &listing, chosen, depth);
     let result = Mutex::new(Verification::default());
     for_each_bounded(parallel, chosen, |&container| {
-        let objects = listing.containers.get(container as usize).cloned().unwrap_or_default();
+        let objects = listing.objects(container);
         let mut check = ContainerCheck {
             container,
             container_count,
@@ -189,7 +189,7 @@ impl Stage {
         let objects = chosen.iter().filter_map(|&container| listing.containers.get(container as usize));
         let (total, unit) = match (stage, depth.sample) {
             (Self::Containers, _) => (Some(chosen.len() as u64), Unit::Containers),
-            (Self::Data, None) => (Some(objects.map(|objects| objects.bytes()).sum()), Unit::Bytes),
+            (Self::Data, None) => (Some(objects.map(|objects| objects.bytes).sum()), Unit::Bytes),
             (Self::Data, Some(_)) => (None, Unit::Bytes),
         };
         progress.stage_started(stage.name(), total, unit);

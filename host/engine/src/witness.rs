@@ -77,6 +77,15 @@ impl WitnessedTier2 {
     }
 }
 
+/// Most objects are read twice in the same way, and one of the reads is enough.
+fn make_room(reads: &mut Vec<Read>) {
+    reads.sort_unstable();
+    reads.dedup();
+    if reads.len() > reads.capacity() / 2 {
+        reads.reserve(reads.len());
+    }
+}
+
 /// Index of the list for a key.
 fn shard_of(key: &ShortDigest) -> usize {
     usize::from(key[0]) % SHARDS
@@ -117,7 +126,11 @@ impl Tier2 for WitnessedTier2 {
         let count = self.tier2.read_at(key, offset, buffer)?;
         let range = ReadRange { offset, length: buffer.len() as u64, digest: short_digest(&buffer[..count]) };
         let read = Read { key: short_digest(key.as_bytes()), range };
-        self.shards[shard_of(&read.key)].lock().unwrap_or_else(PoisonError::into_inner).push(read);
+        let mut reads = self.shards[shard_of(&read.key)].lock().unwrap_or_else(PoisonError::into_inner);
+        if reads.len() == reads.capacity() {
+            make_room(&mut reads);
+        }
+        reads.push(read);
         Ok(count)
     }
 

@@ -1,6 +1,8 @@
 //! Pravega's FILESYSTEM binding: objects are files below a root directory.
 
-use std::fs::{self, File, FileType, Metadata, ReadDir};
+mod walk;
+
+use std::fs::{self, DirEntry, File, FileType, Metadata, ReadDir};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -8,11 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
+use self::walk::{Directory, walk};
 use super::key::{check_key, split_prefix};
 use super::{ObjectInfo, Tier2, Tier2Error};
 use crate::durable;
 
-/// Directories in directories that a listing descends into; Pravega uses about five. A directory is held open for each.
+/// Directories in directories that a listing descends into; Pravega uses about five.
 pub const MAXIMUM_DEPTH: usize = 64;
 
 /// Objects below this prefix are being written; listings do not show them. One that stays behind after a crash holds
@@ -160,60 +163,27 @@ impl FileSystemTier2 {
             .map_err(|error| self.failure("cannot create the directories of", key, error))
     }
 
-    fn open_listing(&self, path: &Path, key: String) -> Result<OpenDirectory, Tier2Error> {
-        match fs::read_dir(path) {
-            Ok(entries) => Ok(OpenDirectory { entries, key }),
-            Err(error) => Err(self.failure("cannot list the directory", &key, error)),
-        }
+    /// The entries of a directory, whose key ends with a slash or is empty.
+    fn open_listing(&self, key: &str) -> Result<ReadDir, Tier2Error> {
+        fs::read_dir(self.root.join(key)).map_err(|error| self.failure("cannot list the directory", key, error))
     }
 
     /// The directory in which a listing begins; none if there is no such directory.
-    fn first_directory(&self, directory: &str) -> Result<Option<OpenDirectory>, Tier2Error> {
+    fn first_directory(&self, directory: &str) -> Result<Option<Directory>, Tier2Error> {
         if directory.is_empty() {
-            return self.open_listing(&self.root, String::new()).map(Some);
+            return Ok(Some(Directory::first(String::new())));
         }
         let path = self.path_of(directory)?;
         self.check_directory(directory, &path)?;
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            _ => self.open_listing(&path, format!("{directory}/")).map(Some),
+            _ => Ok(Some(Directory::first(format!("{directory}/")))),
         }
     }
 
-    fn visit_entry(
-        &self,
-        directory_key: &str,
-        name_prefix: &str,
-        entry: &fs::DirEntry,
-        visit: &mut dyn FnMut(ObjectInfo) -> Result<(), Tier2Error>,
-    ) -> Result<Option<OpenDirectory>, Tier2Error> {
-        let file_name = entry.file_name();
-        let Some(name) = file_name.to_str() else {
-            let key = format!("{directory_key}{}", file_name.to_string_lossy());
-            return Err(self.key_error(&key, "its name is not UTF-8"));
-        };
-        if !name.starts_with(name_prefix) {
-            return Ok(None);
-        }
-        let key = format!("{directory_key}{name}");
-        let kind = match entry.file_type() {
-            Ok(kind) => kind,
-            Err(error) => return self.gone_or(error, &key),
-        };
-        if kind.is_dir() {
-            let key = key + "/";
-            return if key == TEMPORARY_PREFIX { Ok(None) } else { self.open_listing(&entry.path(), key).map(Some) };
-        }
-        self.check_listed_file(&key, &entry.path(), kind)?;
-        match entry.metadata() {
-            Ok(metadata) => visit(ObjectInfo { key, size: metadata.len() }).map(|()| None),
-            Err(error) => self.gone_or(error, &key),
-        }
-    }
-
-    fn check_listed_file(&self, key: &str, path: &Path, kind: FileType) -> Result<(), Tier2Error> {
+    fn check_listed_file(&self, key: &str, entry: &DirEntry, kind: FileType) -> Result<(), Tier2Error> {
         if kind.is_symlink() {
-            return Err(self.key_error(key, &symbolic_link(path)));
+            return Err(self.key_error(key, &symbolic_link(&entry.path())));
         }
         if !kind.is_file() {
             return Err(self.key_error(key, "it is neither a file nor a directory"));
@@ -222,16 +192,9 @@ impl FileSystemTier2 {
     }
 
     /// An object that another thread moved while we listed is no error; anything else is.
-    fn gone_or(&self, error: io::Error, key: &str) -> Result<Option<OpenDirectory>, Tier2Error> {
-        if error.kind() == io::ErrorKind::NotFound { Ok(None) } else { Err(self.failure("cannot look at", key, error)) }
+    fn pass_over_gone(&self, error: io::Error, key: &str) -> Result<(), Tier2Error> {
+        if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(self.failure("cannot look at", key, error)) }
     }
-}
-
-/// A directory on the way of a listing.
-struct OpenDirectory {
-    entries: ReadDir,
-    /// Its key with a slash at the end; empty for the root.
-    key: String,
 }
 
 impl Tier2 for FileSystemTier2 {
@@ -245,26 +208,10 @@ impl Tier2 for FileSystemTier2 {
         visit: &mut dyn FnMut(ObjectInfo) -> Result<(), Tier2Error>,
     ) -> Result<(), Tier2Error> {
         let (directory, name_prefix) = split_prefix(&self.location, prefix)?;
-        let Some(first) = self.first_directory(directory)? else { return Ok(()) };
-        let mut open = vec![first];
-        while let Some(current) = open.last_mut() {
-            let Some(entry) = current.entries.next() else {
-                open.pop();
-                continue;
-            };
-            let key = current.key.clone();
-            let entry = entry.map_err(|error| self.failure("cannot list the directory", &key, error))?;
-            // Only names in the first directory are cut by the prefix.
-            let name_prefix = if open.len() == 1 { name_prefix } else { "" };
-            if let Some(deeper) = self.visit_entry(&key, name_prefix, &entry, visit)? {
-                if open.len() == MAXIMUM_DEPTH {
-                    let reason = format!("it lies deeper than {MAXIMUM_DEPTH} directories");
-                    return Err(self.key_error(&deeper.key, &reason));
-                }
-                open.push(deeper);
-            }
+        match self.first_directory(directory)? {
+            Some(first) => walk(self, first, name_prefix, visit),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn size(&self, key: &str) -> Result<Option<u64>, Tier2Error> {

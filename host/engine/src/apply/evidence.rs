@@ -52,14 +52,14 @@ pub(super) fn refuse_changed(application: &Application<'_>, progress: &dyn Progr
 /// # Errors
 /// `evidence-changed`; Tier-2 errors.
 pub fn refuse_unsteady(listing: &Listing, tier2: &dyn Tier2) -> Result<()> {
-    let now = Listing::take_known(tier2, u32::try_from(listing.containers.len()).unwrap_or(u32::MAX), &Silent)?;
+    let now = Listing::take_known(tier2, listing.container_count(), &Silent)?;
     if now.digest() == listing.digest() {
         return Ok(());
     }
     let mut changes = Changes::default();
     for ((_, then), (_, now)) in listing.parts().zip(now.parts()) {
-        let mut now = Cursor(now.into());
-        for (key, size) in then {
+        let mut now = Cursor(now.by_key().into());
+        for (key, size) in then.by_key() {
             now.meet(key, size, &mut changes);
         }
         now.finish(&mut changes);
@@ -173,7 +173,7 @@ impl Comparison<'_> {
         let mut file = EvidenceReader::open(self.application.directory, &self.application.plan.evidence)?;
         let mut batch = Batch { comparison: self, lines: Vec::new() };
         for (part, (_, now)) in file.parts().iter().zip(listing.parts()) {
-            let mut now = Cursor(now.into());
+            let mut now = Cursor(now.by_key().into());
             file.part(part, |line| {
                 self.progress.advanced(1);
                 let Line::Object { key, size, read, .. } = &line else { return Ok(()) };

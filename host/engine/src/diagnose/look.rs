@@ -53,9 +53,9 @@ fn tier2_facts(tier2: &dyn Tier2, container_count: Option<u32>, progress: &dyn P
         count => Listing::take(tier2, count, progress)?,
     };
     let containers = listing.containers.iter().map(|objects| ContainerObjectsFacts {
-        objects: objects.count(),
-        bytes: objects.bytes(),
-        has_journals: !objects.journals.is_empty(),
+        objects: objects.count,
+        bytes: objects.bytes,
+        has_journals: objects.has_journals(),
     });
     let digest = listing.digest();
     Ok(Tier2Facts {

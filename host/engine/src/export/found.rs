@@ -206,11 +206,11 @@ impl Finder<'_> {
     /// Container by container, so that memory follows the largest one.
     fn look_in(&mut self, survey: &Survey) -> Result<()> {
         let prefix = self.selection.prefix();
-        for (container, objects) in (0..).zip(&survey.listing().containers) {
+        for (container, listed) in (0..).zip(&survey.listing().containers) {
             match survey.evidence(container) {
                 Ok(evidence) => self.look_at(&evidence),
                 Err(error) if is_about_metadata(&error) => {
-                    let chunks: Vec<ChunkObject> = objects.chunks_below(&prefix).cloned().collect();
+                    let chunks: Vec<ChunkObject> = listed.chunks_below(&prefix).collect();
                     if self.look_at_names(&chunks, |_| true) {
                         let sentence =
                             format!("object names have to do for segments of container {container}: {error}");

@@ -78,8 +78,8 @@ pub(super) fn chain_of(
         Err(error) if matches!(error.code, "metadata-damaged" | "table-damaged") => {
             sheet.damage(None, &format!("{error}; only names and sizes of objects are looked at"));
             let listing = Listing::take(tier2.as_ref(), container_count, session.progress.as_ref())?;
-            let container = owning_container(segment, u32::try_from(listing.containers.len()).unwrap_or(u32::MAX));
-            let objects = listing.containers.get(container as usize).cloned().unwrap_or_default();
+            let container = owning_container(segment, listing.container_count());
+            let objects = listing.objects(container);
             Ok(ChunkChain::by_names(container, &objects, segment))
         }
         Err(error) => Err(error),

@@ -19,8 +19,20 @@ const BOOKIES: u32 = 3;
 /// Content and version of every ZNode that does not belong to a session.
 type Nodes = BTreeMap<String, (Vec<u8>, i32)>;
 
+/// A session, once a ZooKeeper that was just started gives one.
+fn zookeeper(test: &TestLab) -> ZooKeeper {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        match ZooKeeper::connect(&test.lab.zookeeper_address(), ZooKeeperOptions::default()) {
+            Ok(zookeeper) => return zookeeper,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 fn nodes(test: &TestLab) -> Nodes {
-    let zookeeper = ZooKeeper::connect(&test.lab.zookeeper_address(), ZooKeeperOptions::default()).unwrap();
+    let zookeeper = zookeeper(test);
     let mut found = Nodes::new();
     let mut pending = vec!["/".to_owned()];
     while let Some(path) = pending.pop() {
@@ -88,9 +100,7 @@ fn empty_zookeeper(test: &mut TestLab) -> PathBuf {
     copy(&test.lab.zookeeper_directory(), &saved);
     must("empty ZooKeeper", test.lab.wipe_zookeeper());
     must("start ZooKeeper", test.lab.start_zookeeper());
-    let zookeeper = ZooKeeper::connect(&test.lab.zookeeper_address(), ZooKeeperOptions::default()).unwrap();
-    zookeeper.create("/pravega/lab/bookkeeper/ledgers/available/readonly", b"").unwrap();
-    drop(zookeeper);
+    zookeeper(test).create("/pravega/lab/bookkeeper/ledgers/available/readonly", b"").unwrap();
     saved
 }
 

@@ -80,7 +80,9 @@ pub fn renewal(group: &RenewedGroup) -> (String, String) {
     };
     let ahead = match (group.offsets_ahead, group.changes_ahead) {
         (0, 0) => String::new(),
-        (offsets, 0) => format!("; in {offsets} segments it had come further than what is left, and goes on at their end"),
+        (offsets, 0) => {
+            format!("; in {offsets} segments it had come further than what is left, and goes on at their end")
+        }
         (offsets, changes) => format!(
             "; its last {changes} changes speak of segments that are not there and are left out; in {offsets} segments it goes on at the end"
         ),

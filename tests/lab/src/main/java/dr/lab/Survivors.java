@@ -150,7 +150,8 @@ public final class Survivors {
 
     private void lookAtPhase() throws IOException {
         String found = Files.exists(phaseFile) ? Files.readString(phaseFile).trim() : "";
-        if (!found.equals(phase)) {
+        // Empty while the driver writes it.
+        if (!found.isEmpty() && !found.equals(phase)) {
             phase = found;
             record("P " + found);
         }

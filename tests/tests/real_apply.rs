@@ -137,17 +137,26 @@ fn journal_is_whole(place: &Place, run: &Path) -> String {
     dr::run(place.directory(), ["audit", run.to_str().unwrap()]).expect_code(0).stdout
 }
 
-/// SIGKILL at random moments of the same application until it ended by itself.
-fn killed_at_random(place: &Place, run: &Path, seed: u64, usual: Duration) -> usize {
+fn journal_lines(run: &Path) -> usize {
+    std::fs::read_to_string(run.join("journal.jsonl")).unwrap_or_default().lines().count()
+}
+
+/// SIGKILL at random moments of the same application until it ended by itself. Moments are counted in lines of the journal, of
+/// which an undisturbed application writes `usual`: time differs too much from run to run.
+fn killed_at_random(place: &Place, run: &Path, seed: u64, usual: usize) -> usize {
     let mut random = fastrand::Rng::with_seed(seed);
     for kills in 0..KILLS {
+        let lines = journal_lines(run) + random.usize(1..=usual / KILLS);
+        let pause = Duration::from_micros(random.u64(0..3_000));
         let mut child = place.begin_to_apply(run);
-        let moment = usual.mul_f64(random.f64());
-        std::thread::sleep(moment);
+        while journal_lines(run) < lines && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(pause);
         let is_done = child.try_wait().unwrap().is_some_and(|status| status.success());
         child.kill().unwrap();
         child.wait().unwrap();
-        eprintln!("seed {seed}: kill {kills} after {moment:?}, done before: {is_done}");
+        eprintln!("seed {seed}: kill {kills} at line {lines} and {pause:?}, done before: {is_done}");
         if is_done {
             return kills;
         }
@@ -165,9 +174,9 @@ fn an_application_that_is_disturbed_ends_as_one_that_is_not() {
     let before = place.state();
 
     let run = place.plan("undisturbed");
-    let began = Instant::now();
+    let planned = journal_lines(&run);
     place.of_run("apply", &run).expect_code(0);
-    let usual = began.elapsed();
+    let usual = journal_lines(&run) - planned;
     let applied = place.state();
     assert!(difference(&before, &applied).len() > 20);
     assert_eq!(applied["ledgers"], [4]);
@@ -183,7 +192,7 @@ fn an_application_that_is_disturbed_ends_as_one_that_is_not() {
         place.of_run("rollback", &run).expect_code(0);
         assert_eq!(difference(&before, &place.state()), Vec::<String>::new(), "seed {seed}, rolled back");
     }
-    assert!(kills >= 3, "only {kills} kills were in time");
+    assert!(kills >= 6, "only {kills} kills were in time");
 
     let run = place.plan("bookie");
     let mut child = place.begin_to_apply(&run);

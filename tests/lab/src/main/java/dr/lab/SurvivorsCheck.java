@@ -42,6 +42,7 @@ public final class SurvivorsCheck {
     private final Map<String, String> openEnded = new TreeMap<>();
     private final Map<Integer, Integer> updatedAfter = new TreeMap<>();
     private final List<String> hangs = new ArrayList<>();
+    /** What was delivered and is no event. */
     private final List<String> torn = new ArrayList<>();
     private final Set<String> notes = new LinkedHashSet<>();
     private int reinitialized;
@@ -132,6 +133,7 @@ public final class SurvivorsCheck {
         checks.check("nobody hangs", () -> Checks.yes(ended && hangs.isEmpty(), "hanging: " + hangs));
         checks.check("events", this::events);
         checks.check("living readers", this::livingReaders);
+        checks.check("living readers deliver whole events", this::wholeEvents);
         checks.check("abandoned group goes on", this::abandonedGroup);
         checks.check("abandoned group after a reset", this::resetGroup);
         checks.check("new group on the old stream", () -> {
@@ -199,8 +201,11 @@ public final class SurvivorsCheck {
         Set<String> before = deliveredBefore.getOrDefault(Survivors.LIVING, Set.of());
         long again = after.stream().filter(before::contains).count();
         figures.put("delivered_again", again);
-        return Checks.yes(torn.isEmpty(), before.size() + " events before, " + after.size() + " after, of these " + again
-            + " for the second time; torn " + torn);
+        return before.size() + " events before, " + after.size() + " after, of these " + again + " for the second time";
+    }
+
+    private String wholeEvents() {
+        return Checks.yes(torn.isEmpty(), "torn " + torn);
     }
 
     /** What must not be: an event doubled after the recovery, one that is in no stream, one that is never delivered. */

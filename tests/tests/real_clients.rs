@@ -15,9 +15,11 @@ use dr_tests::real_servers::{self, TestLab, assert_all_ok, must};
 const STREAM: &str = "survivors/events";
 /// How long the clients work before the loss at least; the stream is scaled after 3 s of it.
 const WORK: Duration = Duration::from_secs(12);
-/// Events that have to be acknowledged after the recovery and transactions that have to be begun, and the longest time for that.
+/// Events that have to be acknowledged after the recovery, transactions that have to be begun, table keys that have to be updated
+/// (each of them is, and a half of them again), and the longest time for that.
 const ACKNOWLEDGED_AFTER: usize = 300;
 const BEGUN_AFTER: usize = 3;
+const UPDATED_AFTER: usize = 30;
 const ACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(120);
 
 /// Cuts the last object of each segment of the stream somewhere, so that the states of the reader groups and the event numbers of
@@ -85,11 +87,19 @@ fn survive(test: &mut TestLab, record: &Path) -> PathBuf {
     must("announce the recovery", survivors.tell(Phase::Recovered));
     let acknowledged = || must("count events", survivors.recorded("E "));
     let begun = || must("count transactions", survivors.recorded("B "));
-    let (before, begun_before, since) = (acknowledged(), begun(), Instant::now());
+    let updated = || must("count updates of the table", survivors.recorded("U "));
+    let (before, begun_before, updated_before) = (acknowledged(), begun(), updated());
+    let since = Instant::now();
     must("start the servers", test.lab.start_servers());
-    while acknowledged() < before + ACKNOWLEDGED_AFTER || begun() < begun_before + BEGUN_AFTER {
-        let after = (acknowledged() - before, begun() - begun_before);
-        assert!(since.elapsed() < ACKNOWLEDGED_LIMIT, "events acknowledged, transactions begun: {after:?}");
+    while acknowledged() < before + ACKNOWLEDGED_AFTER
+        || begun() < begun_before + BEGUN_AFTER
+        || updated() < updated_before + UPDATED_AFTER
+    {
+        let after = (acknowledged() - before, begun() - begun_before, updated() - updated_before);
+        assert!(
+            since.elapsed() < ACKNOWLEDGED_LIMIT,
+            "events acknowledged, transactions begun, keys updated: {after:?}"
+        );
         std::thread::sleep(Duration::from_millis(200));
     }
     must("stop the clients", survivors.tell(Phase::Stop));

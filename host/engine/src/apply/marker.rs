@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dr_backends::tier2::{Tier2, Tier2Error};
+use dr_backends::tier2::{TEMPORARY_PREFIX, Tier2, Tier2Error};
 use serde::{Deserialize, Serialize};
 
 use super::Application;
@@ -108,6 +108,7 @@ pub(super) fn claim(application: &Application<'_>) -> Result<()> {
         tier1: tier1_location(application),
         container_count: application.plan.container_count,
     };
+    remove_unfinished(application.tier2)?;
     if application.tier2.size(&record_key(&marker.plan))?.is_some() {
         // Applied to the end before; what is left is to say so.
         return Ok(());
@@ -159,5 +160,16 @@ pub(super) fn claim_again(application: &Application<'_>) -> Result<()> {
 
 /// Removes the marker: there was no recovery.
 pub(super) fn remove_marker(application: &Application<'_>) -> Result<()> {
+    remove_unfinished(application.tier2)?;
     Ok(application.tier2.delete(IN_PROGRESS_KEY)?)
+}
+
+/// Removes what a process left that was killed while it wrote an object: nobody else writes while the cluster's lock is held.
+fn remove_unfinished(tier2: &dyn Tier2) -> Result<()> {
+    let mut keys = Vec::new();
+    tier2.list(TEMPORARY_PREFIX, &mut |object| {
+        keys.push(object.key);
+        Ok(())
+    })?;
+    Ok(keys.iter().try_for_each(|key| tier2.delete(key))?)
 }

@@ -65,7 +65,7 @@ impl Place {
     }
 }
 
-/// A stream loses the end of its first object, and a table of the controller its middle.
+/// A stream loses the end of an object, and a table of the controller its beginning.
 fn damage(root: &Path) {
     let keys = captured::content(root);
     let object = |prefix: &str, least: usize| {
@@ -77,8 +77,7 @@ fn damage(root: &Path) {
     let (path, content) = object("alpha/fixed/", 200);
     fs::write(path, &content[..content.len() / 2]).unwrap();
     let (path, mut content) = object("_system/_tables/alpha/fixed/", 200);
-    let middle = content.len() / 2;
-    content[middle..middle + 60].fill(0);
+    content[..60].fill(0);
     fs::write(path, content).unwrap();
 }
 
@@ -193,7 +192,7 @@ fn every_object_is_accounted_for() {
         let sets = [keys("moved_aside", "from"), keys("unused", "key"), keys("unexplained", "key")];
         assert!(sets.iter().all(|set| set.is_subset(&before)), "{capture}: an object that does not exist");
         assert_eq!(sets.iter().flatten().collect::<BTreeSet<_>>().len(), sets.iter().map(BTreeSet::len).sum::<usize>());
-        place.dr(&["apply", "run", "--yes"]).expect_code(code);
+        place.dr(&["apply", "run", "--yes", "--accept-loss"]).expect_code(code);
         let after: BTreeSet<String> = captured::content(&place.tree.root).into_keys().collect();
         for moved in rows(&report, "moved_aside") {
             assert!(after.contains(text(moved, "to")) && !after.contains(text(moved, "from")), "{capture}: {moved}");

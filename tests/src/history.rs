@@ -87,7 +87,23 @@ pub fn recover_with(test: &TestLab, more: &[&str]) -> Kept {
     eprintln!("{}", finished.stdout);
     // 4: recovered, and some bytes are lost.
     assert!(matches!(finished.code, 0 | 4), "{}\n{}\n{}", finished.code, finished.stdout, finished.stderr);
+    expect_open_transactions_aborted(&test.directory.path().join("truth.json"));
     Kept::of(&root, &run)
+}
+
+/// Changes what the workload says of transactions that it left open: a recovery aborts them.
+///
+/// # Panics
+/// If there is a truth and it cannot be changed.
+pub fn expect_open_transactions_aborted(truth: &Path) {
+    let Ok(content) = std::fs::read(truth) else { return };
+    let mut told: serde_json::Value = serde_json::from_slice(&content).unwrap();
+    for transaction in told["transactions"].as_array_mut().unwrap() {
+        if transaction["status"] == "OPEN" {
+            transaction["status"] = "ABORTED".into();
+        }
+    }
+    std::fs::write(truth, serde_json::to_vec(&told).unwrap()).unwrap();
 }
 
 /// Starts the servers on what was recovered, and reads everything that was kept.

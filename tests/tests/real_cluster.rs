@@ -6,6 +6,7 @@
 use dr_lab::{Lab, Server, WorkloadSize};
 use dr_tests::captured;
 use dr_tests::dr::{self, Finished};
+use dr_tests::history::expect_open_transactions_aborted;
 use dr_tests::real_servers::{self, TestLab, assert_all_ok, must};
 
 /// Runs `dr recover` on a lab whose Tier-1 is new and empty.
@@ -80,6 +81,7 @@ fn a_flushed_cluster_comes_back_after_the_loss_of_its_whole_tier_1() {
     lose_tier1(&mut test.lab);
     refusals_change_nothing(&mut test);
     let recovered = recover(&test, &["--yes"]).expect_code(0);
+    expect_open_transactions_aborted(&truth);
     eprintln!("{}", recovered.stdout);
 
     let properties = test.lab.properties_file();

@@ -91,15 +91,15 @@ impl Open {
 }
 
 /// Prefix of the tables of transactions that are over.
-const COMPLETED_PREFIX: &str = "completedTransactionsBatch-";
+pub(crate) const COMPLETED_PREFIX: &str = "completedTransactionsBatch-";
 /// Prefix of the tables of a stream's transactions under way, one for each epoch.
-const ACTIVE_PREFIX: &str = "transactionsInEpoch-";
+pub(crate) const ACTIVE_PREFIX: &str = "transactionsInEpoch-";
 
 /// Prefix of the table that names the transactions of a commit under way.
 const METADATA_PREFIX: &str = "metadata.#.";
 
 /// Transactions whose end a row tells. A transaction never comes back from there, so the row may have been replaced or
-/// removed since; most are, when all is done. One that is being aborted is left to the controller, which goes on.
+/// removed since; most are, when all is done.
 fn ended_transactions(table: &str, entry: &TableEntry<'_>) -> Vec<(TransactionId, Fate)> {
     let (Ok(key), Some(value)) = (std::str::from_utf8(entry.key), entry.value) else { return Vec::new() };
     let ended = match ControllerTable::parse(table) {
@@ -122,8 +122,8 @@ fn ended_transactions(table: &str, entry: &TableEntry<'_>) -> Vec<(TransactionId
 fn fate(status: TransactionStatus) -> Option<Fate> {
     match status {
         TransactionStatus::Committing | TransactionStatus::Committed => Some(Fate::Committed),
-        TransactionStatus::Aborted => Some(Fate::Aborted),
-        TransactionStatus::Unknown | TransactionStatus::Open | TransactionStatus::Aborting => None,
+        TransactionStatus::Aborting | TransactionStatus::Aborted => Some(Fate::Aborted),
+        TransactionStatus::Unknown | TransactionStatus::Open => None,
     }
 }
 
@@ -201,9 +201,9 @@ mod tests {
             (5, Some(vec![1, 2, 3])),
             (77, Some(active(2))),
         ];
-        assert_eq!(fates(&rows, &[]), [(1, Fate::Committed), (4, Fate::Committed)]);
-        let over = [(2, Some(completed(3))), (3, Some(completed(5)))];
-        assert_eq!(fates(&[], &over), [(2, Fate::Committed), (3, Fate::Aborted)]);
+        assert_eq!(fates(&rows, &[]), [(1, Fate::Committed), (3, Fate::Aborted), (4, Fate::Committed)]);
+        let over = [(2, Some(completed(3))), (5, Some(completed(5)))];
+        assert_eq!(fates(&[], &over), [(2, Fate::Committed), (5, Fate::Aborted)]);
     }
 
     #[test]

@@ -167,6 +167,19 @@ pub struct RenewedGroup {
     pub changes_ahead: u32,
 }
 
+/// A transaction that was under way, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedTransaction {
+    /// Id, as the controller writes it.
+    pub id: String,
+    /// `<scope>/<stream>`.
+    pub stream: String,
+    /// `open`, `committing`, `aborting`; an open set, see the WIT.
+    pub status: String,
+    /// `committed`, `aborted` or `unknown`.
+    pub outcome: String,
+}
+
 /// What a fresh container became.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerImage {
@@ -306,6 +319,11 @@ pub trait FreshContainer: Send {
     /// # Errors
     /// `not-found`; `invalid` for other segments; `damaged`, `unavailable`.
     fn renew_reader_groups(&mut self, names: Vec<String>) -> CallResult<Vec<RenewedGroup>>;
+    /// Ends the transactions that created tables hold as under way; may be called once, when all segments are created.
+    ///
+    /// # Errors
+    /// `conflict` for a second call; `unavailable`.
+    fn end_transactions(&mut self) -> CallResult<Vec<EndedTransaction>>;
     /// Writes the log image and stages its effects. A second call is a `conflict`.
     ///
     /// # Errors

@@ -270,7 +270,14 @@ impl ContainerEvidence {
 
     /// Chunk objects with the name of a segment, with their sizes.
     pub fn objects_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, u64)> {
-        let chunks = self.objects.chunks.iter().filter(move |chunk| chunk.segment() == name);
+        let chunks = self.objects.chunks_below(name).filter(move |chunk| chunk.segment() == name);
+        chunks.map(|chunk| (&*chunk.key, chunk.size))
+    }
+
+    /// Those with its name or with that of its attribute index.
+    pub fn objects_of_segment_and_index<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, u64)> {
+        let is_own = move |segment: &str| main_segment_of(segment).unwrap_or(segment) == name;
+        let chunks = self.objects.chunks_below(name).filter(move |chunk| is_own(chunk.segment()));
         chunks.map(|chunk| (&*chunk.key, chunk.size))
     }
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use dr_backends::tier2::Tier2;
 use dr_formats::attribute as attributes;
-use dr_formats::names::SegmentKind;
+use dr_formats::names::{SegmentKind, transaction_id};
 
-use crate::contract::{AttributeUpdate, CallError, CallResult, NewSegment, RenewedGroup, Truncation};
+use crate::contract::{AttributeUpdate, CallError, CallResult, EndedTransaction, NewSegment, RenewedGroup, Truncation};
 use crate::evidence::{ContainerEvidence, MERGED_BY_RECOVERY};
 use crate::reader_groups::{self, Renewal};
+use crate::reconcile::Standing;
 use crate::survey::Survey;
 
 /// Core attributes that belong to the lost log or to the old snapshot and would break the new container
@@ -36,6 +37,8 @@ pub struct FreshSegment {
     pub attributes: BTreeMap<u64, i64>,
     /// New beginning of the state of a reader group.
     pub renewal: Option<Renewal>,
+    /// Entries that follow those of a table, to end transactions.
+    pub ending_entries: Vec<u8>,
 }
 
 impl FreshSegment {
@@ -49,6 +52,7 @@ impl FreshSegment {
 #[derive(Debug, Default)]
 pub struct FreshSegments {
     segments: BTreeMap<String, FreshSegment>,
+    are_transactions_ended: bool,
 }
 
 impl FreshSegments {
@@ -118,6 +122,7 @@ impl FreshSegments {
             start_offset: start,
             attributes: default_attributes(SegmentKind::of(name)),
             renewal: None,
+            ending_entries: Vec::new(),
         })
     }
 
@@ -208,9 +213,50 @@ impl FreshSegments {
         Ok(outcomes)
     }
 
-    /// Segments whose old content is of no use any more.
-    pub fn renewed(&self) -> impl Iterator<Item = &str> {
-        self.iter().filter(|(_, segment)| segment.renewal.is_some()).map(|(name, _)| name)
+    /// Ends the transactions that the tables among the segments hold as under way.
+    ///
+    /// # Errors
+    /// `conflict` for a second call, `unavailable`.
+    pub fn end_transactions(
+        &mut self,
+        survey: &Survey,
+        evidence: &ContainerEvidence,
+    ) -> CallResult<Vec<EndedTransaction>> {
+        if std::mem::replace(&mut self.are_transactions_ended, true) {
+            return Err(CallError::Conflict("the transactions of this container were ended before".to_owned()));
+        }
+        let unfinished = survey.unfinished_transactions()?;
+        let mut ended = Vec::new();
+        for (name, segment) in &mut self.segments {
+            let Some(found) = evidence.segment(name) else { continue };
+            let mut ending = unfinished.ending_entries(name, &found.chain, segment.length, survey.tier2())?;
+            segment.ending_entries = ending.entries;
+            ended.append(&mut ending.ended);
+        }
+        Ok(ended)
+    }
+
+    /// Objects of segments whose old content is of no use any more: groups that begin anew, transactions that are ended.
+    pub fn objects_of_no_use<'a>(&'a self, evidence: &'a ContainerEvidence) -> BTreeMap<String, u64> {
+        let renewed = self.iter().filter(|(_, segment)| segment.renewal.is_some());
+        let mut objects: BTreeMap<&str, u64> = renewed.flat_map(|(name, _)| evidence.objects_of(name)).collect();
+        if self.are_transactions_ended {
+            let is_dropped = |name: &str| transaction_id(name).is_some() && self.get(name).is_none();
+            let dropped = evidence.reconciled().filter(|(_, found)| found.standing == Standing::Live);
+            let dropped: Vec<&str> = dropped.map(|(name, _)| name).filter(|name| is_dropped(name)).collect();
+            objects.extend(dropped.into_iter().flat_map(|name| evidence.objects_of_segment_and_index(name)));
+            // One that a transaction lent to its segment.
+            for key in self.created_chunks(evidence) {
+                objects.remove(key);
+            }
+        }
+        objects.into_iter().map(|(key, size)| (key.to_owned(), size)).collect()
+    }
+
+    fn created_chunks<'a>(&'a self, evidence: &'a ContainerEvidence) -> impl Iterator<Item = &'a str> {
+        let created = self.iter().filter(|(_, segment)| segment.renewal.is_none());
+        let chains = created.filter_map(|(name, _)| evidence.segment(name));
+        chains.flat_map(|segment| segment.chain.parts.iter().map(|part| &*part.key))
     }
 
     fn existing(&self, name: &str) -> CallResult<&FreshSegment> {

@@ -111,7 +111,7 @@ fn write_log(log: &mut LogWriter, container: ContainerId, prepared: &[Prepared])
     for (id, segment) in (STORAGE_METADATA_ID + 1..).zip(completed) {
         log.map_segment(id, &segment.row)?;
         if !segment.appended.is_empty() {
-            log.append(id, segment.row.length, &segment.appended)?;
+            log.append_all(id, segment.row.length, &segment.appended)?;
         }
         log.update_attributes(id, &segment.index_updates)?;
     }

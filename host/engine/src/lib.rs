@@ -37,5 +37,6 @@ mod stream_tables;
 pub mod survey;
 mod table_index;
 mod table_scan;
+mod unfinished;
 pub mod verify;
 mod witness;

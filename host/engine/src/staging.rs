@@ -10,9 +10,9 @@ use dr_backends::tier1::ZNodes;
 
 use crate::cluster::ClusterLayout;
 use crate::contract::{
-    AttributeUpdate, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision, FreshContainer,
-    Level, LostRange, Measure, MetadataRow, NewSegment, Object, PAGE_ROWS_MAX, Pages, RecoveryHost, RenewedGroup,
-    Segment, StreamState, TransactionCounter, Truncation, VecPages, ZNode,
+    AttributeUpdate, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision, EndedTransaction,
+    FreshContainer, Level, LostRange, Measure, MetadataRow, NewSegment, Object, PAGE_ROWS_MAX, Pages, RecoveryHost,
+    RenewedGroup, Segment, StreamState, TransactionCounter, Truncation, VecPages, ZNode,
 };
 use crate::controller::ControllerEvidence;
 use crate::error::{OperatorError, Result};
@@ -63,8 +63,8 @@ struct State {
     znodes: ZNodeOverlay,
     controller: ControllerEvidence,
     absent_metadata: BTreeMap<ContainerId, AbsentMetadata>,
-    /// Objects whose segments begin anew.
-    replaced: BTreeMap<ContainerId, BTreeMap<String, u64>>,
+    /// Objects whose segments begin anew or are ended.
+    of_no_use: BTreeMap<ContainerId, BTreeMap<String, u64>>,
     accounts: BTreeMap<ContainerId, ContainerAccount>,
     streams: Streams,
     decisions: Vec<Decision>,
@@ -254,8 +254,8 @@ impl RecoveryHost for Staging {
         let evidence = self.evidence(container)?;
         let object = |(key, size): (&str, u64)| Object { key: key.to_owned(), size };
         let state = self.lock();
-        let replaced = state.replaced.get(&container).into_iter().flatten().map(|(key, size)| (key.as_str(), *size));
-        let leftovers: BTreeMap<&str, u64> = evidence.leftovers().chain(replaced).collect();
+        let of_no_use = state.of_no_use.get(&container).into_iter().flatten().map(|(key, size)| (key.as_str(), *size));
+        let leftovers: BTreeMap<&str, u64> = evidence.leftovers().chain(of_no_use).collect();
         Ok(Box::new(VecPages::new(leftovers.into_iter().map(object).collect())))
     }
 
@@ -420,10 +420,15 @@ impl FreshContainer for OpenContainer {
     fn renew_reader_groups(&mut self, names: Vec<String>) -> CallResult<Vec<RenewedGroup>> {
         let evidence = self.evidence()?;
         let outcomes = self.segments.renew_reader_groups(&self.staging.0.survey, &evidence, &names)?;
-        let objects = self.segments.renewed().flat_map(|name| evidence.objects_of(name));
-        let replaced = objects.map(|(key, size)| (key.to_owned(), size)).collect();
-        self.staging.lock().replaced.insert(self.container, replaced);
+        self.staging.lock().of_no_use.insert(self.container, self.segments.objects_of_no_use(&evidence));
         Ok(outcomes)
+    }
+
+    fn end_transactions(&mut self) -> CallResult<Vec<EndedTransaction>> {
+        let evidence = self.evidence()?;
+        let ended = self.segments.end_transactions(&self.staging.0.survey, &evidence)?;
+        self.staging.lock().of_no_use.insert(self.container, self.segments.objects_of_no_use(&evidence));
+        Ok(ended)
     }
 
     fn close(&mut self) -> CallResult<ContainerImage> {

@@ -3,10 +3,11 @@
 //! One listing for all; the metadata of a container is read when its task begins and forgotten when it ends, so that
 //! memory follows the containers in work, not the cluster.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
+use dr_formats::controller::TransactionId;
 
 use crate::apply::recoveries;
 use crate::committed::{Committed, Fate, Fates, Open};
@@ -17,6 +18,7 @@ use crate::listing::{ListedContainer, Listing};
 use crate::progress::Progress;
 use crate::reader_groups::ReadSegments;
 use crate::stream_tables::StreamTables;
+use crate::unfinished::UnfinishedCache;
 use crate::witness::{Reads, WitnessedTier2};
 
 /// What configuration says that the survey can check or must know.
@@ -33,8 +35,27 @@ pub struct Survey {
     listing: Listing,
     stream_tables: Arc<StreamTables>,
     loaded: Mutex<HashMap<ContainerId, Arc<ContainerEvidence>>>,
-    committed: Mutex<HashMap<ContainerId, Arc<Committed>>>,
+    told: Mutex<HashMap<ContainerId, Arc<Told>>>,
     read_segments: ReadSegments,
+    unfinished: UnfinishedCache,
+}
+
+/// What a container tells of transactions, remembered when the rest of its evidence is forgotten.
+#[derive(Debug, Default)]
+struct Told {
+    committed: Committed,
+    /// Those with content that is not part of another segment.
+    open: BTreeSet<TransactionId>,
+}
+
+impl Told {
+    fn of(evidence: &ContainerEvidence) -> Self {
+        Self { committed: evidence.committed().clone(), open: evidence.open_transactions().ids }
+    }
+
+    fn committed_of<'a>(&'a self, transactions: &'a Open) -> impl Iterator<Item = (TransactionId, Fate)> + 'a {
+        self.committed.intersection(&transactions.ids).map(|&id| (id, Fate::Committed))
+    }
 }
 
 impl Survey {
@@ -51,8 +72,9 @@ impl Survey {
             listing,
             stream_tables,
             loaded: Mutex::default(),
-            committed: Mutex::default(),
+            told: Mutex::default(),
             read_segments: ReadSegments::default(),
+            unfinished: UnfinishedCache::default(),
         };
         survey.check_container_count()?;
         Ok(survey)
@@ -116,6 +138,10 @@ impl Survey {
         &self.read_segments
     }
 
+    pub(crate) fn unfinished_cache(&self) -> &UnfinishedCache {
+        &self.unfinished
+    }
+
     fn load_settled(&self, container: ContainerId) -> Result<ContainerEvidence> {
         if container >= self.container_count() {
             return Err(self.unknown_container(container));
@@ -136,7 +162,7 @@ impl Survey {
             self.stream_tables.clone(),
             self.tier2(),
         )?;
-        self.committed().insert(container, Arc::new(evidence.committed().clone()));
+        self.told().insert(container, Arc::new(Told::of(&evidence)));
         Ok(evidence)
     }
 
@@ -145,20 +171,36 @@ impl Survey {
         let mut fates = open.fates_by_controller(&self.listing, self.tier2())?;
         for (other, listed) in (0..).zip(&self.listing.containers) {
             if other == container || listed.has_any_of(&open.ids) {
-                let committed = self.committed_in(other);
-                fates.extend(committed.intersection(&open.ids).map(|&id| (id, Fate::Committed)));
+                fates.extend(self.told_by(other).committed_of(open));
             }
         }
         Ok(fates)
     }
 
-    /// Transactions committed by the word of a container. One that cannot be read says nothing here; its own task says why.
-    fn committed_in(&self, container: ContainerId) -> Arc<Committed> {
-        if let Some(committed) = self.committed().get(&container) {
-            return committed.clone();
+    /// How transactions of any containers ended, and which of them have content that is not part of another segment.
+    ///
+    /// # Errors
+    /// Tier-2 errors.
+    pub(crate) fn ends_of(&self, transactions: &Open) -> Result<(Fates, BTreeSet<TransactionId>)> {
+        let mut fates = transactions.fates_by_controller(&self.listing, self.tier2())?;
+        let mut left = BTreeSet::new();
+        for (container, listed) in (0..).zip(&self.listing.containers) {
+            if listed.has_any_of(&transactions.ids) {
+                let told = self.told_by(container);
+                fates.extend(told.committed_of(transactions));
+                left.extend(told.open.intersection(&transactions.ids));
+            }
+        }
+        Ok((fates, left))
+    }
+
+    /// What a container tells of transactions. One that cannot be read says nothing here; its own task says why.
+    fn told_by(&self, container: ContainerId) -> Arc<Told> {
+        if let Some(told) = self.told().get(&container) {
+            return told.clone();
         }
         match self.load(container) {
-            Ok(evidence) => Arc::new(evidence.committed().clone()),
+            Ok(evidence) => Arc::new(Told::of(&evidence)),
             Err(error) => {
                 tracing::warn!(container, %error, "cannot be asked for transactions of other containers");
                 Arc::default()
@@ -249,7 +291,7 @@ impl Survey {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn committed(&self) -> std::sync::MutexGuard<'_, HashMap<ContainerId, Arc<Committed>>> {
-        self.committed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn told(&self) -> std::sync::MutexGuard<'_, HashMap<ContainerId, Arc<Told>>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

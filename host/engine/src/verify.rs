@@ -596,27 +596,44 @@ impl ContainerCheck<'_> {
             self.problem(&*row.name, format!("its entries end at {}, its bytes at {}", scan.whole_end, row.length));
             return Ok(());
         }
+        if !is_fixed {
+            self.check_counts(&row.name, &hash_table, (row.length, scan.entries), |id| row.attributes.get(id));
+        }
+        if let Some(mapped) = mapped.filter(|mapped| !is_fixed && !mapped.appended.is_empty()) {
+            let mut entries = TableEntries::new(&mapped.appended, row.length);
+            let appended = entries.by_ref().flatten().inspect(|entry| hash_table.see(entry)).count() as u64;
+            if entries.end() != mapped.length {
+                let what = format!("the entries in the log end at {}, its bytes at {}", entries.end(), mapped.length);
+                self.problem(&*row.name, what);
+            }
+            let counts = (mapped.length, scan.entries + appended);
+            self.check_counts(&row.name, &hash_table, counts, |id| mapped.core.get(&id.0).copied());
+        }
         // An entry that the index of a fixed-key table does not name was removed; only wrong names can be found here.
         let covered = i64::try_from(row.length).unwrap_or(i64::MAX);
         let missing = if is_fixed { fixed_table.updates(&values, covered) } else { hash_table.updates(&values) };
         if !missing.is_empty() {
             self.problem(&*row.name, format!("{} entries of its index do not match its bytes", missing.len()));
         }
-        if !is_fixed {
-            let expected = [
-                (INDEX_OFFSET, row.length),
-                (ENTRY_COUNT, hash_table.live_keys()),
-                (BUCKET_COUNT, hash_table.live_keys()),
-                (TOTAL_ENTRY_COUNT, scan.entries),
-            ];
-            for (attribute, value) in expected {
-                if row.attributes.get(attribute) != i64::try_from(value).ok() {
-                    let found = row.attributes.get(attribute);
-                    self.problem(&*row.name, format!("its attribute {:#x} is {found:?}, not {value}", attribute.0));
-                }
+        Ok(())
+    }
+
+    /// Checks the counts of a hash table.
+    fn check_counts(
+        &mut self,
+        name: &str,
+        table: &HashTableIndex,
+        (end, entries): (u64, u64),
+        found: impl Fn(CoreAttribute) -> Option<i64>,
+    ) {
+        let live = table.live_keys();
+        let expected = [(INDEX_OFFSET, end), (ENTRY_COUNT, live), (BUCKET_COUNT, live), (TOTAL_ENTRY_COUNT, entries)];
+        for (attribute, value) in expected {
+            let found = found(attribute);
+            if found != i64::try_from(value).ok() {
+                self.problem(name, format!("its attribute {:#x} is {found:?}, not {value}", attribute.0));
             }
         }
-        Ok(())
     }
 }
 

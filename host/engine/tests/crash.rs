@@ -6,8 +6,11 @@ mod support;
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use dr_engine::contract::Segment;
+use dr_engine::contract::{ContainerId, RecoveryHost as _, Segment};
+use dr_engine::progress::Silent;
+use dr_engine::staging::Staging;
 use dr_formats::primitives::Writer;
 use dr_formats::table::write_entry;
 
@@ -180,4 +183,34 @@ fn a_stream_that_was_truncated_behind_all_that_is_left_goes_on_empty_from_there(
     let (plan, run) = cluster.plan("run");
     cluster.apply(&plan, &run).unwrap();
     assert_eq!(cluster.verify().problems, vec![]);
+}
+
+#[test]
+fn transactions_under_way_are_ended_and_the_tables_of_the_controller_agree() {
+    let cluster = support::captured("crashed");
+    let (run, survey) = (cluster.directory.path().join("run"), Arc::new(cluster.survey()));
+    dr_engine::plan::create_run_directory(&run).unwrap();
+    let containers: Vec<ContainerId> = (0..survey.container_count()).collect();
+    let staging = Staging::new(survey, cluster.znodes.clone(), cluster.layout.clone(), &run, Arc::new(Silent));
+    let mut ended = Vec::new();
+    for &container in &containers {
+        support::recover_container_with(&staging, container, |fresh| {
+            ended.extend(fresh.end_transactions().unwrap());
+            let again = fresh.end_transactions().unwrap_err().to_string();
+            assert!(again.contains("were ended before"), "{again}");
+        });
+    }
+    let outcomes: Vec<(&str, &str)> = ended.iter().map(|ended| (&*ended.status, &*ended.outcome)).collect();
+    assert!(!outcomes.is_empty());
+    assert!(outcomes.iter().all(|&(status, outcome)| status != "committing" || outcome == "committed"), "{ended:#?}");
+    staging.tasks_done();
+    let plan = staging.into_plan(support::maker(), &containers).unwrap();
+    plan.save(&run).unwrap();
+    let findings = plan.containers.iter().flat_map(|container| &container.findings);
+    let tables: u64 = findings.filter(|(name, _)| *name == "transactions-ended").map(|(_, count)| *count).sum();
+    assert!(tables >= 1, "{tables}");
+    cluster.apply(&plan, &run).unwrap();
+    let verification = cluster.verify();
+    assert_eq!(verification.problems, vec![]);
+    eprintln!("{ended:#?}");
 }

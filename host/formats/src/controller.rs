@@ -355,6 +355,11 @@ pub fn completed_transaction_of_key(key: &str) -> Option<TransactionId> {
     TransactionId::parse(key.rsplit_once('/')?.1)
 }
 
+/// The key of a transaction in a table `completedTransactionsBatch-<n>` (`PravegaTablesStream.getCompletedTransactionKey`).
+pub fn key_of_completed_transaction(scope: &str, stream: &str, id: TransactionId) -> String {
+    format!("Key.#.{scope}.#.{stream}.#./{id}")
+}
+
 /// The segment of a key `segmentSealedEpochPath-<segment id>` in a stream's `metadata`: a row that the controller writes
 /// once the segment was sealed and others took its place.
 pub fn sealed_segment_of_key(key: &str) -> Option<i64> {
@@ -417,6 +422,18 @@ pub enum TransactionStatus {
 }
 
 impl TransactionStatus {
+    /// As the controller's own documentation calls it, in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Open => "open",
+            Self::Committing => "committing",
+            Self::Committed => "committed",
+            Self::Aborting => "aborting",
+            Self::Aborted => "aborted",
+        }
+    }
+
     fn read(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let error = body.error("a transaction status from 0 to 5");
         Ok(match body.compact_int()? {
@@ -474,6 +491,19 @@ pub struct CompletedTransaction {
 }
 
 impl CompletedTransaction {
+    /// Encodes a row.
+    ///
+    /// # Errors
+    /// Never for any value of this type; the writer's interface has the case.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::new();
+        writer.write_single(|body| {
+            body.i64(self.completed);
+            body.compact_int(self.status as u32);
+        });
+        writer.finish()
+    }
+
     /// Decodes a row.
     ///
     /// # Errors

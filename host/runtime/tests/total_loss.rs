@@ -7,7 +7,8 @@ mod support;
 use std::sync::Arc;
 
 use dr_engine::contract::{
-    CoreAttribute, Measure, MetadataRow, RecoveryHost, Retention, Segment, StreamState, TransactionCounter, ZNode,
+    CoreAttribute, EndedTransaction, Measure, MetadataRow, RecoveryHost, Retention, Segment, StreamState,
+    TransactionCounter, ZNode,
 };
 use dr_runtime::{Execution, Limits, Procedure, Runtime};
 use support::{MockHost, guest, overrides, segment};
@@ -49,7 +50,14 @@ fn every_fate() -> MockHost {
         with("f/unrecorded", |s| s.standing = "unrecorded".into()),
         with("g/queue", |s| s.kind = "garbage-collection-queue".into()),
         with("h/table", |s| s.kind = "controller-table".into()),
+        with("i/unfinished", |s| s.kind = "transaction".into()),
     ];
+    let unfinished = |id: &str, status: &str, outcome: &str| EndedTransaction {
+        id: id.into(),
+        stream: "s/t".into(),
+        status: status.into(),
+        outcome: outcome.into(),
+    };
     let measure = |content: &str, whole_length| Measure { content: content.into(), whole_length, items: 1 };
     MockHost {
         segments: [(0, segments)].into(),
@@ -60,6 +68,7 @@ fn every_fate() -> MockHost {
         ]
         .into(),
         rows: [(0, vec![row("a/deleted", 5), row("b/live", 5), row("d/torn", 95), row("z/gone", 5)])].into(),
+        unfinished: [(0, vec![unfinished("1", "committing", "committed"), unfinished("2", "open", "aborted")])].into(),
         ..MockHost::default()
     }
 }
@@ -76,7 +85,7 @@ fn it_says_what_it_is() {
     let unknown = procedure.settings(&overrides(&[("tial", "as-is")])).unwrap_err().to_string();
     assert!(
         unknown.contains(
-            "has no parameter `tial`; it has `tail`, `unrecorded`, `leftovers`, `reader-groups`, `backup-place`"
+            "has no parameter `tial`; it has `tail`, `unrecorded`, `leftovers`, `reader-groups`, `open-transactions`, `backup-place`"
         ),
         "{unknown}"
     );
@@ -89,6 +98,7 @@ fn it_follows_the_runbook() {
         "decision f/unrecorded not created",
         "loss f/unrecorded 0..Some(100) unrecorded",
         "decision g/queue not created",
+        "decision i/unfinished not created",
         "decision c/sealed sealed",
         "decision d/torn cut to 90 of 100 bytes",
         "loss d/torn 90..Some(100) torn",
@@ -100,6 +110,9 @@ fn it_follows_the_runbook() {
         "0: create d/torn 90",
         "0: create e/bytes 100",
         "0: create h/table 80",
+        "0: end transactions",
+        "decision transaction 1 of s/t ended as committed",
+        "decision transaction 2 of s/t ended as aborted",
         "0: move _system/metadata_0 to _dr/moved-aside/container-0.epoch-2",
         "0: move gone_0 to _dr/moved-aside/container-0.epoch-2.leftovers",
         "decision objects of no segment 1 objects moved to `_dr/moved-aside/container-0.epoch-2.leftovers`",
@@ -118,14 +131,21 @@ fn it_follows_the_runbook() {
 fn the_operator_decides_on_tails_and_strangers() {
     let (host, _) = recover(
         every_fate(),
-        &[("tail", "as-is"), ("unrecorded", "create"), ("backup-place", "_dr/old/"), ("leftovers", "leave")],
+        &[
+            ("tail", "as-is"),
+            ("unrecorded", "create"),
+            ("backup-place", "_dr/old/"),
+            ("leftovers", "leave"),
+            ("open-transactions", "as-is"),
+        ],
     );
     let told = host.told();
-    assert!(!told.iter().any(|told| told.contains("gone_0")), "{told:#?}");
+    assert!(!told.iter().any(|told| told.contains("gone_0") || told.contains("end transactions")), "{told:#?}");
     for line in [
         "0: create d/torn 100",
         "0: create f/unrecorded 100",
         "0: create h/table 80",
+        "0: create i/unfinished 100",
         "0: move _system/metadata_0 to _dr/old/container-0.epoch-2",
     ] {
         assert!(told.iter().any(|told| told == line), "{line} is not in {told:#?}");

@@ -1,6 +1,6 @@
 //! What the procedure decides, one function a decision. None of them calls the host.
 
-use dr_guest_kit::containers::{CoreAttribute, MetadataRow, RenewedGroup};
+use dr_guest_kit::containers::{CoreAttribute, EndedTransaction, MetadataRow, RenewedGroup};
 use dr_guest_kit::controller::{StreamState, TransactionCounter};
 use dr_guest_kit::report::LostRange;
 use dr_guest_kit::storage::{Measurement, Segment};
@@ -16,6 +16,8 @@ pub struct Policy {
     pub move_leftovers: bool,
     /// Let reader groups begin anew, without readers.
     pub renew_reader_groups: bool,
+    /// End the transactions that were under way.
+    pub end_transactions: bool,
     /// Where old metadata goes.
     pub backup_place: String,
 }
@@ -27,6 +29,7 @@ impl Policy {
             create_unrecorded: settings.choice("unrecorded", &[("report", false), ("create", true)])?,
             move_leftovers: settings.choice("leftovers", &[("move-aside", true), ("leave", false)])?,
             renew_reader_groups: settings.choice("reader-groups", &[("renew", true), ("as-is", false)])?,
+            end_transactions: settings.choice("open-transactions", &[("abort", true), ("as-is", false)])?,
             backup_place: settings.text("backup-place")?.trim_end_matches('/').to_owned(),
         })
     }
@@ -45,6 +48,8 @@ pub enum Fate {
     Create,
     /// Left out for this reason although it exists.
     Drop(&'static str),
+    /// Left out because its transaction was not finished.
+    Unfinished,
     /// It had been deleted before the disaster.
     Deleted,
     /// Nobody knows whether it had been.
@@ -60,6 +65,7 @@ pub fn fate(segment: &Segment, policy: &Policy) -> Fate {
             Fate::Drop("its readers are gone and would own their segments for ever; the controller creates it anew")
         }
         (_, "transient") => Fate::Drop("it does not outlive the connection of its client"),
+        ("live", "transaction") if policy.end_transactions => Fate::Unfinished,
         ("live", _) => Fate::Create,
         _ if policy.create_unrecorded => Fate::Create,
         _ => Fate::Unrecorded,
@@ -96,6 +102,22 @@ pub fn renewal(group: &RenewedGroup) -> (String, String) {
         _ => (
             "left as it is".to_owned(),
             "its state cannot be read; stop its readers and set it back with `ReaderGroup.resetReaderGroup`".to_owned(),
+        ),
+    }
+}
+
+/// What became of a transaction that was under way, and why.
+pub fn ending(transaction: &EndedTransaction) -> (&'static str, &'static str) {
+    match (transaction.outcome.as_str(), transaction.status.as_str()) {
+        ("committed", "committing") => ("ended as committed", "its commit had begun"),
+        ("committed", _) => ("ended as committed", "its events are part of a segment, or sealed to become one"),
+        ("aborted", "aborting") => ("ended as aborted", "its abort had begun"),
+        ("aborted", _) => {
+            ("ended as aborted", "it was open, and nobody can tell whether all its events had reached Tier-2")
+        }
+        _ => (
+            "ended, nobody knows how",
+            "it was open and has no segments of its own: they were merged, or never reached Tier-2",
         ),
     }
 }
@@ -215,6 +237,7 @@ mod tests {
             create_unrecorded: false,
             move_leftovers: true,
             renew_reader_groups: true,
+            end_transactions: true,
             backup_place: "_dr/x".into(),
         }
     }
@@ -258,6 +281,31 @@ mod tests {
         let policy = Policy { create_unrecorded: true, ..policy() };
         assert_eq!(fate(&segment("stream", "unrecorded"), &policy), Fate::Create);
         assert_eq!(fate(&segment("stream", "deleted"), &policy), Fate::Deleted);
+    }
+
+    #[test]
+    fn transactions_that_were_not_finished_are_left_out_unless_the_operator_wants_them_as_they_are() {
+        let as_is = Policy { end_transactions: false, ..policy() };
+        assert_eq!(fate(&segment("transaction", "live"), &policy()), Fate::Unfinished);
+        assert_eq!(fate(&segment("transaction", "live"), &as_is), Fate::Create);
+        assert_eq!(fate(&segment("transaction", "deleted"), &policy()), Fate::Deleted);
+    }
+
+    #[test]
+    fn how_a_transaction_ended_is_told_with_the_reason() {
+        let told = |status: &str, outcome: &str| {
+            ending(&EndedTransaction {
+                id: String::new(),
+                stream: String::new(),
+                status: status.into(),
+                outcome: outcome.into(),
+            })
+        };
+        assert_eq!(told("committing", "committed"), ("ended as committed", "its commit had begun"));
+        assert!(told("open", "committed").1.contains("part of a segment"));
+        assert_eq!(told("aborting", "aborted"), ("ended as aborted", "its abort had begun"));
+        assert!(told("open", "aborted").1.contains("reached Tier-2"));
+        assert!(told("open", "something-new").0.contains("nobody knows"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Reads like the runbook that it replaces. For each container, alone:
 //! 1. list its segments with sealed state and length;
 //! 2. open a fresh container;
-//! 3. create each segment there;
+//! 3. create each segment there, and end the transactions that were under way;
 //! 4. move the old container metadata aside to a backup place, and what deleted segments have left;
 //! 5. read the old metadata table, copy start offsets and core attributes;
 //! 6. close.
@@ -65,6 +65,12 @@ impl Procedure for TotalLoss {
                     "The state of reader groups: let it begin anew at the newest offsets that are left, without readers, or keep its bytes as they are.",
                 ),
                 parameter(
+                    "open-transactions",
+                    "choice:abort|as-is",
+                    "abort",
+                    "Transactions under way: end them, as committed if their commit had begun and else as aborted, or leave them as they are.",
+                ),
+                parameter(
                     "backup-place",
                     "text",
                     "_dr/moved-aside",
@@ -80,6 +86,9 @@ impl Procedure for TotalLoss {
 
         let fresh = containers::open_fresh_container(container)?;
         let created = create_segments(&fresh, container, &policy)?;
+        if policy.end_transactions {
+            end_transactions(&fresh, container)?;
+        }
         move_old_metadata_aside(container, &policy)?;
         if policy.move_leftovers {
             move_leftovers_aside(container, &policy)?;
@@ -141,6 +150,16 @@ fn renew_reader_groups(fresh: &FreshContainer, segments: &[Segment], policy: &Po
     for (segment, group) in groups.iter().zip(fresh.renew_reader_groups(&names)?) {
         let (choice, reason) = decisions::renewal(&group);
         report::decision(Some(segment.container), &segment.name, &choice, &reason);
+    }
+    Ok(())
+}
+
+/// Ends what the controller can no longer go on with, and says how each transaction ended.
+fn end_transactions(fresh: &FreshContainer, container: ContainerId) -> Result<()> {
+    for transaction in fresh.end_transactions()? {
+        let (choice, reason) = decisions::ending(&transaction);
+        let subject = format!("transaction {} of {}", transaction.id, transaction.stream);
+        report::decision(Some(container), &subject, choice, reason);
     }
     Ok(())
 }
@@ -266,6 +285,9 @@ fn report_left_out(segment: &Segment, policy: &Policy) {
         Fate::Unrecorded => {
             report::decision(Some(segment.container), &segment.name, "not created", "no metadata names its objects");
             report::loss(&decisions::whole_segment_lost(segment));
+        }
+        Fate::Unfinished => {
+            report::decision(Some(segment.container), &segment.name, "not created", "its transaction was not finished");
         }
         Fate::Deleted | Fate::Create => {}
     }

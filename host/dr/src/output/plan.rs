@@ -278,6 +278,7 @@ pub(crate) fn in_words(finding: &str) -> String {
         "no-record" => "without objects, as nothing was ever written to them",
         "no-row" => "that the old container metadata did not name yet",
         "sealed-differs" => "sealed by one source and open by another",
+        "transactions-ended" => "that are tables of the controller and told how transactions under way ended",
         "reader-group-renewed" => "that are states of reader groups and begin anew, without readers",
         "event-numbers-ahead" => "whose writers' event numbers were ahead of the events; they are set back",
         "merge-begun" => "cut where the merge of a transaction was begun; the whole transaction is kept beside it",

@@ -21,7 +21,7 @@ use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
 use crate::plan::{hex, run_directory_error};
 
-/// Bytes of table entries in one append; 256 KiB to 1 MiB is what the store itself makes.
+/// Most bytes in one append; 256 KiB to 1 MiB is what the store itself makes of table entries.
 const APPEND_BYTES: usize = 512 * 1024;
 
 /// Attribute updates in one operation; it may span frames.
@@ -122,6 +122,16 @@ impl LogWriter {
         while self.operations <= id {
             let unchanged = AttributeUpdate::replace(RETIRED_TABLE_ATTRIBUTE, 0);
             self.update_attributes(id, &[unchanged])?;
+        }
+        Ok(())
+    }
+
+    /// Appends bytes of any length.
+    pub(super) fn append_all(&mut self, segment_id: i64, offset: u64, data: &[u8]) -> Result<()> {
+        let mut offset = offset;
+        for piece in data.chunks(APPEND_BYTES) {
+            self.append(segment_id, offset, piece)?;
+            offset += piece.len() as u64;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use dr_formats::attribute_index::KeyFormat;
 use dr_formats::names::SegmentKind;
 use dr_formats::reader_group::REVISION_MARK;
 use dr_formats::segment_info::{NO_SEGMENT_ID, SegmentInfo};
+use dr_formats::table::TableEntries;
 
 use crate::attribute_index::{
     AttributeIndex, StateBehind, key_format, largest_value_ever, read_attribute_index, state_behind,
@@ -85,7 +86,7 @@ pub(super) fn prepare(
     let index = if segment_type.is(SegmentType::FIXED_KEY_TABLE) {
         prepare_fixed_key_table(evidence, &mut prepared, &chain, tier2)?
     } else if segment_type.is(SegmentType::TABLE) {
-        prepare_hash_table(evidence, &mut prepared, &chain, tier2, controller)?
+        prepare_hash_table(evidence, &mut prepared, &chain, &segment.ending_entries, tier2, controller)?
     } else {
         prepare_event_numbers(evidence, &mut prepared, tier2)?
     };
@@ -94,11 +95,6 @@ pub(super) fn prepare(
     }
     if index.cut_bytes > 0 {
         prepared.findings.push("attribute-index-cut");
-    }
-    if !prepared.index_updates.is_empty() {
-        let (updates, indexed) = (prepared.index_updates.len(), index.values.len());
-        tracing::debug!(segment = name, updates, indexed, "the index of a table is completed through the log");
-        prepared.findings.push(TABLE_INDEX_COMPLETED);
     }
     if let Some(renewal) = &segment.renewal {
         begin_anew(&mut prepared, renewal);
@@ -181,10 +177,21 @@ fn stored(evidence: &ContainerEvidence, name: &str, segment: &FreshSegment) -> O
     })
 }
 
+/// Makes the index of a table right.
+fn complete_index(prepared: &mut Prepared, updates: Vec<AttributeUpdate>, indexed: usize) {
+    if !updates.is_empty() {
+        let (segment, updates) = (&*prepared.row.name, updates.len());
+        tracing::debug!(segment, updates, indexed, "the index of a table is completed through the log");
+        prepared.findings.push(TABLE_INDEX_COMPLETED);
+    }
+    prepared.index_updates = updates;
+}
+
 fn prepare_hash_table(
     evidence: &ContainerEvidence,
     prepared: &mut Prepared,
     chain: &Chain,
+    ending_entries: &[u8],
     tier2: &dyn Tier2,
     controller: &mut ControllerEvidence,
 ) -> Result<AttributeIndex> {
@@ -205,9 +212,39 @@ fn prepare_hash_table(
         watch.finish(controller);
     }
     let index = read_attribute_index(evidence, &name, KeyFormat::Uuid, true, tier2)?;
-    prepared.index_updates = table.updates(&index.values);
+    complete_index(prepared, table.updates(&index.values), index.values.len());
     set_table_attributes(&mut prepared.row, table.live_keys(), scan.entries);
+    if !ending_entries.is_empty() {
+        append_entries(prepared, table, scan.entries, ending_entries, &index);
+    }
     Ok(index)
+}
+
+/// Lets entries follow those of a hash table, with what the store's own indexer would have written for them.
+fn append_entries(
+    prepared: &mut Prepared,
+    mut table: HashTableIndex,
+    entries_before: u64,
+    appended: &[u8],
+    index: &AttributeIndex,
+) {
+    let mut entries = entries_before;
+    let mut reader = TableEntries::new(appended, prepared.row.length);
+    for entry in reader.by_ref().flatten() {
+        table.see(&entry);
+        entries += 1;
+    }
+    prepared.index_updates = table.updates(&index.values);
+    let counts = [
+        (INDEX_OFFSET, reader.end()),
+        (ENTRY_COUNT, table.live_keys()),
+        (BUCKET_COUNT, table.live_keys()),
+        (TOTAL_ENTRY_COUNT, entries),
+    ];
+    let update = |(attribute, value)| AttributeUpdate::replace(attribute, signed(value));
+    prepared.index_updates.extend(counts.map(update));
+    prepared.appended = appended.to_vec();
+    prepared.findings.push("transactions-ended");
 }
 
 /// What the store's own indexer would have left on a table that is indexed to its end.
@@ -276,7 +313,7 @@ fn prepare_fixed_key_table(
     }
     // Without an index nothing is known to have been removed.
     let covered = if index.stored.is_some() { signed(covered) } else { 0 };
-    prepared.index_updates = table.updates(&index.values, covered);
+    complete_index(prepared, table.updates(&index.values, covered), index.values.len());
     if table.points_beyond_data(&index.values) {
         prepared.findings.push("table-index-ahead");
     }

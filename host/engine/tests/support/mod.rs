@@ -10,7 +10,9 @@ use dr_backends::tier1::{EmbeddedLedgers, EmbeddedZNodes};
 use dr_backends::tier2::FileSystemTier2;
 use dr_engine::apply::{Application, Applied, Patience, apply};
 use dr_engine::cluster::{ClusterLayout, Tier1};
-use dr_engine::contract::{AttributeUpdate, ContainerId, NewSegment, Pages, RecoveryHost, Segment, Truncation};
+use dr_engine::contract::{
+    AttributeUpdate, ContainerId, FreshContainer, NewSegment, Pages, RecoveryHost, Segment, Truncation,
+};
 use dr_engine::journal::Journal;
 use dr_engine::plan::{Maker, Plan};
 use dr_engine::progress::Silent;
@@ -87,14 +89,7 @@ impl Cluster {
         }
         staging.tasks_done();
         finish(&staging);
-        let maker = Maker {
-            procedure: "native".to_owned(),
-            version: "0.0.0".to_owned(),
-            digest: String::new(),
-            settings: Vec::new(),
-            host_version: "0.0.0".to_owned(),
-        };
-        let plan = staging.into_plan(maker, &containers).unwrap();
+        let plan = staging.into_plan(maker(), &containers).unwrap();
         plan.save(&run).unwrap();
         (plan, run)
     }
@@ -122,6 +117,17 @@ impl Cluster {
     }
 }
 
+#[allow(dead_code)]
+pub fn maker() -> Maker {
+    Maker {
+        procedure: "native".to_owned(),
+        version: "0.0.0".to_owned(),
+        digest: String::new(),
+        settings: Vec::new(),
+        host_version: "0.0.0".to_owned(),
+    }
+}
+
 pub fn all<T>(mut pages: Box<dyn Pages<T>>) -> Vec<T> {
     let mut rows = Vec::new();
     loop {
@@ -139,6 +145,15 @@ fn is_kept(segment: &Segment) -> bool {
 }
 
 pub fn recover_container(host: &dyn RecoveryHost, container: ContainerId) {
+    recover_container_with(host, container, |_| ());
+}
+
+/// As [`recover_container`], with a step when all segments are created.
+pub fn recover_container_with(
+    host: &dyn RecoveryHost,
+    container: ContainerId,
+    step: impl FnOnce(&mut dyn FreshContainer),
+) {
     let segments: Vec<Segment> = all(host.list_segments(container).unwrap()).into_iter().filter(is_kept).collect();
     let names: Vec<String> = segments.iter().map(|segment| segment.name.clone()).collect();
     let mut fresh = host.open_fresh_container(container).unwrap();
@@ -151,6 +166,7 @@ pub fn recover_container(host: &dyn RecoveryHost, container: ContainerId) {
         });
         fresh.create_segments(new.collect()).unwrap();
     }
+    step(fresh.as_mut());
     let objects = all(host.list_metadata_objects(container).unwrap());
     let keys: Vec<String> = objects.into_iter().map(|object| object.key).collect();
     host.move_aside(container, &keys, &format!("_dr/moved-aside/container-{container}")).unwrap();

@@ -66,6 +66,7 @@ fn transaction_vectors() {
     let completed = unhex("00 00 01 00 00000009 0000000000000007 03");
     let expected = CompletedTransaction { completed: 7, status: TransactionStatus::Committed };
     assert_eq!(CompletedTransaction::decode(&completed), Ok(expected));
+    assert_eq!(expected.encode(), Ok(completed));
     let none = unhex("00000100 00000009 80000000 00 80000000");
     assert_eq!(decode_committing_transactions(&none), Ok(Vec::new()));
     mutations(&none, |bytes| drop(decode_committing_transactions(bytes)));
@@ -93,6 +94,7 @@ fn transaction_ids() {
     assert_eq!(id.counter(), TransactionCounter { most: 1, least: 5 });
     assert_eq!(TransactionId::parse_digits("00000003000000010000000000000005"), Some(id));
     assert_eq!(completed_transaction_of_key(&format!("Key.#.a.#.b.#./{text}")), Some(id));
+    assert_eq!(key_of_completed_transaction("a", "b", id), format!("Key.#.a.#.b.#./{text}"));
     for wrong in [
         "",
         "00000003-0000-0001-0000-00000000000",

@@ -5,8 +5,8 @@ use wasmtime::component::Resource;
 
 use super::{FreshContainer, Listing, MetadataListing};
 use crate::bindings::pravega::recovery::containers::{
-    AttributeUpdate, ContainerImage, CoreAttribute, Host, HostFreshContainer, HostMetadataListing, MetadataRow,
-    NewSegment, RenewedGroup, Truncation,
+    AttributeUpdate, ContainerImage, CoreAttribute, EndedTransaction, Host, HostFreshContainer, HostMetadataListing,
+    MetadataRow, NewSegment, RenewedGroup, Truncation,
 };
 use crate::state::{HostResult, State};
 
@@ -65,6 +65,12 @@ impl HostFreshContainer for State {
         Ok(outcomes.into_iter().map(RenewedGroup::from).collect())
     }
 
+    fn end_transactions(&mut self, fresh: Resource<FreshContainer>) -> HostResult<Vec<EndedTransaction>> {
+        let call = "containers.fresh-container.end-transactions";
+        let ended = self.with(call, &fresh, |fresh| fresh.0.end_transactions())?;
+        Ok(ended.into_iter().map(EndedTransaction::from).collect())
+    }
+
     fn close(&mut self, fresh: Resource<FreshContainer>) -> HostResult<ContainerImage> {
         let image = self.with("containers.fresh-container.close", &fresh, |fresh| fresh.0.close())?;
         Ok(image.into())
@@ -111,6 +117,13 @@ impl From<contract::RenewedGroup> for RenewedGroup {
     fn from(group: contract::RenewedGroup) -> Self {
         let contract::RenewedGroup { outcome, readers, offsets_ahead, changes_ahead } = group;
         Self { outcome, readers, offsets_ahead, changes_ahead }
+    }
+}
+
+impl From<contract::EndedTransaction> for EndedTransaction {
+    fn from(transaction: contract::EndedTransaction) -> Self {
+        let contract::EndedTransaction { id, stream, status, outcome } = transaction;
+        Self { id, stream, status, outcome }
     }
 }
 

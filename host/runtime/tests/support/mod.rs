@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dr_engine::contract::{
-    AttributeUpdate, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision, FreshContainer,
-    Level, LostRange, Measure, MetadataRow, NewSegment, Object, Pages, RecoveryHost, RenewedGroup, Segment,
-    StreamState, TransactionCounter, Truncation, VecPages, ZNode,
+    AttributeUpdate, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision, EndedTransaction,
+    FreshContainer, Level, LostRange, Measure, MetadataRow, NewSegment, Object, Pages, RecoveryHost, RenewedGroup,
+    Segment, StreamState, TransactionCounter, Truncation, VecPages, ZNode,
 };
 
 /// What the host knows, and what it was told.
@@ -19,6 +19,7 @@ pub struct MockHost {
     pub segments: BTreeMap<ContainerId, Vec<Segment>>,
     pub measures: BTreeMap<String, Measure>,
     pub rows: BTreeMap<ContainerId, Vec<MetadataRow>>,
+    pub unfinished: BTreeMap<ContainerId, Vec<EndedTransaction>>,
     pub streams: Vec<StreamState>,
     pub counter: Option<TransactionCounter>,
     pub znodes: Mutex<BTreeMap<String, ZNode>>,
@@ -77,6 +78,7 @@ pub fn segment(container: ContainerId, name: &str) -> Segment {
 struct MockContainer {
     id: ContainerId,
     known: Vec<String>,
+    unfinished: Vec<EndedTransaction>,
     segments: u64,
     closed: bool,
     told: Arc<Mutex<Vec<String>>>,
@@ -127,6 +129,11 @@ impl FreshContainer for MockContainer {
         self.stage(names.iter().map(|name| format!("renew {name}")).collect())?;
         let renewed = |_| RenewedGroup { outcome: "renewed".to_owned(), ..RenewedGroup::default() };
         Ok(names.iter().map(renewed).collect())
+    }
+
+    fn end_transactions(&mut self) -> CallResult<Vec<EndedTransaction>> {
+        self.stage(vec!["end transactions".to_owned()])?;
+        Ok(self.unfinished.clone())
     }
 
     fn close(&mut self) -> CallResult<ContainerImage> {
@@ -188,6 +195,7 @@ impl RecoveryHost for MockHost {
         Ok(Box::new(MockContainer {
             id: container,
             known,
+            unfinished: self.unfinished.get(&container).cloned().unwrap_or_default(),
             segments: 0,
             closed: false,
             told: Arc::clone(&self.told),

@@ -227,11 +227,18 @@ fn newest_batch(listing: &Listing) -> Option<u32> {
     chunks.filter_map(number).max()
 }
 
-/// The rows of a table of transactions under way, by key; none for one that cannot be read.
-type Rows = BTreeMap<String, Option<ActiveTransaction>>;
+/// A row; none for one that cannot be read.
+type Row = Option<ActiveTransaction>;
+
+/// The rows of a table of transactions under way, by key.
+type Rows = BTreeMap<String, Row>;
+
+/// Version and offset of an entry.
+type Rank = (i64, u64);
 
 fn rows_under_way(chain: &Chain, end: u64, tier2: &dyn Tier2) -> Result<Rows> {
-    let mut newest: HashMap<String, ((i64, u64), Option<Option<ActiveTransaction>>)> = HashMap::new();
+    // Without a row: removed.
+    let mut newest: HashMap<String, (Rank, Option<Row>)> = HashMap::new();
     scan_table(chain, chain.first_start, end, tier2, &mut |entry| {
         let Ok(key) = std::str::from_utf8(entry.key) else { return };
         let row = entry.value.map(|value| ActiveTransaction::decode(value).ok());

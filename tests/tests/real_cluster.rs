@@ -65,6 +65,21 @@ fn refusals_change_nothing(test: &mut TestLab) {
     must("start the bookie", test.lab.start_bookie(0));
 }
 
+/// The running cluster is what the plan made, to the last byte; a plan for more is not.
+fn verify_online(test: &TestLab) {
+    let (root, properties) = (test.lab.tier2_directory(), test.lab.properties_file());
+    let controller = format!("http://127.0.0.1:{}", test.lab.ports().controller_rest);
+    let (root, properties) = (root.to_str().unwrap(), properties.to_str().unwrap());
+    let arguments = ["verify", root, "--config", properties, "--online", "--controller", &controller, "--read-data"];
+    let said = dr::run(test.directory.path(), arguments.iter().chain(&["--output", "json"])).expect_code(0);
+    let events: Vec<serde_json::Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let event = events.iter().find(|event| event["event"] == "verified-online").unwrap();
+    assert_eq!(event["missing_streams"], serde_json::json!([]));
+    assert!(event["segments"].as_u64().unwrap() > 100 && event["equal_bytes"].as_u64().unwrap() > 1 << 20, "{event}");
+    let said = dr::run(test.directory.path(), arguments).expect_code(0);
+    eprintln!("{}", said.stdout);
+}
+
 #[test]
 fn a_flushed_cluster_comes_back_after_the_loss_of_its_whole_tier_1() {
     if !real_servers::are_wanted() {
@@ -91,6 +106,7 @@ fn a_flushed_cluster_comes_back_after_the_loss_of_its_whole_tier_1() {
 
     must("start the servers", test.lab.start_servers());
     must("wait for the cluster", test.lab.await_cluster());
+    verify_online(&test);
     assert_all_ok("everything is read back", &must("check", test.lab.run_checker(&truth)));
     assert_all_ok("old and new streams take work", &must("do more", test.lab.more(&truth)));
     assert_all_ok("retention goes on", &must("check retention", test.lab.check_retention(&truth)));

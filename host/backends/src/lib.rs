@@ -3,5 +3,6 @@
 
 mod durable;
 mod event_loop;
+pub mod store;
 pub mod tier1;
 pub mod tier2;

@@ -307,9 +307,29 @@ pub(crate) struct VerifyArguments {
     /// How much is read.
     #[command(flatten)]
     pub(crate) depth: DepthArguments,
+    /// The running cluster.
+    #[command(flatten)]
+    pub(crate) online: OnlineArguments,
     /// Form of the report; json is a stream of events, one a line
     #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) output: ReportFormat,
+}
+
+/// The running cluster instead of its log.
+#[derive(Debug, Args)]
+pub(crate) struct OnlineArguments {
+    /// Ask the running segment stores for the segments of the plan; with --read-data, read the streams through them and compare with Tier-2
+    #[arg(long)]
+    pub(crate) online: bool,
+    /// Directory of the plan that the cluster was recovered by [default: the one that the record in Tier-2 names]
+    #[arg(long, value_name = "DIR", requires = "online")]
+    pub(crate) plan: Option<PathBuf>,
+    /// Segment stores [default: those that are registered in ZooKeeper]
+    #[arg(long, value_name = "HOST:PORT,...", requires = "online")]
+    pub(crate) store: Option<String>,
+    /// REST interface of a controller, to compare scopes and streams, too: http://HOST:PORT
+    #[arg(long, value_name = "URL", requires = "online")]
+    pub(crate) controller: Option<String>,
 }
 
 /// How much of Tier-2 is read.

@@ -3,6 +3,7 @@
 
 mod data;
 mod depth;
+pub mod online;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};

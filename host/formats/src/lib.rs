@@ -23,6 +23,7 @@ pub mod primitives;
 pub mod reader_group;
 pub mod segment_info;
 pub mod slts;
+pub mod store_protocol;
 pub mod table;
 
 pub use error::{DecodeError, EncodeError};

@@ -8,12 +8,13 @@ mod journal;
 mod names;
 mod primitives;
 mod segments;
+mod store_protocol;
 
 use crate::decoder::Decoder;
 
 /// All decoders, in the order of the table of results.
 pub fn all() -> impl Iterator<Item = &'static Decoder> {
-    let lists: [&'static [Decoder]; 8] = [
+    let lists: [&'static [Decoder]; 9] = [
         primitives::DECODERS,
         journal::DECODERS,
         segments::DECODERS,
@@ -22,6 +23,7 @@ pub fn all() -> impl Iterator<Item = &'static Decoder> {
         controller::DECODERS,
         bookkeeper::DECODERS,
         names::DECODERS,
+        store_protocol::DECODERS,
     ];
     lists.into_iter().flatten()
 }

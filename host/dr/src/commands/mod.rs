@@ -16,6 +16,7 @@ mod source;
 mod target;
 mod tier1;
 mod verify;
+mod verify_online;
 
 use std::collections::BTreeMap;
 use std::env;

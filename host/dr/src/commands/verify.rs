@@ -7,7 +7,7 @@ use dr_engine::error::Result;
 use dr_engine::verify::{Scope, Verification, verify};
 
 use super::tier1::{OpenTier1, Purpose};
-use super::{Session, source};
+use super::{Session, source, verify_online};
 use crate::arguments::{ContainerSelection, VerifyArguments};
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
@@ -15,6 +15,9 @@ use crate::output::verification::{Seen, VerificationEvent};
 
 /// Reads everything back and tells.
 pub(super) fn run(session: &Session, arguments: &VerifyArguments) -> Result<ExitCode> {
+    if arguments.online.online {
+        return verify_online::run(session, arguments);
+    }
     let overrides = arguments.tier1.overrides(&arguments.source);
     let configuration = source::configuration(session, &arguments.source.config, &arguments.source.root, &overrides)?;
     let tier2 = source::open(&arguments.source.root)?;

@@ -14,6 +14,7 @@ use super::diagnosis::DiagnosisEvent;
 use super::error::ErrorEvent;
 use super::loss::LossEvent;
 use super::next::Step;
+use super::online::OnlineEvent;
 use super::plan::PlanEvent;
 use super::plan_difference::PlanDifference;
 use super::verification::VerificationEvent;
@@ -139,6 +140,8 @@ pub(crate) enum Event<'a> {
     Difference(&'a PlanDifference<'a>),
     /// Tier-1 was read back.
     Verified(VerificationEvent<'a>),
+    /// A running cluster was compared with its plan.
+    VerifiedOnline(OnlineEvent<'a>),
     /// What an inspection looks at.
     Inspecting {
         /// Kind of the object.

@@ -11,6 +11,7 @@ pub(crate) mod json;
 pub(crate) mod list;
 pub(crate) mod loss;
 pub(crate) mod next;
+pub(crate) mod online;
 pub(crate) mod page;
 pub(crate) mod plan;
 pub(crate) mod plan_difference;

@@ -66,16 +66,23 @@ pub(crate) fn after_recovery(program: &str, verify: &[String], directory: &Path,
         "as long as no store was started, all of it can be taken back:",
         Some(of_directory(program, "rollback", directory)),
     );
+    let verify: Vec<String> = std::iter::once(program.to_owned()).chain(verify.iter().cloned()).collect();
     let steps = match location {
         Tier1Location::Servers { .. } => vec![
             step("start all segment stores with their usual configuration, and wait until they have registered", None),
             step("start one controller; wait until it answers, then start the others", None),
+            step(
+                "ask the running cluster for every segment of the plan:",
+                Some(command(&[&verify[..], &["--online".to_owned()]].concat())),
+            ),
             step("start readers and writers", None),
             rollback,
         ],
         Tier1Location::Directory(_) => {
-            let words: Vec<String> = std::iter::once(program.to_owned()).chain(verify.iter().cloned()).collect();
-            vec![step("no server was involved; look at the result again at any time:", Some(command(&words))), rollback]
+            vec![
+                step("no server was involved; look at the result again at any time:", Some(command(&verify))),
+                rollback,
+            ]
         }
     };
     Next { steps }

@@ -114,7 +114,13 @@ fn table(verification: &Verification, colour: Colour) -> String {
 }
 
 /// Problems or doubts, if there are any.
-fn list(singular: &str, plural: &str, problems: &[Problem], verbose: bool, paint: impl Fn(&str) -> String) -> String {
+pub(super) fn list(
+    singular: &str,
+    plural: &str,
+    problems: &[Problem],
+    verbose: bool,
+    paint: impl Fn(&str) -> String,
+) -> String {
     if problems.is_empty() {
         return String::new();
     }

@@ -398,7 +398,7 @@ fn append_image(writer: &mut dyn LedgerWriter, image: &Path) -> Result<String> {
 ///
 /// # Errors
 /// `run-directory` if the file cannot be read or ends inside a frame; what `visit` returns.
-fn for_each_frame(image: &Path, mut visit: impl FnMut(&[u8; 4], &[u8]) -> Result<()>) -> Result<()> {
+pub(crate) fn for_each_frame(image: &Path, mut visit: impl FnMut(&[u8; 4], &[u8]) -> Result<()>) -> Result<()> {
     let fail = |error| run_directory_error("read", image, error);
     let mut reader = BufReader::with_capacity(1 << 20, File::open(image).map_err(fail)?);
     let mut left = reader.get_ref().metadata().map_err(fail)?.len();

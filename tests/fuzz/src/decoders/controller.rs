@@ -46,7 +46,12 @@ pub(super) const DECODERS: &[Decoder] = &[
         covers: &["controller::CompletedTransaction::decode"],
         seeds: |captured| transaction_seeds(captured, "completedTransactionsBatch-", 1),
         mend: None,
-        check: |input| outcome(CompletedTransaction::decode(input).is_ok()),
+        check: |input| {
+            let decoded = CompletedTransaction::decode(input);
+            round_trip(decoded, CompletedTransaction::encode, |bytes, value| {
+                CompletedTransaction::decode(bytes).as_ref() == Ok(value)
+            })
+        },
     },
     Decoder {
         name: "committing-transactions",

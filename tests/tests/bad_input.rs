@@ -198,3 +198,26 @@ fn a_full_disk_stops_cleanly_and_the_same_command_goes_on() {
     planned.dr(&["rollback", "run", "--yes"]).expect_code(0);
     assert!(captured::content(&planned.tree.root) == planned.before);
 }
+
+/// A store that is not there, or a cluster of which nothing tells what it should be.
+#[test]
+fn a_running_cluster_that_cannot_be_asked() {
+    let planned = Planned::new("flushed");
+    let root = planned.tree.root.to_str().unwrap();
+    let refused = |more: &[&str], code: i32, error: &str| {
+        let words = [&["verify", root, "--tier1", "dir:tier1", "--cluster", "lab", "--online"], more].concat();
+        let refused = planned.dr(&words).expect_code(code).stderr;
+        assert!(refused.contains(&format!("error[{error}]:")) && refused.contains("\n  next: "), "{more:?}: {refused}");
+        refused
+    };
+    assert!(refused(&[], 2, "plan-unreadable").contains("--plan DIR"));
+    refused(&["--plan", "run"], 2, "tier1-absent");
+    std::fs::create_dir(planned.path("tier1")).unwrap();
+    assert!(refused(&["--plan", "run"], 1, "store-unavailable").contains("--store HOST:PORT"));
+    let silent = refused(&["--plan", "run", "--store", "127.0.0.1:1"], 1, "store-unavailable");
+    assert!(silent.contains("127.0.0.1:1") && silent.contains("retry:"), "{silent}");
+    std::fs::remove_file(planned.path("run/container-2.log")).unwrap();
+    refused(&["--plan", "run", "--store", "127.0.0.1:1"], 1, "image-changed");
+    assert_eq!(captured::content(&planned.tree.root), planned.before);
+    planned.dr(&["verify", root, "--store", "127.0.0.1:1"]).expect_code(2);
+}

@@ -65,7 +65,7 @@ fn refusals_change_nothing(test: &mut TestLab) {
     must("start the bookie", test.lab.start_bookie(0));
 }
 
-/// The running cluster is what the plan made, to the last byte; a plan for more is not.
+/// The running cluster is what the plan made, to the last byte.
 fn verify_online(test: &TestLab) {
     let (root, properties) = (test.lab.tier2_directory(), test.lab.properties_file());
     let controller = format!("http://127.0.0.1:{}", test.lab.ports().controller_rest);

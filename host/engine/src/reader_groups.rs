@@ -5,7 +5,7 @@
 //! remembers more of the state than there is: it would write and wait for ever. So the group begins anew: behind everything that any
 //! client can have seen, with one event that says the newest possible state, without readers. What lies before counts as
 //! truncated, by which a client notices that it has to look at the state again, finds itself taken out, and says so. See design note
-//! 007.
+//! 008.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

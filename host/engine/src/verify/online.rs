@@ -82,11 +82,12 @@ pub fn planned_segments(directory: &Path, plan: &Plan) -> Result<BTreeMap<Contai
             .because(why)
         };
         let mut entry = 0;
-        for_each_frame(&plan_file(directory, image)?, |_, frame| {
+        let frames = for_each_frame(&plan_file(directory, image)?, |_, frame| {
             let address = FrameAddress::new(1, entry);
             entry += 1;
             replay.frame(address, frame).map_err(|error| unusable(error.to_string()))
-        })?;
+        });
+        frames.map_err(|error| if error.code == "run-directory" { unusable(error.to_string()) } else { error })?;
         let segments = replay.finish().map_err(|error| unusable(error.to_string()))?;
         planned.insert(*container, segments_of(*container, &segments));
     }

@@ -67,6 +67,9 @@ pub enum Entry {
         tasks: Vec<String>,
         /// How often it made each call of the host.
         calls: BTreeMap<String, u64>,
+        /// The same for each of its tasks, by their ids; what is not there was called by `prepare` or `finish`.
+        #[serde(default)]
+        calls_by_task: BTreeMap<String, BTreeMap<String, u64>>,
     },
     /// A plan was made and written.
     PlanMade {

@@ -1,6 +1,6 @@
 //! One run of a procedure: `prepare`, the tasks in parallel, `finish`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,6 +50,8 @@ pub struct Execution {
     pub tasks: Vec<Task>,
     /// What all instances used together.
     pub usage: Usage,
+    /// What each task used, by its id.
+    pub usage_by_task: BTreeMap<String, Usage>,
     /// From start to end.
     pub wall_time: Duration,
 }
@@ -83,6 +85,7 @@ impl Procedure {
             observer,
             stop: Arc::new(AtomicBool::new(false)),
             usage: Mutex::default(),
+            usage_by_task: Mutex::default(),
         };
         let tasks = run.prepare(selected)?;
         observer.prepared(&tasks);
@@ -91,7 +94,8 @@ impl Procedure {
         observer.finishing();
         run.finish()?;
         let usage = run.usage.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Execution { tasks, usage, wall_time: began.elapsed() })
+        let usage_by_task = run.usage_by_task.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Execution { tasks, usage, usage_by_task, wall_time: began.elapsed() })
     }
 }
 
@@ -102,6 +106,7 @@ struct Run<'a> {
     observer: &'a dyn Observer,
     stop: Arc<AtomicBool>,
     usage: Mutex<Usage>,
+    usage_by_task: Mutex<BTreeMap<String, Usage>>,
 }
 
 impl Run<'_> {
@@ -150,6 +155,7 @@ impl Run<'_> {
             exports.call_run(store, &self.settings, &argument)
         });
         self.used(&usage);
+        self.usage_by_task.lock().unwrap_or_else(PoisonError::into_inner).insert(task.id.clone(), usage);
         let answer = answer.map_err(|failure| self.failed(Export::Run, Some(task), failure));
         if answer.is_err() {
             self.stop.store(true, Ordering::Release);

@@ -185,6 +185,8 @@ fn only_selected_containers_become_tasks() {
     let host: Arc<dyn RecoveryHost> = Arc::new(MockHost::with_segments(4, 1));
     let execution = procedure.execute(host, &settings, &[2], 2, &()).unwrap();
     assert_eq!(execution.tasks.iter().map(|task| task.container).collect::<Vec<_>>(), [Some(2)]);
+    let of_task = &execution.usage_by_task[&execution.tasks[0].id].calls["containers.open-fresh-container"];
+    assert_eq!((execution.usage_by_task.len(), of_task.calls), (1, 1));
     let host: Arc<dyn RecoveryHost> = Arc::new(MockHost::with_segments(4, 1));
     let unknown = procedure.execute(host, &settings, &[9], 2, &()).unwrap_err().to_string();
     assert!(unknown.contains("failed in `prepare`: container 9 was selected"), "{unknown}");

@@ -1,6 +1,7 @@
 //! The steps of a recovery, from which the commands are put together: plan, show, confirm, apply, verify, roll back.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use dr_engine::process::Process;
 use dr_engine::progress::{Progress as _, Unit};
 use dr_engine::staging::Staging;
 use dr_engine::verify::Scope;
+use dr_runtime::Usage;
 
 use super::procedure::{self, Chosen};
 use super::report;
@@ -180,7 +182,12 @@ impl<'a> Recovery<'a> {
             digest: maker.digest,
             settings: maker.settings,
             tasks: execution.tasks.iter().map(|task| task.id.clone()).collect(),
-            calls: execution.usage.calls.iter().map(|(call, usage)| ((*call).to_owned(), usage.calls)).collect(),
+            calls: call_counts(&execution.usage),
+            calls_by_task: execution
+                .usage_by_task
+                .iter()
+                .map(|(task, usage)| (task.clone(), call_counts(usage)))
+                .collect(),
         })
     }
 
@@ -383,4 +390,8 @@ fn verification_impossible(error: OperatorError) -> OperatorError {
     .because(&error);
     impossible.retry = error.retry;
     impossible
+}
+
+fn call_counts(usage: &Usage) -> BTreeMap<String, u64> {
+    usage.calls.iter().map(|(call, usage)| ((*call).to_owned(), usage.calls)).collect()
 }

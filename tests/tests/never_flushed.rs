@@ -107,7 +107,8 @@ fn containers_that_were_flushed_come_back_beside_one_that_was_not() {
         let tables = ["metadata_1", "storage_metadata_1"].map(str::to_owned);
         assert_eq!(absent(&plan), BTreeMap::from([(1, BTreeSet::from(tables))]), "{how:?}");
         assert!(said.contains("WARNING: container 1") && said.contains("dr export-events"), "{said}");
-        assert_eq!(segments(&plan, 1), 0, "something was created by guess");
+        let by_controller = created(&tree, 1);
+        assert!(by_controller.values().all(is_empty), "something was created by guess: {by_controller:?}");
         for container in [0, 2, 3] {
             assert_eq!(segments(&plan, container), segments(&complete, container), "{container}");
         }
@@ -139,6 +140,43 @@ fn one_table_stands_in_for_the_other() {
             segments(&plan, 2),
             plan["losses"].as_array().unwrap().len()
         );
+    }
+}
+
+/// Segments that a run created in a container: whether they are sealed, and the range of offsets that is kept.
+fn created(tree: &CapturedTree, container: u32) -> BTreeMap<String, (bool, Value)> {
+    let path = tree.directory.path().join(format!("run/container-{container}.segments.jsonl"));
+    let lines = fs::read_to_string(path).unwrap();
+    let rows = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let created = rows.filter(|row| row["fate"] == "created");
+    created
+        .map(|row| (row["name"].as_str().unwrap().to_owned(), (row["sealed"].as_bool().unwrap(), row["kept"].clone())))
+        .collect()
+}
+
+fn is_empty((_, kept): &(bool, Value)) -> bool {
+    kept["first"] == kept["end"]
+}
+
+#[test]
+fn segments_without_bytes_whose_rows_are_gone_come_back_by_the_word_of_the_controller() {
+    for container in 0..4 {
+        let (tree, whole) = (captured::unpack("flushed"), captured::unpack("flushed"));
+        run(&whole, &["recover", "--yes", "--run-directory", "run"]).expect_code(0);
+        cut(&tree, "metadata", &[container], Cut::Emptied);
+        recovered(&tree);
+        let (mut found, mut expected) = (created(&tree, container), created(&whole, container));
+        // Nobody misses leftovers of deleted streams, parts of transactions without an event, tables of epochs that are over, and
+        // one that the controller creates when it needs it.
+        let is_missed = |name: &String| {
+            let is_over = name.contains("/transactionsInEpoch-") || name.contains("#transaction.");
+            let is_of_deleted = name.contains("deleted/") || name.contains("RGreading-");
+            !(is_over || is_of_deleted || name == "_system/deletingScopes")
+        };
+        found.retain(|name, _| is_missed(name));
+        expected.retain(|name, _| is_missed(name));
+        assert_eq!(found, expected, "container {container}");
+        assert!(found.values().filter(|kept| is_empty(kept)).count() > 20, "container {container}: {found:#?}");
     }
 }
 

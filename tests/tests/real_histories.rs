@@ -20,3 +20,8 @@ fn run(name: &str) {
 fn a_cluster_that_was_never_flushed_boots_empty_takes_work_and_can_be_lost_again() {
     run("never-flushed");
 }
+
+#[test]
+fn a_cluster_of_which_an_object_of_each_class_was_damaged_boots_and_takes_work_in_every_container() {
+    run("damaged-capture");
+}

@@ -27,6 +27,7 @@ use crate::content::measure_events;
 use crate::contract::{CallError, CallResult, ContainerId, CoreAttribute, Measure, MetadataRow, Segment};
 use crate::error::{OperatorError, Result};
 use crate::listing::{ChunkObject, ContainerObjects};
+use crate::named_segments::{Named, NamedSegments};
 use crate::plan::AbsentMetadata;
 use crate::reconcile::{Reconciled, SegmentFacts, Standing};
 use crate::stream_tables::StreamTables;
@@ -44,6 +45,7 @@ pub struct ContainerEvidence {
     stream_tables: Arc<StreamTables>,
     segments: BTreeMap<Box<str>, Reconciled>,
     committed: Committed,
+    key_lengths: HashMap<Box<str>, u64>,
     measures: Mutex<HashMap<String, Measure>>,
     parents_of_transactions: OnceLock<HashSet<Box<str>>>,
 }
@@ -85,11 +87,39 @@ impl ContainerEvidence {
             stream_tables,
             segments: BTreeMap::new(),
             committed: Committed::new(),
+            key_lengths: HashMap::new(),
             measures: Mutex::default(),
             parents_of_transactions: OnceLock::new(),
         };
         evidence.segments = evidence.reconcile_all();
         evidence
+    }
+
+    /// True if segments can be missing of which only the old container metadata told.
+    pub(crate) fn lacks_rows(&self) -> bool {
+        let table = container_metadata_segment(self.container);
+        self.tables.absent.iter().any(|absent| absent.to_string() == table)
+            || self.tables.damages.iter().any(|damage| damage.segment == table)
+    }
+
+    /// Takes the controller's word for segments of which nothing else is left: they are empty.
+    pub(crate) fn add_named(&mut self, named: &NamedSegments, container_count: u32) {
+        for (name, Named { sealed, key_length }) in named.iter() {
+            if owning_container(name, container_count) != self.container {
+                continue;
+            }
+            self.key_lengths.extend(key_length.map(|length| (name.into(), length)));
+            let is_removed = self.tables.removed_rows.contains(name) || self.tables.removed_records.contains(name);
+            if !is_removed && !self.segments.contains_key(name) {
+                let reconciled = Reconciled::named_only(sealed, self.facts(name).truncated_at);
+                self.segments.insert(name.into(), reconciled);
+            }
+        }
+    }
+
+    /// Length of the keys of a table, if the controller's word of it was needed.
+    pub(crate) fn named_key_length(&self, name: &str) -> Option<u64> {
+        self.key_lengths.get(name).copied()
     }
 
     /// What of the metadata tables is missing or damaged. Rows and records may be missing or old then.

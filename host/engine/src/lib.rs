@@ -22,6 +22,7 @@ mod image;
 pub mod journal;
 pub mod listing;
 mod merged;
+mod named_segments;
 mod overlay;
 pub mod plan;
 mod pool;

@@ -80,6 +80,21 @@ pub struct Reconciled {
 }
 
 impl Reconciled {
+    /// An empty segment that only the controller's tables name.
+    pub fn named_only(sealed: bool, truncated_at: u64) -> Self {
+        let mut reconciled = Self {
+            standing: Standing::Live,
+            is_open: false,
+            sealed,
+            start_offset: 0,
+            chain: Chain::default(),
+            truncated: None,
+            findings: vec!["named-by-controller"],
+        };
+        reconciled.truncate(truncated_at);
+        reconciled
+    }
+
     /// What the objects hold of the segment, and its first offset that the storage had not truncated.
     pub fn held(&self) -> (&Chain, u64) {
         match &self.truncated {

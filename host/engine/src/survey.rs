@@ -15,6 +15,7 @@ use crate::contract::{ContainerId, ContainerSummary, Segment};
 use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
 use crate::listing::{ListedContainer, Listing};
+use crate::named_segments::NamedSegments;
 use crate::progress::Progress;
 use crate::reader_groups::ReadSegments;
 use crate::stream_tables::StreamTables;
@@ -36,6 +37,7 @@ pub struct Survey {
     stream_tables: Arc<StreamTables>,
     loaded: Mutex<HashMap<ContainerId, Arc<ContainerEvidence>>>,
     told: Mutex<HashMap<ContainerId, Arc<Told>>>,
+    named: Mutex<Option<Arc<NamedSegments>>>,
     read_segments: ReadSegments,
     unfinished: UnfinishedCache,
 }
@@ -73,6 +75,7 @@ impl Survey {
             stream_tables,
             loaded: Mutex::default(),
             told: Mutex::default(),
+            named: Mutex::default(),
             read_segments: ReadSegments::default(),
             unfinished: UnfinishedCache::default(),
         };
@@ -155,15 +158,29 @@ impl Survey {
     }
 
     fn load(&self, container: ContainerId) -> Result<ContainerEvidence> {
-        let evidence = ContainerEvidence::load(
+        let mut evidence = ContainerEvidence::load(
             container,
             self.container_count(),
             Arc::new(self.listing.objects(container)),
             self.stream_tables.clone(),
             self.tier2(),
         )?;
+        if evidence.lacks_rows() {
+            let named = self.named_segments()?;
+            evidence.add_named(&named, self.container_count());
+        }
         self.told().insert(container, Arc::new(Told::of(&evidence)));
         Ok(evidence)
+    }
+
+    /// What the controller's tables name; read once, and only if a container lacks rows.
+    fn named_segments(&self) -> Result<Arc<NamedSegments>> {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(named) = &*named {
+            return Ok(named.clone());
+        }
+        let read = Arc::new(NamedSegments::read(&self.listing, self.tier2())?);
+        Ok(named.insert(read).clone())
     }
 
     /// How the open transactions of a container ended, by the word of all containers and of the controller.

@@ -17,6 +17,8 @@ pub const CONFIGURATION_KEY: &str = "configuration";
 pub const COMMITTING_TRANSACTIONS_KEY: &str = "committingTxns";
 /// Key of the truncation of a stream in its table `metadata`.
 pub const TRUNCATION_KEY: &str = "truncation";
+/// Key of the number of the present epoch in the table `metadata` of a stream or key-value table.
+pub const CURRENT_EPOCH_KEY: &str = "currentEpochRecord";
 /// Buckets of retention in a cluster that does not configure another number (`controller.retention.bucket.count`).
 pub const DEFAULT_RETENTION_BUCKETS: u32 = 1;
 /// Buckets of watermarking in a cluster that does not configure another number (`watermarking.bucket.count`).
@@ -303,6 +305,74 @@ pub fn decode_table_id(bytes: &[u8]) -> Result<Uuid, DecodeError> {
     let id = reader.uuid()?;
     reader.expect_end()?;
     Ok(id)
+}
+
+/// The epoch of a key `epochRecord-<epoch>` in the table `metadata` of a stream or key-value table.
+pub fn epoch_of_key(key: &str) -> Option<u32> {
+    let digits = key.strip_prefix("epochRecord-")?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// Bytes of the record of one segment in an epoch.
+const SEGMENT_RECORD_LENGTH: usize = 40;
+
+/// Decodes a row `epochRecord-<epoch>` of a stream: the ids of its segments, see
+/// [`StreamSegment::id`](crate::names::StreamSegment::id).
+///
+/// # Errors
+/// If the bytes do not follow the format.
+pub fn decode_stream_epoch(bytes: &[u8]) -> Result<Vec<i64>, DecodeError> {
+    decode_epoch("epoch of a stream", bytes, |body| {
+        body.i32()?;
+        // The epoch that this one repeats after transactions of it were committed.
+        body.i32()
+    })
+}
+
+/// Decodes a row `epochRecord-<epoch>` of a key-value table, as [`decode_stream_epoch`] does.
+///
+/// # Errors
+/// If the bytes do not follow the format.
+pub fn decode_key_value_table_epoch(bytes: &[u8]) -> Result<Vec<i64>, DecodeError> {
+    decode_epoch("epoch of a key-value table", bytes, |body| body.i32())
+}
+
+fn decode_epoch(
+    what: &'static str,
+    bytes: &[u8],
+    read_epochs: impl FnOnce(&mut Reader<'_>) -> Result<i32, DecodeError>,
+) -> Result<Vec<i64>, DecodeError> {
+    let mut reader = Reader::new(what, bytes);
+    let segments = reader.read_single(what, |body| {
+        read_epochs(body)?;
+        body.list(SEGMENT_RECORD_LENGTH, |body| body.read_single("segment of an epoch", read_segment_id))
+    })?;
+    reader.expect_end()?;
+    Ok(segments)
+}
+
+fn read_segment_id(body: &mut Reader<'_>) -> Result<i64, DecodeError> {
+    let number = body.u32()?;
+    body.i64()?;
+    let epoch = body.u32()?;
+    Ok(i64::from(epoch) << 32 | i64::from(number))
+}
+
+/// Decodes the row `configuration` of a key-value table: how long its keys are, in bytes.
+///
+/// # Errors
+/// If the bytes do not follow the format.
+pub fn decode_key_length(bytes: &[u8]) -> Result<u64, DecodeError> {
+    let mut reader = Reader::new("configuration of a key-value table", bytes);
+    let length = reader.read_single("configuration of a key-value table", |body| {
+        body.utf()?;
+        body.utf()?;
+        // Partitions.
+        body.u32()?;
+        Ok(u64::from(body.u32()?) + u64::from(body.u32()?))
+    })?;
+    reader.expect_end()?;
+    Ok(length)
 }
 
 /// Id of a transaction: upper half `stream epoch << 32 | counter most`, lower half `counter least`.

@@ -362,6 +362,27 @@ impl<'a> StreamSegment<'a> {
     }
 }
 
+/// Tables that every scope has, empty or not, besides those of [`stream_tags_tables`].
+pub const SCOPE_TABLES: [&str; 3] = ["streamsInScope", "kvTablesInScope", "readerGroupsInScope"];
+/// Tables over which the tags of a scope's streams are spread.
+const TAGS_TABLES: u32 = 25;
+
+/// Name of a table of a scope.
+pub fn scope_table(scope: &str, name: &str, id: &str) -> String {
+    format!("{CONTROLLER_TABLES_PREFIX}{scope}/{name}{TABLE_ID_DELIMITER}{id}")
+}
+
+/// Names of the tables of a scope that hold the tags of its streams.
+pub fn stream_tags_tables(scope: &str, id: &str) -> impl Iterator<Item = String> {
+    (0..TAGS_TABLES)
+        .map(move |number| scope_table(scope, "streamTagsInScope", &format!("{id}{TABLE_ID_DELIMITER}{number}")))
+}
+
+/// Name of a table of a stream or key-value table.
+pub fn stream_table(scope: &str, stream: &str, name: &str, id: &str) -> String {
+    format!("{CONTROLLER_TABLES_PREFIX}{scope}/{stream}/{name}{TABLE_ID_DELIMITER}{id}")
+}
+
 /// Name of a stream segment by the id that the controller uses, see [`StreamSegment::id`].
 pub fn stream_segment_name(scope: &str, stream: &str, id: i64) -> String {
     let (epoch, number) = (id >> 32, id & 0xffff_ffff);

@@ -253,9 +253,19 @@ impl Lab {
 
     /// The controller; waits for its port.
     ///
+    /// One that starts while ZooKeeper drops the nodes of a killed one can end itself (`DataNotFoundException:
+    /// /buckets/ownership/0`), so it is started once more, as whoever looks after servers does.
+    ///
     /// # Errors
     /// As [`Lab::up`].
     pub fn start_controller(&mut self) -> Result<()> {
+        match self.try_start_controller() {
+            Err(LabError::Server { .. }) if !self.is_running(Server::Controller) => self.try_start_controller(),
+            other => other,
+        }
+    }
+
+    fn try_start_controller(&mut self) -> Result<()> {
         let file = self.layout.configuration("controller.properties");
         let properties =
             [format!("-Dconf.file={}", file.display()), format!("-Dpravega.configurationFile={}", file.display())];

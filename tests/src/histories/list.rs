@@ -56,6 +56,7 @@ pub fn all() -> Vec<History> {
             leftovers,
         ),
         history("damaged", "an object of each class is damaged, in several ways one after the other", damaged),
+        history("damaged-capture", "the same once on a captured tree", damaged_capture),
         history("pravega-0.12.0", "Pravega 0.12.0: workload, crash under load", pravega_0_12),
     ]
 }
@@ -216,8 +217,6 @@ fn write(root: &Path, key: &str, content: &[u8]) {
 
 /// Rounds of damage, each on the tree as the flush left it.
 const DAMAGED_ROUNDS: u64 = 4;
-/// Damaged objects in a round: one of each class, as far as there are so many.
-const DAMAGED_OBJECTS: usize = 9;
 
 /// Whatever is damaged: what the plan keeps is served, and every container takes work and goes on.
 fn damaged() -> Summary {
@@ -226,24 +225,46 @@ fn damaged() -> Summary {
     course.flush();
     history::lose_tier1(&mut course.test);
     course.forget_workload();
-    let root = course.test.lab.tier2_directory();
-    let sound: Tree = captured::content(&root).into_iter().map(|(key, content)| (key, Arc::new(content))).collect();
-    for seed in 1..=DAMAGED_ROUNDS {
-        let mut tree = sound.clone();
-        for case in sampled(cases_of(&sound, seed), DAMAGED_OBJECTS * 12, seed).into_iter().step_by(12) {
-            eprintln!("round {seed}: {}, {}", case.key, case.kind.as_str());
-            tree.extend(case.damaged(&sound).into_iter().filter(|(key, content)| sound.get(key) != Some(content)));
+    let sound = captured::content(&course.test.lab.tier2_directory());
+    damage_again_and_again(course, sound, DAMAGED_ROUNDS)
+}
+
+/// The same on a captured tree, once.
+fn damaged_capture() -> Summary {
+    let mut course = Course::prepare(|options| options.writer_flush_milliseconds = 1000);
+    must("start Tier-1", course.test.lab.start_tier1());
+    damage_again_and_again(course, captured::content(&captured::unpack("flushed").root), 1)
+}
+
+fn damage_again_and_again(mut course: Course, sound: BTreeMap<String, Vec<u8>>, rounds: u64) -> Summary {
+    let sound: Tree = sound.into_iter().map(|(key, content)| (key, Arc::new(content))).collect();
+    for seed in 1..=rounds {
+        if seed > 1 {
+            history::lose_tier1(&mut course.test);
+            course.forget_workload();
         }
-        replace(&root, &tree);
+        replace(&course.test.lab.tier2_directory(), &damaged_in_each_class(&sound, seed));
         course.recover_with(&["--accept-loss"]);
         course.work(15);
-        history::lose_tier1(&mut course.test);
-        course.forget_workload();
     }
     course.summary
 }
 
-fn replace(root: &Path, tree: &BTreeMap<String, Arc<Vec<u8>>>) {
-    std::fs::remove_dir_all(root).unwrap();
+/// The tree with an object of each class damaged, in a way that the seed decides. No two damages are to the same object.
+fn damaged_in_each_class(sound: &Tree, seed: u64) -> Tree {
+    let mut cases = BTreeMap::new();
+    for case in sampled(cases_of(sound, seed), usize::MAX, seed) {
+        cases.entry(case.class).or_insert(case);
+    }
+    cases.values().fold(sound.clone(), |tree, case| {
+        eprintln!("round {seed}: {}, {}", case.key, case.kind.as_str());
+        case.damaged(&tree)
+    })
+}
+
+fn replace(root: &Path, tree: &Tree) {
+    if root.exists() {
+        std::fs::remove_dir_all(root).unwrap();
+    }
     tree.iter().for_each(|(key, content)| write(root, key, content));
 }

@@ -171,7 +171,9 @@ pub(crate) fn consequence(absent: &AbsentMetadata) -> &'static str {
         [table] if table.contains("/storage_metadata_") => {
             "which objects make up a segment is told by their names alone"
         }
-        [_] => "segments without bytes, attributes, truncations and seals that no other table tells are gone",
+        [_] => {
+            "attributes, truncations and seals that no other table tells are gone, and segments without bytes that the controller does not name"
+        }
         _ => "nothing but the names of objects tells what it held: none of its segments can live again with certainty",
     }
 }
@@ -288,6 +290,9 @@ pub(crate) fn in_words(finding: &str) -> String {
         "shorter-object" => "with an object that is shorter than the metadata says",
         "missing-object" => "with an object that is missing",
         "truncated-behind-end" => "truncated behind all that Tier-2 holds of them; they are empty and go on from there",
+        "named-by-controller" => {
+            "without bytes, of which only the controller's tables still tell; they are created empty"
+        }
         "leading-object-gone" => "whose first objects are gone, as after a truncation",
         "unlinked-object" => "with an object behind the end that the metadata knew",
         "row-length-differs" => "whose length in the old container metadata is another one",

@@ -297,9 +297,9 @@ fn prepare_fixed_key_table(
         return Err(table_damaged(&name, &damage));
     }
     if prepared.row.attributes.get(ATTRIBUTE_ID_LENGTH).unwrap_or(0) == 0 {
-        // Without a row nobody else tells; all keys of such a table have one length.
-        let length = table.key_length().and_then(|length| i64::try_from(length).ok()).unwrap_or(0);
-        prepared.row.attributes.set(ATTRIBUTE_ID_LENGTH, length);
+        // Without a row only its entries tell, or else the controller; all keys of such a table have one length.
+        let length = table.key_length().map(|length| length as u64).or_else(|| evidence.named_key_length(&name));
+        prepared.row.attributes.set(ATTRIBUTE_ID_LENGTH, length.map_or(0, signed));
     }
     let index = read_attribute_index(evidence, &name, key_format(&prepared.row.attributes), true, tier2)?;
     let length = prepared.row.length;

@@ -144,3 +144,39 @@ proptest! {
         let _ = (StreamState::decode(&bytes), StreamConfiguration::decode(&bytes), decode_table_id(&bytes));
     }
 }
+
+#[test]
+fn epochs_name_their_segments() {
+    // As a controller of 0.13.0 wrote them.
+    let stream = unhex(
+        "00 00 02 00 00000061 00000001 00000001 02
+         00 00 01 00 00000020 00000001 000001a20568d0a5 00000001 0000000000000000 3fe0000000000000
+         00 00 01 00 00000020 00000002 000001a20568d0a5 00000001 3fe0000000000000 3ff0000000000000
+         000001a20568d0a5 01 00000010 0000000000000000 0000000000000000",
+    );
+    assert_eq!(decode_stream_epoch(&stream).unwrap(), [1 << 32 | 1, 1 << 32 | 2]);
+    let table = unhex(
+        "00 00 01 00 00000035 00000000 01
+         00 00 01 00 00000020 00000000 000001a205692a26 00000000 0000000000000000 3ff0000000000000 000001a205692a26",
+    );
+    assert_eq!(decode_key_value_table_epoch(&table).unwrap(), [0]);
+    assert!(decode_stream_epoch(&table).is_err() && decode_key_value_table_epoch(&stream).is_err());
+    for bytes in [stream, table] {
+        mutations(&bytes, |bytes| {
+            drop(decode_stream_epoch(bytes));
+            drop(decode_key_value_table_epoch(bytes));
+        });
+    }
+    assert_eq!(
+        (epoch_of_key("epochRecord-12"), epoch_of_key("epochRecord-"), epoch_of_key("epochRecord-x")),
+        (Some(12), None, None)
+    );
+}
+
+#[test]
+fn configurations_of_key_value_tables_tell_how_long_keys_are() {
+    let bytes =
+        unhex("00 00 01 00 00000023 0006 7461626c6573 000d 74776f2d706172742d6b657973 00000003 00000008 00000008");
+    assert_eq!(decode_key_length(&bytes), Ok(16));
+    mutations(&bytes, |bytes| drop(decode_key_length(bytes)));
+}

@@ -71,6 +71,7 @@ public final class Checker {
             found.remove("_system");
             // A load has a scope of its own, which this truth does not know.
             found.remove(Load.SCOPE);
+            truth.otherScopes.forEach(found::remove);
             return Checks.same(new TreeSet<>(truth.scopes), found);
         });
         for (String scope : truth.scopes) {

@@ -35,10 +35,16 @@ public final class EachContainer {
     private EachContainer(Arguments given) throws Exception {
         cluster = new Cluster(given.get("--controller"));
         Path file = Path.of(given.get("--truth"));
-        truth = Files.exists(file) ? Truth.read(file.toString()) : new Truth();
+        truth = Files.exists(file) ? Truth.read(file.toString()) : begin(cluster);
         writing = new Writing(cluster, truth);
         scope = given.get("--scope");
         end = System.nanoTime() + TimeUnit.SECONDS.toNanos(given.number("--seconds", 0));
+    }
+
+    private static Truth begin(Cluster cluster) {
+        Truth truth = new Truth();
+        cluster.streams.listScopes().forEachRemaining(truth.otherScopes::add);
+        return truth;
     }
 
     public static void main(String[] arguments) throws Exception {

@@ -16,6 +16,8 @@ final class Events {
     static final Serializer<byte[]> SERIALIZER = new ByteArraySerializer();
     static final int SMALLEST = 40;
     static final int LARGEST = 100_000;
+    /** Within so many bytes everything stands that says what an event is, also with the longest names. */
+    private static final int HEADER_MAX = 600;
 
     private Events() {
     }
@@ -28,7 +30,7 @@ final class Events {
         final String digest;
 
         Parsed(byte[] event) {
-            String[] parts = new String(event, 0, Math.min(event.length, 200), StandardCharsets.UTF_8).split("\\|", 4);
+            String[] parts = new String(event, 0, Math.min(event.length, HEADER_MAX), StandardCharsets.UTF_8).split("\\|", 4);
             if (parts.length < 4) {
                 throw new IllegalStateException("not an event of the lab: " + event.length + " bytes, " + hex(event, 16));
             }

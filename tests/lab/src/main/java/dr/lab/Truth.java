@@ -24,6 +24,8 @@ final class Truth {
     String size = "small";
     int moreRuns;
     List<String> scopes = new ArrayList<>();
+    /** Scopes of which this truth knows nothing else: they were there before it was begun. */
+    List<String> otherScopes = new ArrayList<>();
     List<String> deletedScopes = new ArrayList<>();
     List<StreamTruth> streams = new ArrayList<>();
     List<String> deletedStreams = new ArrayList<>();

@@ -19,6 +19,12 @@ public final class Workload {
     static final String ALPHA = "alpha";
     static final String BETA = "beta.2-x";
     static final String TABLES = "tables";
+    /** Looks like the end of a chunk's name. */
+    static final String ODD = "odd.E-1-O-7";
+    /** Longest name that Pravega takes. */
+    private static final int NAME_LENGTH_MAX = 250;
+    /** Longest name of a table that a file system takes: the store appends {@code _kvtable}. */
+    private static final int TABLE_NAME_LENGTH_MAX = 247;
     /** Retention by size acts on this stream within minutes. */
     static final String RETENTION_NOW = "retention-now";
     private static final int HALF_READ_GROUPS = 3;
@@ -44,7 +50,7 @@ public final class Workload {
     }
 
     private void run() throws Exception {
-        for (String scope : List.of(ALPHA, BETA, TABLES, "empty")) {
+        for (String scope : List.of(ALPHA, BETA, TABLES, ODD, "empty")) {
             writing.scope(scope);
         }
         writing.scope("deleted-scope");
@@ -52,6 +58,7 @@ public final class Workload {
         truth.scopes.remove("deleted-scope");
         truth.deletedScopes.add("deleted-scope");
         step("plain streams", this::plainStreams);
+        step("odd names", this::oddNames);
         step("scaled streams", this::scaledStreams);
         step("ended streams", this::endedStreams);
         step("slow streams", this::slowStreams);
@@ -89,6 +96,23 @@ public final class Workload {
         writing.events(writing.stream(BETA, "fixed", fixed(1)), 2, 10 * factor);
         // Names that look like Pravega's own suffixes.
         writing.events(writing.stream(BETA, "a.epoch.1-transaction.0", fixed(1)), 2, 5);
+    }
+
+    /** Names that look like parts of Pravega's own, or like each other; it takes letters, digits, '.' and '-'. */
+    private void oddNames() throws Exception {
+        for (String name : List.of("scaleGroup", "event-processor", "container1", "container10", "0", "metadata.0",
+                "a.E-2-O-40.00000000-0000-4000-8000-000000000000", "l".repeat(NAME_LENGTH_MAX))) {
+            writing.events(writing.stream(ODD, name, fixed(1)), 2, 6);
+        }
+        Truth.StreamTruth chunk = writing.stream(ODD, "chunk.E-3-O-0", fixed(1));
+        writing.events(chunk, 3, 12);
+        try (TransactionalEventStreamWriter<byte[]> writer = writing.transactionalWriter(ODD, chunk.name)) {
+            writing.new Pending(chunk, writer, 3).commit();
+        }
+        writing.scale(chunk, 2);
+        writing.events(chunk, 3, 12);
+        fill(writing.table(ODD, "table.E-4-O-9", 1, 4, 0), 8);
+        fill(writing.table(ODD, "k".repeat(TABLE_NAME_LENGTH_MAX), 1, 4, 0), 8);
     }
 
     /** Records two stream cuts and what is written between them. */

@@ -1,0 +1,178 @@
+//! Segments that the controller's tables name, for containers that can no longer tell what they held.
+//!
+//! Of a segment without bytes nothing is in Tier-2 but the row of its container. Where that is gone, the stream looks whole to the
+//! controller, and whoever writes to it or reads it fails for ever. The controller's own tables can be such segments, too.
+
+use std::collections::{BTreeMap, HashMap};
+
+use dr_backends::tier2::Tier2;
+use dr_formats::controller::{
+    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, STATE_KEY, StreamState, TRUNCATION_KEY, decode_key_length,
+    decode_key_value_table_epoch, decode_stream_epoch, decode_table_id, decode_truncation, epoch_of_key,
+    sealed_segment_of_key,
+};
+use dr_formats::names::{
+    CONTROLLER_TABLES_PREFIX, ControllerTable, KEY_VALUE_TABLE_SUFFIX, SCOPE_TABLES, SegmentKind, scope_table,
+    stream_segment_name, stream_table, stream_tags_tables,
+};
+
+use crate::chain::chain_by_names;
+use crate::error::Result;
+use crate::listing::{ChunkObject, Listing};
+use crate::table_scan::scan_table;
+
+/// What the controller says of a segment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Its stream is sealed, or others took its place.
+    pub sealed: bool,
+    /// Bytes of its keys, if it is one of a key-value table.
+    pub key_length: Option<u64>,
+}
+
+/// All segments that must exist by the word of the controller, empty or not.
+#[derive(Debug, Default)]
+pub struct NamedSegments(BTreeMap<String, Named>);
+
+impl NamedSegments {
+    /// Reads the tables of all scopes, streams and key-value tables.
+    ///
+    /// # Errors
+    /// Tier-2 errors. Damage in a table only ends what can be known.
+    pub fn read(listing: &Listing, tier2: &dyn Tier2) -> Result<Self> {
+        let tables = Tables::of(listing, tier2);
+        let mut named = Self::default();
+        for (scope, id) in tables.ids(&format!("{CONTROLLER_TABLES_PREFIX}scopes"))? {
+            named.add_tables(SCOPE_TABLES.iter().map(|table| scope_table(&scope, table, &id)));
+            named.add_tables(stream_tags_tables(&scope, &id));
+            for (stream, id) in tables.ids(&scope_table(&scope, "streamsInScope", &id))? {
+                named.add_stream(&scope, &stream, &id, &tables)?;
+            }
+            for (table, id) in tables.ids(&scope_table(&scope, "kvTablesInScope", &id))? {
+                named.add_key_value_table(&scope, &table, &id, &tables)?;
+            }
+        }
+        named.0.retain(|name, _| SegmentKind::of(name) != SegmentKind::ControllerReaderGroup);
+        Ok(named)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Named)> {
+        self.0.iter().map(|(name, named)| (name.as_str(), *named))
+    }
+
+    fn add_tables(&mut self, names: impl Iterator<Item = String>) {
+        self.0.extend(names.map(|name| (name, Named::default())));
+    }
+
+    fn add_stream(&mut self, scope: &str, stream: &str, id: &str, tables: &Tables<'_>) -> Result<()> {
+        let rows = tables.rows(&stream_table(scope, stream, "metadata", id))?;
+        let state = rows.get(STATE_KEY).and_then(|state| StreamState::decode(state).ok());
+        let (Some(epoch), Some(state)) = (current_epoch(&rows), state) else { return Ok(()) };
+        if state == StreamState::Creating {
+            return Ok(());
+        }
+        let transactions = format!("transactionsInEpoch-{epoch}");
+        let of_stream = ["epochsWithTransactions", "writersPositions", &transactions];
+        self.add_tables(of_stream.iter().map(|table| stream_table(scope, stream, table, id)));
+        let replaced: Vec<i64> = rows.keys().filter_map(|key| sealed_segment_of_key(key)).collect();
+        let cut = rows.get(TRUNCATION_KEY).and_then(|row| decode_truncation(row).ok());
+        let epochs = rows.iter().filter_map(|(key, row)| Some((epoch_of_key(key)?, row)));
+        for (of_key, row) in epochs.filter(|(of_key, _)| *of_key <= epoch) {
+            let segments = decode_stream_epoch(row).unwrap_or_default().into_iter();
+            for segment in
+                segments.filter(|segment| of_key == epoch || cut.as_ref().is_some_and(|cut| is_left(*segment, cut)))
+            {
+                let sealed = state == StreamState::Sealed || replaced.contains(&segment);
+                self.0.insert(stream_segment_name(scope, stream, segment), Named { sealed, key_length: None });
+            }
+        }
+        Ok(())
+    }
+
+    fn add_key_value_table(&mut self, scope: &str, table: &str, id: &str, tables: &Tables<'_>) -> Result<()> {
+        let rows = tables.rows(&stream_table(scope, table, "metadata", id))?;
+        let key_length = rows.get(CONFIGURATION_KEY).and_then(|row| decode_key_length(row).ok());
+        let (Some(epoch), Some(_)) = (current_epoch(&rows), key_length) else { return Ok(()) };
+        let epochs = rows.iter().filter(|(key, _)| epoch_of_key(key) == Some(epoch));
+        for segment in epochs.filter_map(|(_, row)| decode_key_value_table_epoch(row).ok()).flatten() {
+            let name = stream_segment_name(scope, &format!("{table}{KEY_VALUE_TABLE_SUFFIX}"), segment);
+            self.0.insert(name, Named { sealed: false, key_length });
+        }
+        Ok(())
+    }
+}
+
+/// False for a segment that a truncation of its stream may have deleted. Ids have the epoch in their upper half.
+fn is_left(segment: i64, cut: &[(i64, u64)]) -> bool {
+    cut.iter().any(|(at, _)| *at == segment) || cut.iter().all(|(at, _)| segment >> 32 > at >> 32)
+}
+
+fn current_epoch(rows: &Rows) -> Option<u32> {
+    Some(u32::from_be_bytes(rows.get(CURRENT_EPOCH_KEY)?.as_ref().try_into().ok()?))
+}
+
+/// Newest values by key.
+type Rows = BTreeMap<String, Box<[u8]>>;
+
+/// Tables of the controller by their objects.
+struct Tables<'a> {
+    chunks: HashMap<Box<str>, Vec<ChunkObject>>,
+    tier2: &'a dyn Tier2,
+}
+
+impl<'a> Tables<'a> {
+    fn of(listing: &Listing, tier2: &'a dyn Tier2) -> Self {
+        let mut chunks: HashMap<Box<str>, Vec<ChunkObject>> = HashMap::new();
+        for container in &listing.containers {
+            for chunk in container.chunks_below(CONTROLLER_TABLES_PREFIX).filter(|chunk| tells(chunk.segment())) {
+                chunks.entry(chunk.segment().into()).or_default().push(chunk);
+            }
+        }
+        Self { chunks, tier2 }
+    }
+
+    fn rows(&self, table: &str) -> Result<Rows> {
+        let mut newest: BTreeMap<String, ((i64, u64), Option<Box<[u8]>>)> = BTreeMap::new();
+        let chunks = self.chunks.get(table).map_or(&[][..], Vec::as_slice);
+        let chain = chain_by_names(&chunks.iter().collect::<Vec<_>>());
+        scan_table(&chain, chain.first_start, chain.end(), self.tier2, &mut |entry| {
+            if let Ok(key) = std::str::from_utf8(entry.key)
+                && newest.get(key).is_none_or(|(rank, _)| entry.rank() >= *rank)
+            {
+                newest.insert(key.to_owned(), (entry.rank(), entry.value.map(Into::into)));
+            }
+        })?;
+        Ok(newest.into_iter().filter_map(|(key, (_, value))| Some((key, value?))).collect())
+    }
+
+    /// Names and the ids that end the names of their tables.
+    fn ids(&self, table: &str) -> Result<Vec<(String, String)>> {
+        let id = |(name, row): (String, Box<[u8]>)| Some((name, decode_table_id(&row).ok()?.to_string()));
+        Ok(self.rows(table)?.into_iter().filter_map(id).collect())
+    }
+}
+
+fn tells(segment: &str) -> bool {
+    match ControllerTable::parse(segment) {
+        Some(ControllerTable::Cluster { name }) => name == "scopes",
+        Some(ControllerTable::Scope { name, .. }) => matches!(name, "streamsInScope" | "kvTablesInScope"),
+        Some(ControllerTable::Stream { name, .. }) => name == "metadata",
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_truncation_may_have_deleted_is_not_asked_for_again() {
+        let id = |epoch: i64, number: i64| epoch << 32 | number;
+        assert!(is_left(id(0, 3), &[]));
+        let cut = [(id(0, 1), 50), (id(1, 2), 0)];
+        let left: Vec<bool> =
+            [id(0, 0), id(0, 1), id(1, 2), id(1, 3), id(2, 4)].map(|segment| is_left(segment, &cut)).to_vec();
+        assert_eq!(left, [false, true, true, false, true]);
+    }
+}

@@ -132,7 +132,11 @@ fn a_recovered_tree_without_any_metadata_gives_the_same_events_by_object_names()
         assert_eq!(by_key(&place.export(0, &[&path_of(stream)])), acknowledged(stream), "{}", path_of(stream));
         let report = place.report();
         let segments = report["segments"].as_array().unwrap();
-        assert!(segments.iter().all(|segment| segment["known_by"] == "names"), "{report}");
+        let with_bytes = segments.iter().filter(|segment| segment["bytes"] != 0);
+        assert!(
+            with_bytes.clone().count() > 0 && with_bytes.into_iter().all(|segment| segment["known_by"] == "names"),
+            "{report}"
+        );
         assert_ne!(report["warnings"].as_array().unwrap().len(), 0);
         compared += 1;
     }

@@ -115,6 +115,9 @@ fn current_epoch(rows: &Rows) -> Option<u32> {
 /// Newest values by key.
 type Rows = BTreeMap<String, Box<[u8]>>;
 
+/// Rank of an entry among those of its key, and its value; none for a removal.
+type Ranked = ((i64, u64), Option<Box<[u8]>>);
+
 /// Tables of the controller by their objects.
 struct Tables<'a> {
     chunks: HashMap<Box<str>, Vec<ChunkObject>>,
@@ -133,7 +136,7 @@ impl<'a> Tables<'a> {
     }
 
     fn rows(&self, table: &str) -> Result<Rows> {
-        let mut newest: BTreeMap<String, ((i64, u64), Option<Box<[u8]>>)> = BTreeMap::new();
+        let mut newest: BTreeMap<String, Ranked> = BTreeMap::new();
         let chunks = self.chunks.get(table).map_or(&[][..], Vec::as_slice);
         let chain = chain_by_names(&chunks.iter().collect::<Vec<_>>());
         scan_table(&chain, chain.first_start, chain.end(), self.tier2, &mut |entry| {

@@ -56,7 +56,11 @@ pub fn all() -> Vec<History> {
             leftovers,
         ),
         history("damaged", "an object of each class is damaged, in several ways one after the other", damaged),
-        history("damaged-capture", "the same once on a captured tree", damaged_capture),
+        history(
+            "damaged-capture",
+            "the same once on a captured tree, and all rows of a container are gone",
+            damaged_capture,
+        ),
         history("pravega-0.12.0", "Pravega 0.12.0: workload, crash under load", pravega_0_12),
     ]
 }
@@ -229,11 +233,16 @@ fn damaged() -> Summary {
     damage_again_and_again(course, sound, DAMAGED_ROUNDS)
 }
 
-/// The same on a captured tree, once.
+/// Its empty segments, one of the controller's own streams among them, are known to nobody but this container.
+const ROWS_GONE: &str = "_system/containers/metadata_1.E-";
+
+/// The same on a captured tree, once, and all rows of a container are gone besides.
 fn damaged_capture() -> Summary {
     let mut course = Course::prepare(|options| options.writer_flush_milliseconds = 1000);
     must("start Tier-1", course.test.lab.start_tier1());
-    damage_again_and_again(course, captured::content(&captured::unpack("flushed").root), 1)
+    let mut tree = captured::content(&captured::unpack("flushed").root);
+    tree.iter_mut().filter(|(key, _)| key.starts_with(ROWS_GONE)).for_each(|(_, content)| content.clear());
+    damage_again_and_again(course, tree, 1)
 }
 
 fn damage_again_and_again(mut course: Course, sound: BTreeMap<String, Vec<u8>>, rounds: u64) -> Summary {
@@ -245,7 +254,7 @@ fn damage_again_and_again(mut course: Course, sound: BTreeMap<String, Vec<u8>>, 
         }
         replace(&course.test.lab.tier2_directory(), &damaged_in_each_class(&sound, seed));
         course.recover_with(&["--accept-loss"]);
-        course.work(15);
+        course.work(5);
     }
     course.summary
 }

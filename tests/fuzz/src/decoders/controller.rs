@@ -4,7 +4,8 @@ use dr_formats::controller::{
     ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CompletedTransaction, RetentionKind,
     RetentionPolicy, STATE_KEY, ScalingPolicy, StreamConfiguration, StreamState, TRUNCATION_KEY, TransactionCounter,
     TransactionId, bucket_node, bucket_of, completed_transaction_of_key, decode_committing_transactions,
-    decode_table_id, decode_truncation, sealed_segment_of_key,
+    decode_key_length, decode_key_value_table_epoch, decode_stream_epoch, decode_table_id, decode_truncation,
+    epoch_of_key, sealed_segment_of_key,
 };
 use dr_formats::primitives::Writer;
 
@@ -68,12 +69,30 @@ pub(super) const DECODERS: &[Decoder] = &[
         check: |input| outcome(decode_truncation(input).is_ok()),
     },
     Decoder {
+        name: "epochs-and-key-lengths",
+        covers: &[
+            "controller::decode_stream_epoch",
+            "controller::decode_key_value_table_epoch",
+            "controller::decode_key_length",
+        ],
+        seeds: |captured| {
+            let keys = ["epochRecord-0", "epochRecord-1", CONFIGURATION_KEY];
+            keys.iter().flat_map(|key| captured.controller_values(key)).collect()
+        },
+        mend: None,
+        check: |input| {
+            let epochs = [decode_stream_epoch(input), decode_key_value_table_epoch(input)];
+            outcome(epochs.iter().any(Result::is_ok) || decode_key_length(input).is_ok())
+        },
+    },
+    Decoder {
         name: "controller-keys",
         covers: &[
             "controller::TransactionId::parse",
             "controller::TransactionId::parse_digits",
             "controller::completed_transaction_of_key",
             "controller::sealed_segment_of_key",
+            "controller::epoch_of_key",
             "controller::bucket_of",
             "controller::bucket_node",
             "controller::TransactionCounter::decode",
@@ -191,6 +210,7 @@ fn check_keys(input: &[u8]) -> Outcome {
     }
     assert!(bucket_of(&text, &text, 7) < 7);
     assert_eq!(bucket_of(&text, &text, 0), 0);
+    let _ = epoch_of_key(&text);
     assert_eq!(bucket_node(&text, "").len(), (text.len() + 1).div_ceil(3) * 4);
     let key = completed_transaction_of_key(&text).is_some() || sealed_segment_of_key(&text).is_some() || id.is_some();
     if [counter, table_id].contains(&Outcome::Refused) && !key && counter == table_id {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use dr_tests::captured::{self, CapturedTree};
 use dr_tests::dr::{self, Finished};
+use dr_tests::golden;
 
 /// A captured tree with an empty embedded Tier-1 beside it.
 struct Place {
@@ -331,4 +332,25 @@ fn reader_groups_begin_anew_and_never_ahead_of_what_they_read() {
         assert!(decision["reason"].as_str().unwrap().contains("had come further than what is left"), "{decision}");
     }
     place.dr("verify", &[]).expect_code(0);
+}
+
+/// What is printed from the plan to the rollback, without the places of this run.
+#[test]
+fn what_an_operator_reads_on_the_way_is_as_written_down() {
+    for (capture, code) in [("flushed", 0), ("never-flushed", 4)] {
+        let place = Place::new(capture);
+        let compare = |command: &str, said: &Finished| {
+            let places = [(&*place.tree.root, "ROOT"), (place.tree.directory.path(), "PLACE"), (&*dr::binary(), "dr")];
+            let text = places
+                .iter()
+                .fold(said.stdout.clone(), |text, (path, word)| text.replace(path.to_str().unwrap(), word));
+            golden::compare(&format!("recovery/{capture}.{command}"), &text);
+        };
+        compare("plan", &place.dr("plan", &["--directory", "run"]).expect_code(code));
+        let of_run = |command: &[&str]| dr::run(place.tree.directory.path(), command.to_vec());
+        // One container after the other, so that the ids of the ledgers are the same.
+        compare("apply", &of_run(&["apply", "run", "--yes", "--parallel", "1"]).expect_code(code));
+        compare("verify", &place.dr("verify", &[]).expect_code(0));
+        compare("rollback", &of_run(&["rollback", "run", "--yes"]).expect_code(0));
+    }
 }

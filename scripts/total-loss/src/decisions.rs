@@ -87,10 +87,11 @@ pub fn renewal(group: &RenewedGroup) -> (String, String) {
     let ahead = match (group.offsets_ahead, group.changes_ahead) {
         (0, 0) => String::new(),
         (offsets, 0) => {
-            format!("; in {offsets} segments it had come further than what is left, and goes on at their end")
+            format!("; in {} it had come further than what is left, and goes on at the end", segments(offsets))
         }
         (offsets, changes) => format!(
-            "; its last {changes} changes speak of segments that are not there and are left out; in {offsets} segments it goes on at the end"
+            "; its last {changes} changes speak of segments that are not there and are left out; in {} it goes on at the end",
+            segments(offsets)
         ),
     };
     match group.outcome.as_str() {
@@ -104,6 +105,10 @@ pub fn renewal(group: &RenewedGroup) -> (String, String) {
             "its state cannot be read; stop its readers and set it back with `ReaderGroup.resetReaderGroup`".to_owned(),
         ),
     }
+}
+
+fn segments(count: u32) -> String {
+    if count == 1 { "1 segment".to_owned() } else { format!("{count} segments") }
 }
 
 /// What became of a transaction that was under way, and why.

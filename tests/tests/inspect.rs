@@ -227,3 +227,14 @@ fn ledger_metadata_and_znode_files() {
     }
     place.inspect(&["journal", "nothing"]).expect_code(2);
 }
+
+#[test]
+fn the_metadata_of_a_key_value_table_is_no_damaged_metadata_of_a_stream() {
+    let place = Place::new();
+    let keys = place.keys(&["_system/_tables/tables/two-part-keys/metadata.#."]);
+    let key = keys.iter().find(|key| !key.contains("$attributes.index")).unwrap();
+    let path = place.tree.root.join(key);
+    let said =
+        place.inspect(&["table", path.to_str().unwrap(), "--as", key.rsplit_once(".E-").unwrap().0]).expect_code(0);
+    assert!(said.stdout.contains("key_length=16"), "{}", said.stdout);
+}

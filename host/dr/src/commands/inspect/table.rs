@@ -6,7 +6,7 @@ use dr_engine::error::Result;
 use dr_formats::DecodeError;
 use dr_formats::controller::{
     ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CompletedTransaction, STATE_KEY,
-    StreamConfiguration, StreamState, decode_committing_transactions, decode_table_id,
+    StreamConfiguration, StreamState, decode_committing_transactions, decode_key_length, decode_table_id,
 };
 use dr_formats::names::{ControllerTable, SystemSegment, SystemTable};
 use dr_formats::segment_info::SegmentInfo;
@@ -142,7 +142,7 @@ fn stream_row(key: &str, value: &[u8]) -> Option<Decoded> {
         STATE_KEY => {
             Some(StreamState::decode(value).map(|state| ("state", Fields::new().with("state", state.as_str()))))
         }
-        CONFIGURATION_KEY => Some(StreamConfiguration::decode(value).map(|row| ("configuration", configuration(&row)))),
+        CONFIGURATION_KEY => Some(any_configuration(value)),
         COMMITTING_TRANSACTIONS_KEY => Some(decode_committing_transactions(value).map(|ids| {
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
             ("committing-transactions", Fields::new().with("transactions", ids))
@@ -151,6 +151,13 @@ fn stream_row(key: &str, value: &[u8]) -> Option<Decoded> {
         "creationTime" => Some(plain(value, "creation-time", 8)),
         _ => None,
     }
+}
+
+/// That of a stream, or of a key-value table.
+fn any_configuration(value: &[u8]) -> Decoded {
+    let of_stream = StreamConfiguration::decode(value).map(|row| ("configuration", configuration(&row)));
+    let of_table = |length| ("key-value-table-configuration", Fields::new().with("key_length", length));
+    of_stream.or_else(|error| decode_key_length(value).map(of_table).map_err(|_| error))
 }
 
 fn plain(value: &[u8], what: &'static str, length: usize) -> Decoded {

@@ -57,7 +57,11 @@ fn parent_name<'n>(name: &'n str, delimiter: &str) -> Option<&'n str> {
 /// First half of the 128-bit hash of a segment's primary name, over its UTF-16 little-endian bytes.
 #[must_use]
 pub fn segment_hash(segment_name: &str) -> u64 {
-    let bytes: Vec<u8> = primary_name(segment_name).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let name = primary_name(segment_name);
+    let mut bytes = Vec::with_capacity(2 * name.len());
+    for unit in name.encode_utf16() {
+        bytes.extend_from_slice(&unit.to_le_bytes());
+    }
     murmur3_128(&bytes, SEED)
 }
 

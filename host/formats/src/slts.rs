@@ -4,6 +4,8 @@
 //! `ReadIndexBlockMetadata` of Pravega 0.13.0. A missing name (no first chunk, no next chunk) is the empty string, on
 //! disk and here.
 
+use std::borrow::Cow;
+
 use crate::error::{DecodeError, EncodeError};
 use crate::primitives::{Reader, Writer};
 
@@ -25,9 +27,9 @@ const TYPE_READ_INDEX_BLOCK: u8 = 4;
 
 /// Record of a segment. Offsets and lengths are in bytes, offsets count from the beginning of the segment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub struct SegmentMetadata {
+pub struct SegmentMetadata<Text = String> {
     /// Name of the segment.
-    pub name: String,
+    pub name: Text,
     /// Offset of the end.
     pub length: u64,
     /// Number of chunks in the chain.
@@ -39,9 +41,9 @@ pub struct SegmentMetadata {
     /// Length at which the last chunk is closed and a new one begun.
     pub max_rolling_length: u64,
     /// Name of the first chunk, or empty.
-    pub first_chunk: String,
+    pub first_chunk: Text,
     /// Name of the last chunk, or empty.
-    pub last_chunk: String,
+    pub last_chunk: Text,
     /// Milliseconds since 1970; the server writes 0.
     pub last_modified: u64,
     /// Offset of the first byte of the first chunk; at most `start_offset`.
@@ -60,6 +62,25 @@ pub struct BrokenInvariant {
     pub segment: String,
     /// The rule, as a statement that should be true.
     pub rule: &'static str,
+}
+
+impl<'a, Text: From<Cow<'a, str>>> SegmentMetadata<Text> {
+    fn read_body(body: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            name: body.utf()?.into(),
+            length: body.compact_long()?,
+            chunk_count: body.compact_int()?,
+            start_offset: body.compact_long()?,
+            status: body.compact_int()?,
+            max_rolling_length: body.compact_long()?,
+            first_chunk: body.utf()?.into(),
+            last_chunk: body.utf()?.into(),
+            last_modified: body.compact_long()?,
+            first_chunk_start_offset: body.compact_long()?,
+            last_chunk_start_offset: body.compact_long()?,
+            owner_epoch: body.compact_long()?,
+        })
+    }
 }
 
 impl SegmentMetadata {
@@ -109,23 +130,6 @@ impl SegmentMetadata {
         }
     }
 
-    fn read_body(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: body.utf()?.into_owned(),
-            length: body.compact_long()?,
-            chunk_count: body.compact_int()?,
-            start_offset: body.compact_long()?,
-            status: body.compact_int()?,
-            max_rolling_length: body.compact_long()?,
-            first_chunk: body.utf()?.into_owned(),
-            last_chunk: body.utf()?.into_owned(),
-            last_modified: body.compact_long()?,
-            first_chunk_start_offset: body.compact_long()?,
-            last_chunk_start_offset: body.compact_long()?,
-            owner_epoch: body.compact_long()?,
-        })
-    }
-
     /// Writes the record with its header and type id.
     pub fn write(&self, writer: &mut Writer) {
         writer.write_multi(TYPE_SEGMENT, |body| {
@@ -147,30 +151,32 @@ impl SegmentMetadata {
 
 /// Record of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub struct ChunkMetadata {
+pub struct ChunkMetadata<Text = String> {
     /// Name of the chunk, which is the key of the object.
-    pub name: String,
+    pub name: Text,
     /// Bytes of the object that belong to the segment.
     pub length: u64,
     /// Name of the next chunk of the segment, or empty.
-    pub next_chunk: String,
+    pub next_chunk: Text,
     /// Bits `STATUS_...`; only [`STATUS_ACTIVE`] is used.
     pub status: u32,
+}
+
+impl<'a, Text: From<Cow<'a, str>>> ChunkMetadata<Text> {
+    fn read_body(body: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            name: body.utf()?.into(),
+            length: body.compact_long()?,
+            next_chunk: body.utf()?.into(),
+            status: body.compact_int()?,
+        })
+    }
 }
 
 impl ChunkMetadata {
     /// True if the chunk is in use, false if it is garbage.
     pub fn is_active(&self) -> bool {
         self.status & STATUS_ACTIVE != 0
-    }
-
-    fn read_body(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            name: body.utf()?.into_owned(),
-            length: body.compact_long()?,
-            next_chunk: body.utf()?.into_owned(),
-            status: body.compact_int()?,
-        })
     }
 
     /// Writes the record with its header and type id.
@@ -186,27 +192,29 @@ impl ChunkMetadata {
 
 /// Record that lets a read jump to a chunk. May be left out of a rebuilt table.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
-pub struct ReadIndexBlockMetadata {
+pub struct ReadIndexBlockMetadata<Text = String> {
     /// `<segment>.B-<offset>`, the offset being a multiple of the block size (1 GiB).
-    pub name: String,
+    pub name: Text,
     /// The chunk that holds the offset.
-    pub chunk_name: String,
+    pub chunk_name: Text,
     /// Offset of the first byte of that chunk in the segment.
     pub start_offset: u64,
     /// Bits `STATUS_...`.
     pub status: u32,
 }
 
-impl ReadIndexBlockMetadata {
-    fn read_body(body: &mut Reader<'_>) -> Result<Self, DecodeError> {
+impl<'a, Text: From<Cow<'a, str>>> ReadIndexBlockMetadata<Text> {
+    fn read_body(body: &mut Reader<'a>) -> Result<Self, DecodeError> {
         Ok(Self {
-            name: body.utf()?.into_owned(),
-            chunk_name: body.utf()?.into_owned(),
+            name: body.utf()?.into(),
+            chunk_name: body.utf()?.into(),
             start_offset: body.compact_long()?,
             status: body.compact_int()?,
         })
     }
+}
 
+impl ReadIndexBlockMetadata {
     /// Writes the record with its header and type id.
     pub fn write(&self, writer: &mut Writer) {
         writer.write_multi(TYPE_READ_INDEX_BLOCK, |body| {
@@ -220,30 +228,28 @@ impl ReadIndexBlockMetadata {
 
 /// One record of any type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum StorageMetadata {
+pub enum StorageMetadata<Text = String> {
     /// A segment.
-    Segment(SegmentMetadata),
+    Segment(SegmentMetadata<Text>),
     /// A chunk.
-    Chunk(ChunkMetadata),
+    Chunk(ChunkMetadata<Text>),
     /// A block of the read index.
-    ReadIndexBlock(ReadIndexBlockMetadata),
+    ReadIndexBlock(ReadIndexBlockMetadata<Text>),
 }
 
-impl StorageMetadata {
+impl<Text: AsRef<str>> StorageMetadata<Text> {
     /// Name of the segment, chunk or block: the key of the record.
     pub fn name(&self) -> &str {
         match self {
-            Self::Segment(record) => &record.name,
-            Self::Chunk(record) => &record.name,
-            Self::ReadIndexBlock(record) => &record.name,
+            Self::Segment(record) => record.name.as_ref(),
+            Self::Chunk(record) => record.name.as_ref(),
+            Self::ReadIndexBlock(record) => record.name.as_ref(),
         }
     }
+}
 
-    /// Reads a record with its header and type id.
-    ///
-    /// # Errors
-    /// If the bytes do not follow the format, or the type is none of the three that a server writes.
-    pub fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+impl<'a, Text: From<Cow<'a, str>>> StorageMetadata<Text> {
+    fn read_names(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         reader.read_multi("storage metadata record", 0, |object| match object.type_id() {
             TYPE_SEGMENT => SegmentMetadata::read_body(&mut object.required_revision()?).map(Self::Segment),
             TYPE_CHUNK => ChunkMetadata::read_body(&mut object.required_revision()?).map(Self::Chunk),
@@ -252,6 +258,16 @@ impl StorageMetadata {
             }
             _ => Err(object.unknown_type("type 2 (chunk), 3 (segment) or 4 (read index block)")),
         })
+    }
+}
+
+impl StorageMetadata {
+    /// Reads a record with its header and type id.
+    ///
+    /// # Errors
+    /// If the bytes do not follow the format, or the type is none of the three that a server writes.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Self::read_names(reader)
     }
 
     /// Writes the record with its header and type id.
@@ -266,13 +282,38 @@ impl StorageMetadata {
 
 /// A value of the table `storage_metadata_<N>`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct TransactionData {
+pub struct TransactionData<Text = String> {
     /// Counter of the metadata store, never 0 if a record is present. Any other value is accepted after a restart.
     pub version: i64,
     /// The key of the table entry.
-    pub key: String,
+    pub key: Text,
     /// The record; none if it was deleted (the removal of the key itself may be lost).
-    pub value: Option<StorageMetadata>,
+    pub value: Option<StorageMetadata<Text>>,
+}
+
+impl<'a> TransactionData<Cow<'a, str>> {
+    /// As [`TransactionData::decode`], without copying the names.
+    ///
+    /// # Errors
+    /// As [`TransactionData::decode`].
+    pub fn decode_borrowed(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        Self::decode_names(bytes)
+    }
+}
+
+impl<'a, Text: From<Cow<'a, str>>> TransactionData<Text> {
+    fn decode_names(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new("value of the storage metadata table", bytes);
+        let value = reader.read_single("value of the storage metadata table", |body| {
+            Ok(Self {
+                version: body.i64()?,
+                key: body.utf()?.into(),
+                value: if body.bool()? { Some(StorageMetadata::read_names(body)?) } else { None },
+            })
+        })?;
+        reader.expect_end()?;
+        Ok(value)
+    }
 }
 
 impl TransactionData {
@@ -281,16 +322,7 @@ impl TransactionData {
     /// # Errors
     /// If the bytes do not follow the format or some are left.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new("value of the storage metadata table", bytes);
-        let value = reader.read_single("value of the storage metadata table", |body| {
-            Ok(Self {
-                version: body.i64()?,
-                key: body.utf()?.into_owned(),
-                value: if body.bool()? { Some(StorageMetadata::read(body)?) } else { None },
-            })
-        })?;
-        reader.expect_end()?;
-        Ok(value)
+        Self::decode_names(bytes)
     }
 
     /// Encodes the value of a table entry.

@@ -64,8 +64,36 @@ pub struct JournalNote {
     pub why: String,
 }
 
-/// Newest version of a key, and its value; none for a removal.
-type Newest = HashMap<Box<str>, ((i64, u64), Option<Box<[u8]>>)>;
+/// Newest version of each key.
+type Newest = HashMap<Box<str>, Version>;
+
+/// A version of a key.
+struct Version {
+    rank: (i64, u64),
+    is_removal: bool,
+    value: Vec<u8>,
+}
+
+impl Version {
+    fn of(entry: &TableEntry<'_>) -> Self {
+        let value = entry.value.unwrap_or_default().to_vec();
+        Self { rank: entry.rank(), is_removal: entry.value.is_none(), value }
+    }
+
+    /// Becomes the version of this entry if that is newer, in the same memory: most versions in a table are followed by others.
+    fn meet(&mut self, entry: &TableEntry<'_>) {
+        if entry.rank() >= self.rank {
+            (self.rank, self.is_removal) = (entry.rank(), entry.value.is_none());
+            self.value.clear();
+            self.value.extend_from_slice(entry.value.unwrap_or_default());
+        }
+    }
+
+    /// None for a removal.
+    fn value(&self) -> Option<&[u8]> {
+        (!self.is_removal).then_some(&self.value)
+    }
+}
 
 impl MetadataTables {
     pub(super) fn read(container: ContainerId, objects: &ContainerObjects, tier2: &dyn Tier2) -> Result<Self> {
@@ -105,12 +133,12 @@ impl MetadataTables {
     }
 
     fn add_rows(&mut self, newest: Newest) {
-        for (name, (_, value)) in newest {
+        for (name, version) in newest {
             if SystemSegment::parse(&name).is_some() {
                 // The tables' own rows are always stale; the new log maps both.
                 continue;
             }
-            match value.and_then(|value| SegmentInfo::decode(&value).ok().map(SegmentInfo::into_owned)) {
+            match version.value().and_then(|value| SegmentInfo::decode(value).ok().map(SegmentInfo::into_owned)) {
                 None => {
                     self.removed_rows.insert(name);
                 }
@@ -122,8 +150,8 @@ impl MetadataTables {
     }
 
     fn add_records(&mut self, newest: Newest) {
-        for (name, (_, value)) in newest {
-            match value.and_then(|value| TransactionData::decode(&value).ok()).and_then(|data| data.value) {
+        for (name, version) in newest {
+            match version.value().and_then(|value| TransactionData::decode(value).ok()).and_then(|data| data.value) {
                 None => {
                     self.removed_records.insert(name);
                 }
@@ -185,9 +213,11 @@ impl MetadataTables {
         let mut newest = Newest::new();
         let mut visit = |entry: &TableEntry<'_>| {
             let Ok(key) = std::str::from_utf8(entry.key) else { return };
-            let known = newest.get(key).is_some_and(|(rank, _)| *rank > entry.rank());
-            if !known {
-                newest.insert(key.into(), (entry.rank(), entry.value.map(Into::into)));
+            match newest.get_mut(key) {
+                Some(version) => version.meet(entry),
+                None => {
+                    newest.insert(key.into(), Version::of(entry));
+                }
             }
         };
         let Pieces { pieces, holes } = Pieces::of(&state, objects);

@@ -38,7 +38,7 @@ pub(super) fn is_row(entry: &TableEntry<'_>) -> bool {
 
 /// A storage record names its key, and its value does so again.
 pub(super) fn is_record(entry: &TableEntry<'_>) -> bool {
-    let data = entry.value.and_then(|value| TransactionData::decode(value).ok());
+    let data = entry.value.and_then(|value| TransactionData::decode_borrowed(value).ok());
     data.is_some_and(|data| {
         let named = data.value.as_ref().is_none_or(|record| record.name() == data.key);
         named && data.key.as_bytes() == entry.key

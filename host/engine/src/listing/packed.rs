@@ -108,7 +108,8 @@ impl Iterator for Unpacked<'_> {
         let rest = self.rest.split_off(..length)?;
         self.name.truncate(usize::try_from(shared >> 1).ok()?);
         self.name.extend_from_slice(rest);
-        let mut key = std::str::from_utf8(&self.name).ok()?.to_owned();
+        let mut key = String::with_capacity(self.name.len() + UUID_LENGTH);
+        key.push_str(std::str::from_utf8(&self.name).ok()?);
         if shared & 1 == 1 {
             let (uuid, behind) = self.rest.split_first_chunk()?;
             self.rest = behind;

@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+/// Characters of the usual form.
+const TEXT_LENGTH: usize = 36;
+
+/// Where dashes stand in it.
+const DASHES: [usize; 4] = [8, 13, 18, 23];
+
 /// A 128-bit identifier: the most significant half, then the least significant half, both big-endian.
 ///
 /// The order of this type is that of unsigned bytes, not that of Java's `UUID.compareTo` (which is signed).
@@ -26,21 +32,24 @@ impl Uuid {
     pub const fn least(&self) -> i64 {
         u128::from_be_bytes(self.0) as u64 as i64
     }
+
+    /// The usual form, in ASCII. Millions of names end with one, and formatting each part as a number would take most of the
+    /// time of writing such a name.
+    fn to_text(self) -> [u8; TEXT_LENGTH] {
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let mut text = [b'-'; TEXT_LENGTH];
+        let places = text.iter_mut().enumerate().filter(|(place, _)| !DASHES.contains(place));
+        for ((_, place), digit) in places.zip(digits) {
+            *place = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+        }
+        text
+    }
 }
 
 impl fmt::Display for Uuid {
     /// The usual 8-4-4-4-12 lower case hexadecimal form.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = u128::from_be_bytes(self.0);
-        write!(
-            formatter,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            bits >> 96,
-            (bits >> 80) & 0xffff,
-            (bits >> 64) & 0xffff,
-            (bits >> 48) & 0xffff,
-            bits & 0xffff_ffff_ffff
-        )
+        formatter.write_str(std::str::from_utf8(&self.to_text()).unwrap_or_default())
     }
 }
 

@@ -70,7 +70,8 @@ pub(crate) enum StateBehind {
     None,
 }
 
-/// Finds the newest state of an index that is not ahead of `events`.
+/// Finds the newest state of an index that is not ahead of `events`. The chain ends with its newest state, whose values are
+/// `newest`.
 ///
 /// A writer's value in the index of a stream segment is how many events it has written there. A store that crashed may
 /// have flushed the index further than the events. A writer that lived on would take the events between for written,
@@ -78,12 +79,16 @@ pub(crate) enum StateBehind {
 ///
 /// # Errors
 /// Tier-2 errors.
-pub(crate) fn state_behind(chain: &Chain, events: u64, tier2: &dyn Tier2) -> Result<StateBehind> {
-    let mut end = chain.end();
-    for earlier in 0..EARLIER_STATES_MAX {
+pub(crate) fn state_behind(chain: &Chain, newest: &IndexValues, events: u64, tier2: &dyn Tier2) -> Result<StateBehind> {
+    let is_behind = |values: &IndexValues| events_written(values) <= u128::from(events);
+    if is_behind(newest) {
+        return Ok(StateBehind::Newest);
+    }
+    let mut end = chain.end() - 1;
+    for _ in 1..EARLIER_STATES_MAX {
         let Some((footer, values)) = read_chain(&chain.cut(end), KeyFormat::Uuid, true, tier2)? else { break };
-        if events_written(&values) <= u128::from(events) {
-            return Ok(if earlier == 0 { StateBehind::Newest } else { StateBehind::Earlier(footer) });
+        if is_behind(&values) {
+            return Ok(StateBehind::Earlier(footer));
         }
         end = footer.end - 1;
     }
@@ -252,7 +257,8 @@ mod tests {
     #[test]
     fn the_newest_state_that_is_not_ahead_of_the_events_is_found() {
         let (tier2, chain, ends) = index(&[[3, 4], [5, 4], [5, 9]]);
-        let behind = |events| match state_behind(&chain, events, &tier2).unwrap() {
+        let newest = read_index_values(&chain, KeyFormat::Uuid, true, &tier2).unwrap().unwrap();
+        let behind = |events| match state_behind(&chain, &newest, events, &tier2).unwrap() {
             StateBehind::Newest => Some(ends[2]),
             StateBehind::Earlier(footer) => Some(footer.end),
             StateBehind::None => None,

@@ -22,16 +22,18 @@ use dr_formats::slts::{ChunkMetadata, SegmentMetadata};
 use self::metadata_tables::MetadataTables;
 pub use self::metadata_tables::{Damage, JournalNote};
 pub(crate) use self::transactions::MERGED_BY_RECOVERY;
+use crate::chain::Chain;
 use crate::committed::Committed;
 use crate::content::measure_events;
 use crate::contract::{CallError, CallResult, ContainerId, CoreAttribute, Measure, MetadataRow, Segment};
 use crate::error::{OperatorError, Result};
+use crate::hash_table::HashTable;
 use crate::listing::{ChunkObject, ContainerObjects};
 use crate::named_segments::{Named, NamedSegments};
 use crate::plan::AbsentMetadata;
 use crate::reconcile::{Reconciled, SegmentFacts, Standing};
 use crate::stream_tables::StreamTables;
-use crate::table_scan::scan_table;
+use crate::table_scan::{TableScan, scan_table};
 
 /// What is known of one container.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub struct ContainerEvidence {
     committed: Committed,
     key_lengths: HashMap<Box<str>, u64>,
     measures: Mutex<HashMap<String, Measure>>,
+    /// Tables that were measured and not asked for since.
+    hash_tables: Mutex<HashMap<String, HashTable>>,
     parents_of_transactions: OnceLock<HashSet<Box<str>>>,
 }
 
@@ -89,6 +93,7 @@ impl ContainerEvidence {
             committed: Committed::new(),
             key_lengths: HashMap::new(),
             measures: Mutex::default(),
+            hash_tables: Mutex::default(),
             parents_of_transactions: OnceLock::new(),
         };
         evidence.segments = evidence.reconcile_all();
@@ -341,6 +346,11 @@ impl ContainerEvidence {
         }
     }
 
+    fn is_fixed_key_table(&self, name: &str) -> bool {
+        let segment_type = self.row(name).and_then(|row| row.attributes.get(SEGMENT_TYPE));
+        segment_type.is_some_and(|segment_type| SegmentType(segment_type).is(SegmentType::FIXED_KEY_TABLE))
+    }
+
     /// Where the content of a segment ends whole.
     ///
     /// # Errors
@@ -426,9 +436,29 @@ impl ContainerEvidence {
         let Some(reconciled) = self.segment(name) else {
             return Ok(Measure { content: "table".to_owned(), whole_length: 0, items: 0 });
         };
-        let scan = scan_table(&reconciled.chain, reconciled.start_offset, end, tier2, &mut |_| {})?;
+        let (chain, start) = (&reconciled.chain, reconciled.start_offset);
+        let scan = if self.is_fixed_key_table(name) {
+            scan_table(chain, start, end, tier2, &mut |_| {})?
+        } else {
+            self.scan_hash_table(name, chain, start, end, tier2)?
+        };
         let content = if scan.damage.is_some() { "damaged-table" } else { "table" };
         Ok(Measure { content: content.to_owned(), whole_length: scan.whole_end, items: scan.entries })
+    }
+
+    fn scan_hash_table(&self, name: &str, chain: &Chain, start: u64, end: u64, tier2: &dyn Tier2) -> Result<TableScan> {
+        let table = HashTable::read(name, chain, start, end, tier2)?;
+        let scan = table.scan.clone();
+        if table.is_small() {
+            self.hash_tables.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), table);
+        }
+        Ok(scan)
+    }
+
+    /// Takes out what a measurement has read of a hash table, if that was the same range.
+    pub(crate) fn take_hash_table(&self, name: &str, start: u64, end: u64) -> Option<HashTable> {
+        let table = self.hash_tables.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        table.filter(|table| table.spans(start, end))
     }
 
     fn reconcile_all(&self) -> BTreeMap<Box<str>, Reconciled> {

@@ -18,6 +18,7 @@ mod evidence;
 mod evidence_file;
 pub mod export;
 mod fresh;
+mod hash_table;
 mod image;
 pub mod journal;
 pub mod listing;

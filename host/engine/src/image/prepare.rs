@@ -17,10 +17,11 @@ use crate::attribute_index::{
     AttributeIndex, StateBehind, key_format, largest_value_ever, read_attribute_index, state_behind,
 };
 use crate::chain::Chain;
-use crate::controller::{ControllerEvidence, TableWatch};
+use crate::controller::ControllerEvidence;
 use crate::error::Result;
 use crate::evidence::{ContainerEvidence, table_damaged};
 use crate::fresh::FreshSegment;
+use crate::hash_table::HashTable;
 use crate::reader_groups::Renewal;
 use crate::table_index::{FixedKeyTableIndex, HashTableIndex};
 use crate::table_scan::scan_table;
@@ -148,7 +149,7 @@ fn prepare_event_numbers(
         prepared.row.attributes.set(EVENT_COUNT, signed(events));
     }
     let Some(stored) = index.stored.as_mut().filter(|_| keys == KeyFormat::Uuid) else { return Ok(index) };
-    match state_behind(&stored.chain, events, tier2)? {
+    match state_behind(&stored.chain, &index.values, events, tier2)? {
         StateBehind::Newest => return Ok(index),
         StateBehind::Earlier(footer) => {
             stored.chain = stored.chain.cut(footer.end);
@@ -197,20 +198,15 @@ fn prepare_hash_table(
 ) -> Result<AttributeIndex> {
     let name = prepared.row.name.to_string();
     let (start, end) = (prepared.row.start_offset, prepared.row.length);
-    let mut watch = TableWatch::for_segment(&name);
-    let mut table = HashTableIndex::default();
-    let scan = scan_table(chain, start, end, tier2, &mut |entry| {
-        table.see(entry);
-        if let Some(watch) = &mut watch {
-            watch.see(entry);
-        }
-    })?;
-    if let Some(damage) = scan.damage {
+    let HashTable { scan, index: table, controller: told, .. } = match evidence.take_hash_table(&name, start, end) {
+        Some(measured) => measured,
+        None => HashTable::read(&name, chain, start, end, tier2)?,
+    };
+    // Where the procedure ends the segment; what a measurement saw behind does not count.
+    if let Some(damage) = scan.damage.filter(|_| scan.whole_end < end) {
         return Err(table_damaged(&name, &damage));
     }
-    if let Some(watch) = watch {
-        watch.finish(controller);
-    }
+    controller.absorb(told);
     let index = read_attribute_index(evidence, &name, KeyFormat::Uuid, true, tier2)?;
     complete_index(prepared, table.updates(&index.values), index.values.len());
     set_table_attributes(&mut prepared.row, table.live_keys(), scan.entries);

@@ -67,6 +67,9 @@ pub(super) struct Stages {
     pub(super) verify: Duration,
     /// Seconds inside the guest, all its instances added up.
     pub(super) guest_seconds: f64,
+    /// Seconds of processors until the plan was there, and until everything was committed; none where the system does not tell.
+    pub(super) planned_processor_seconds: Option<f64>,
+    pub(super) committed_processor_seconds: Option<f64>,
 }
 
 impl Stages {
@@ -152,7 +155,7 @@ fn recover(command: &mut Command) -> Result<(Stages, Duration, Usage), TaskError
                 thread::sleep(MEMORY_INTERVAL);
             }
         });
-        let stages = child.stdout.take().map(|output| Stages::watch(output, began));
+        let stages = child.stdout.take().map(|output| Stages::watch(process, output, began));
         let ended = end(&mut child, command);
         done.store(true, Ordering::Relaxed);
         ended.map(|()| stages.unwrap_or_default())
@@ -179,6 +182,10 @@ fn peak_bytes_of(process: u32) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
+fn processor_seconds_of(process: u32) -> Option<f64> {
+    ticks_of(process).map(|ticks| ticks as f64 / TICKS)
+}
+
 /// Ticks that a process has used, in its own code and in the system's.
 fn ticks_of(process: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
@@ -189,7 +196,7 @@ fn ticks_of(process: u32) -> Option<u64> {
 
 impl Stages {
     /// Reads the events to their end. Each of them is written when it happens, so the time of arrival is that of the event.
-    fn watch(output: ChildStdout, began: Instant) -> Self {
+    fn watch(process: u32, output: ChildStdout, began: Instant) -> Self {
         let mut stages = Self::default();
         let mut last = began;
         let mut lap = |now: Instant| now - std::mem::replace(&mut last, now);
@@ -214,6 +221,11 @@ impl Stages {
                 _ => continue,
             };
             *part += lap(now);
+            match text("event") {
+                "plan" => stages.planned_processor_seconds = processor_seconds_of(process),
+                "applied" => stages.committed_processor_seconds = processor_seconds_of(process),
+                _ => {}
+            }
         }
         stages.verify = lap(Instant::now());
         stages

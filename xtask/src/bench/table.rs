@@ -27,6 +27,9 @@ const COLUMNS: &[Column] = &[
     ("us/segment", |tree, run| 1e6 * run.stages.until_committed().as_secs_f64() / tree.segments as f64),
     ("MB/s", |tree, run| tree.bytes as f64 / 1e6 / run.stages.until_committed().as_secs_f64()),
     ("guest %", |_, run| 100.0 * run.stages.guest_seconds / run.recovery.as_secs_f64()),
+    ("cpu plan", |_, run| run.stages.planned_processor_seconds.unwrap_or(f64::NAN)),
+    ("cpu commit", |_, run| run.stages.committed_processor_seconds.unwrap_or(f64::NAN)),
+    ("cpu us/seg", |tree, run| 1e6 * run.stages.committed_processor_seconds.unwrap_or(f64::NAN) / tree.segments as f64),
     ("cpu s", |_, run| run.usage.processor_seconds.unwrap_or(f64::NAN)),
     ("peak MiB", |_, run| run.usage.peak_bytes.map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 20))),
     ("/ read", |_, run| ratio(run.recovery, run.read)),
@@ -62,7 +65,8 @@ pub(super) fn print_rows(tree: &Tree, runs: &[Measured]) {
 pub(super) fn print_legend() {
     println!(
         "\nStages in seconds, in their order; `to commit` is all of them but the verification, and so are us/segment (millionths\n\
-         of a second) and MB/s (of all objects). cpu s: seconds of processors, verification included. / read: times as long as reading all files of the tree in the same run.\n\
+         of a second) and MB/s (of all objects). cpu plan, cpu commit, cpu s: seconds of processors up to the plan, up to the commit,\n\
+         and in all; cpu us/seg: those up to the commit for each segment, in millionths. / read: times as long as reading all files of the tree in the same run.\n\
          metadata %: speed of `dr list-segments`, listing and output included, of that of only reading the containers'\n\
          metadata files. x official: times as fast as the official recovery command, which took {OFFICIAL_SECONDS} s for\n\
          {OFFICIAL_SEGMENTS} segments on another machine, scaled to the number of segments."

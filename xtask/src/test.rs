@@ -26,7 +26,8 @@ const STEPS: &[Step] = &[
     // Built before the lints, so that both use the same compiled dependencies where they can.
     Step { name: "build", directory: ".", cargo: &["build", "--workspace", "--all-targets", "--locked"] },
     Step { name: "tests of the guests", directory: "scripts", cargo: &["test", "--workspace", "--locked"] },
-    Step { name: "tests of the host", directory: ".", cargo: &["test", "--workspace", "--locked"] },
+    // All of them, so that one run tells everything that fails.
+    Step { name: "tests of the host", directory: ".", cargo: &["test", "--workspace", "--locked", "--no-fail-fast"] },
     Step {
         name: "lints of the host",
         directory: ".",

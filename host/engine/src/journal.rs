@@ -10,7 +10,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -192,6 +192,13 @@ struct Inner {
     entries: Vec<Entry>,
 }
 
+/// How long a lock may be held by a process that is about to end: one that was killed keeps it until the system has cleared
+/// it away, and a child that was just forked shares it until it runs its own program.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Between two tries to take the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 impl Journal {
     /// Opens the journal of a run directory, or begins one.
     ///
@@ -201,7 +208,7 @@ impl Journal {
         let path = directory.join(JOURNAL_FILE);
         let fail = |error| run_directory_error("open", &path, error);
         let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path).map_err(fail)?;
-        match file.try_lock() {
+        match lock_patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(held_by_another(directory)),
             // Some network file systems have no locks; the lock in ZooKeeper is taken all the same.
@@ -311,6 +318,17 @@ pub(crate) fn is_held(directory: &Path) -> Option<bool> {
         Ok(()) => Some(false),
         Err(TryLockError::WouldBlock) => Some(true),
         Err(TryLockError::Error(_)) => None,
+    }
+}
+
+/// Takes the lock, or tells after [`LOCK_PATIENCE`] that it is held.
+fn lock_patiently(file: &File) -> std::result::Result<(), TryLockError> {
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => std::thread::sleep(LOCK_PAUSE),
+            end => return end,
+        }
     }
 }
 

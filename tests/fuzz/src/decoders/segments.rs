@@ -32,7 +32,11 @@ pub(super) const DECODERS: &[Decoder] = &[
     },
     Decoder {
         name: "storage-metadata",
-        covers: &["slts::TransactionData::decode", "slts::StorageMetadata::read"],
+        covers: &[
+            "slts::TransactionData::decode",
+            "slts::TransactionData::decode_borrowed",
+            "slts::StorageMetadata::read",
+        ],
         seeds: |captured| captured.storage_rows.clone(),
         mend: None,
         check: check_storage_row,
@@ -124,6 +128,10 @@ fn assert_newest(entries: &[TableEntry<'_>]) {
 
 fn check_storage_row(input: &[u8]) -> Outcome {
     let decoded = TransactionData::decode(input);
+    match (&decoded, TransactionData::decode_borrowed(input)) {
+        (Ok(owned), Ok(borrowed)) => assert_eq!(format!("{owned:?}"), format!("{borrowed:?}")),
+        (owned, borrowed) => assert_eq!(owned.as_ref().err(), borrowed.as_ref().err()),
+    }
     if let Ok(TransactionData { value: Some(StorageMetadata::Segment(segment)), .. }) = &decoded {
         // Its verdict is its own affair; that it has one is the test.
         let _ = segment.check_invariants();

@@ -66,7 +66,8 @@ fn every_command_tells_documented_events() {
     let commands: Vec<Vec<&str>> = vec![
         vec!["list-segments", root, "--output", "json"],
         [&["diagnose", root][..], &tier1].concat(),
-        [&["recover", root, "--yes", "--run-directory", "run"][..], &tier1].concat(),
+        [&["recover", root, "--yes", "--run-directory", "run", "--record", "calls.jsonl"][..], &tier1].concat(),
+        vec!["replay", "calls.jsonl", "--output", "json"],
         [&["recover", root, "--yes", "--run-directory", "other"][..], &tier1].concat(),
         [&["verify", root, "--read-data"][..], &tier1].concat(),
         [&["verify", root, "--sample", "10"][..], &tier1].concat(),

@@ -85,6 +85,8 @@ pub(crate) enum Command {
     ExportEvents(ExportEventsArguments),
     /// Show what the bytes of an object, a log or a ZNode are, whole or damaged; changes nothing
     Inspect(InspectArguments),
+    /// Run a procedure against the recording of a run and say where it does something else; needs no cluster
+    Replay(ReplayArguments),
     /// Write what makes a shell complete the words of dr to standard output
     Completions(CompletionsArguments),
     /// Write manual pages, one for each command
@@ -168,6 +170,9 @@ pub(crate) struct ProcedureArguments {
     /// Recovery procedure to run, a WebAssembly component [default: the built-in one for total loss]
     #[arg(long, value_name = "FILE")]
     pub(crate) procedure: Option<PathBuf>,
+    /// Write every call of the procedure, and what it was told, to a new file, for `dr replay` and `dr test`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
 }
 
 /// What the operator takes upon himself.
@@ -384,6 +389,20 @@ pub(crate) struct ExportEventsArguments {
     /// Number of segment containers of the lost cluster [default: what the data tells]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(CONTAINERS_MAX)))]
     pub(crate) container_count: Option<u32>,
+}
+
+/// Arguments of `dr replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArguments {
+    /// What `dr plan --record FILE` wrote
+    #[arg(value_name = "RECORDING")]
+    pub(crate) recording: PathBuf,
+    /// Procedure to run, a WebAssembly component [default: the built-in one for total loss]
+    #[arg(value_name = "PROCEDURE")]
+    pub(crate) procedure: Option<PathBuf>,
+    /// Form of the report; json is a stream of events, one a line
+    #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) output: ReportFormat,
 }
 
 /// Arguments of `dr completions`.

@@ -36,6 +36,7 @@ impl ExitCode {
             | "object-unreadable"
             | "procedure-unreadable"
             | "procedure-invalid"
+            | "recording-unreadable"
             | "plan-unreadable"
             | "journal-missing"
             | "journal-broken"
@@ -63,9 +64,10 @@ impl ExitCode {
             | "group-file-exists"
             | "not-events"
             | "export-exists"
+            | "recording-exists"
             | "not-confirmed"
             | "no-terminal" => Self::Refused,
-            "verification-failed" => Self::Problems,
+            "verification-failed" | "replay-differs" => Self::Problems,
             _ => Self::Failed,
         }
     }

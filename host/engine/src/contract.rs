@@ -4,6 +4,8 @@
 //! implementation that recovers clusters; a test host is one more. Documentation of the calls' meaning stands in the
 //! WIT, which is the contract; here stands only what is different natively.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 /// The number of a segment container.
@@ -246,10 +248,30 @@ pub struct TransactionCounter {
 /// A ZNode as a procedure sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZNode {
-    /// Content.
+    /// Content. Hexadecimal where it is written down.
+    #[serde(with = "hexadecimal")]
     pub data: Vec<u8>,
     /// Version for compare-and-set.
     pub version: i32,
+}
+
+mod hexadecimal {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&crate::plan::hex(bytes))
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let byte = |pair: &[u8]| match pair {
+            [high, low] => Some((digit(*high)? << 4) | digit(*low)?),
+            _ => None,
+        };
+        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(byte).collect();
+        bytes.ok_or_else(|| D::Error::custom(format!("`{text}` is not hexadecimal, two digits a byte")))
+    }
 }
 
 /// How much a message matters.
@@ -331,8 +353,25 @@ pub trait FreshContainer: Send {
     fn close(&mut self) -> CallResult<ContainerImage>;
 }
 
+/// One instance of a procedure; in the order in which a run has them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "export", content = "task", rename_all = "kebab-case")]
+pub enum Instance {
+    /// The one that divides the work.
+    Prepare,
+    /// The one of the task with this id.
+    Run(String),
+    /// The last one.
+    Finish,
+}
+
 /// One run of a procedure, seen from the procedure. Implementations are shared by parallel tasks.
 pub trait RecoveryHost: Send + Sync {
+    /// The host for the calls of one instance; none if all instances may share this one. For hosts that keep calls
+    /// apart, such as a recording.
+    fn for_instance(&self, _instance: &Instance) -> Option<Arc<dyn RecoveryHost>> {
+        None
+    }
     /// All containers, by number.
     ///
     /// # Errors

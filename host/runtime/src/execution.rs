@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dr_engine::contract::{ContainerId, RecoveryHost};
+use dr_engine::contract::{ContainerId, Instance, RecoveryHost};
 
 use crate::bindings;
 use crate::bindings::pravega::recovery::types;
@@ -111,9 +111,10 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn prepare(&self, selected: &[ContainerId]) -> Result<Vec<Task>, RuntimeError> {
+        let host = self.host_for(&Instance::Prepare);
         let (answer, usage) = self
             .procedure
-            .call(&self.host, None, &self.stop, |exports, store| exports.call_prepare(store, &self.settings, selected));
+            .call(&host, None, &self.stop, |exports, store| exports.call_prepare(store, &self.settings, selected));
         self.used(&usage);
         answer
             .and_then(|tasks| check_tasks(tasks, self.procedure.limits().tasks))
@@ -151,7 +152,8 @@ impl Run<'_> {
         self.observer.task_started(task);
         let Task { id, container, title } = task.clone();
         let argument = bindings::Task { id, container, title };
-        let (answer, usage) = self.procedure.call(&self.host, Some(&task.id), &self.stop, |exports, store| {
+        let host = self.host_for(&Instance::Run(task.id.clone()));
+        let (answer, usage) = self.procedure.call(&host, Some(&task.id), &self.stop, |exports, store| {
             exports.call_run(store, &self.settings, &argument)
         });
         self.used(&usage);
@@ -166,9 +168,14 @@ impl Run<'_> {
 
     fn finish(&self) -> Result<(), RuntimeError> {
         let call = |exports: &bindings::Procedure, store: &mut _| exports.call_finish(store, &self.settings);
-        let (answer, usage) = self.procedure.call(&self.host, None, &self.stop, call);
+        let host = self.host_for(&Instance::Finish);
+        let (answer, usage) = self.procedure.call(&host, None, &self.stop, call);
         self.used(&usage);
         answer.map_err(|failure| self.failed(Export::Finish, None, failure))
+    }
+
+    fn host_for(&self, instance: &Instance) -> Arc<dyn RecoveryHost> {
+        self.host.for_instance(instance).unwrap_or_else(|| Arc::clone(&self.host))
     }
 
     fn used(&self, usage: &Usage) {

@@ -18,6 +18,7 @@ mod glue;
 mod inspect;
 mod limits;
 mod procedure;
+pub mod recording;
 mod state;
 mod ticker;
 mod usage;

@@ -9,8 +9,10 @@ mod list_segments;
 mod manual;
 mod plan;
 mod procedure;
+mod recording;
 mod recover;
 mod recovery;
+mod replay;
 mod report;
 mod source;
 mod target;
@@ -93,6 +95,7 @@ fn run_command(console: &Arc<Console>, global: &GlobalArguments, command: &Comma
         Command::Verify(arguments) => verify::run(&session, arguments),
         Command::ExportEvents(arguments) => export_events::run(&session, arguments),
         Command::Inspect(arguments) => inspect::run(&session, arguments),
+        Command::Replay(arguments) => replay::run(&session, arguments),
         Command::Completions(arguments) => Ok(manual::complete(&session, arguments)),
         Command::Man(arguments) => manual::write(&session, arguments),
     }
@@ -109,6 +112,7 @@ fn manner(arguments: &Arguments) -> Manner {
         Command::Apply(run) | Command::Rollback(run) => run.output == ReportFormat::Json,
         Command::Audit(audit) => audit.output == ReportFormat::Json,
         Command::Verify(verify) => verify.output == ReportFormat::Json,
+        Command::Replay(replay) => replay.output == ReportFormat::Json,
         // Their output is something else.
         Command::ExportEvents(_) | Command::Completions(_) | Command::Man(_) => false,
         Command::Inspect(inspect) => inspect.output == ReportFormat::Json,
@@ -130,6 +134,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Verify(_) => "verify",
         Command::ExportEvents(_) => "export-events",
         Command::Inspect(_) => "inspect",
+        Command::Replay(_) => "replay",
         Command::Completions(_) => "completions",
         Command::Man(_) => "man",
     }

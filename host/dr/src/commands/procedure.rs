@@ -1,7 +1,7 @@
 //! The procedure to run: the built-in one, or one from a file.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::arguments::ProcedureArguments;
 use dr_engine::error::{OperatorError, Result};
@@ -17,6 +17,8 @@ pub(super) struct Chosen {
     pub(super) procedure: Procedure,
     /// One for each of its parameters.
     pub(super) settings: Vec<Setting>,
+    /// File for the recording of its calls.
+    pub(super) record: Option<PathBuf>,
 }
 
 /// Loads the procedure and checks the settings.
@@ -35,7 +37,7 @@ pub(super) fn load(arguments: &ProcedureArguments) -> Result<Chosen> {
     };
     let procedure = runtime.map_err(operator_error)?;
     let settings = procedure.settings(&arguments.settings).map_err(operator_error)?;
-    Ok(Chosen { procedure, settings })
+    Ok(Chosen { procedure, settings, record: arguments.record.clone() })
 }
 
 fn refuse_settings_given_twice(settings: &[(String, String)]) -> Result<()> {

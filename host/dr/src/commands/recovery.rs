@@ -18,7 +18,8 @@ use dr_engine::staging::Staging;
 use dr_engine::verify::Scope;
 use dr_runtime::Usage;
 
-use super::procedure::{self, Chosen};
+use super::procedure::Chosen;
+use super::recording;
 use super::report;
 use super::target::OpenTarget;
 use super::verify;
@@ -136,6 +137,7 @@ impl<'a> Recovery<'a> {
     /// Makes a plan and keeps it in the directory.
     pub(super) fn new_plan(&self, chosen: &Chosen, selection: Option<&ContainerSelection>, then: Then) -> Result<Plan> {
         let OpenTarget { target, configuration, tier2, tier1 } = &self.open;
+        recording::check_place(chosen, &target.root)?;
         let survey = source::survey(self.session, tier2.clone(), configuration.container_count)?;
         let expected = source::containers(survey.container_count(), selection)?;
         survey.refuse_newer_version()?;
@@ -167,8 +169,7 @@ impl<'a> Recovery<'a> {
     }
 
     fn run_procedure(&self, chosen: &Chosen, staging: Staging, selected: &[ContainerId]) -> Result<()> {
-        let outcome = chosen.procedure.execute(Arc::new(staging), &chosen.settings, selected, self.parallel, &());
-        let execution = outcome.map_err(procedure::operator_error)?;
+        let execution = recording::execute(chosen, Arc::new(staging), selected, self.parallel)?;
         self.session.console.event(Event::Procedure {
             guest_seconds: execution.usage.guest_time.as_secs_f64(),
             host_seconds: execution.usage.host_time.as_secs_f64(),

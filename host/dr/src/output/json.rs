@@ -157,6 +157,15 @@ pub(crate) enum Event<'a> {
     Damage(DamageEvent<'a>),
     /// An inspection ended.
     Inspected(InspectedEvent),
+    /// A procedure did what a recording says.
+    Replayed {
+        /// Name of the procedure.
+        procedure: &'a str,
+        /// How many calls it made.
+        calls: usize,
+        /// How the run ended.
+        outcome: &'a str,
+    },
     /// What the operator should do next, in this order.
     Next {
         /// Sentences and commands.

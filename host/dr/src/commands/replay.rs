@@ -1,0 +1,54 @@
+//! `dr replay`: does a procedure what the recorded one did?
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use dr_engine::error::{OperatorError, Result};
+use dr_runtime::recording::{Recording, RecordingError, replay};
+
+use super::Session;
+use super::procedure;
+use crate::arguments::{ProcedureArguments, ReplayArguments};
+use crate::exit_code::ExitCode;
+use crate::output::json::Event;
+
+/// Runs it against the recording.
+pub(super) fn run(session: &Session, arguments: &ReplayArguments) -> Result<ExitCode> {
+    let recording = read(&arguments.recording)?;
+    let chosen = procedure::load(&ProcedureArguments {
+        settings: Vec::new(),
+        procedure: arguments.procedure.clone(),
+        record: None,
+    })?;
+    let name = &chosen.procedure.description().name;
+    let (calls, outcome) = (recording.len(), recording.outcome.clone());
+    match replay(&chosen.procedure, recording).map_err(procedure::operator_error)? {
+        None => {
+            session
+                .console
+                .text(&format!("`{name}` made the {calls} calls of the recording and ended with `{outcome}`\n"));
+            session.console.event(Event::Replayed { procedure: name, calls, outcome: &outcome });
+            Ok(ExitCode::Done)
+        }
+        Some(difference) => Err(OperatorError::new(
+            "replay-differs",
+            format!("the procedure `{name}` does not do what the recording says"),
+            "if the procedure is meant to do something else, make a new recording; else correct it",
+        )
+        .because(difference)),
+    }
+}
+
+/// Reads a recording.
+///
+/// # Errors
+/// `recording-unreadable`.
+pub(super) fn read(path: &Path) -> Result<Recording> {
+    let read = || Recording::read(BufReader::new(File::open(path)?));
+    read().map_err(|error: RecordingError| {
+        let what = format!("cannot read the recording {}", path.display());
+        OperatorError::new("recording-unreadable", what, "name a file that `dr plan --record FILE` wrote")
+            .because(error)
+    })
+}

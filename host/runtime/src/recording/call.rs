@@ -1,0 +1,107 @@
+//! One host call as data.
+
+use dr_engine::contract::{CallError, CallResult, Instance};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Failure, RuntimeError};
+
+/// What a procedure asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Interface and function, as in `storage.list-segments`.
+    pub call: String,
+    /// Its arguments by name. A method of a resource has those that opened the resource, too.
+    pub arguments: Value,
+}
+
+/// What it is told. An opened resource is `null`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// The call's result.
+    Ok(Value),
+    /// Why there is none.
+    Error(CallError),
+}
+
+/// A call with its answer and its place in the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbered {
+    /// Position among the calls of its instance, from 1.
+    pub number: usize,
+    /// Who makes it.
+    #[serde(flatten)]
+    pub instance: Instance,
+    /// The question.
+    #[serde(flatten)]
+    pub call: Call,
+    /// The answer.
+    pub answer: Answer,
+}
+
+impl Answer {
+    /// The answer of a host.
+    pub(crate) fn of<T: Serialize>(answer: &CallResult<T>) -> Self {
+        match answer {
+            Ok(value) => serde_json::to_value(value).map_or_else(|error| Self::Error(not_data(&error)), Self::Ok),
+            Err(error) => Self::Error(error.clone()),
+        }
+    }
+
+    /// The answer as the procedure gets it.
+    ///
+    /// # Errors
+    /// The error that is the answer; `invalid` if this cannot be an answer of the call.
+    pub(crate) fn into_result<T: DeserializeOwned>(self) -> CallResult<T> {
+        match self {
+            Self::Ok(value) => serde_json::from_value(value).map_err(|error| not_data(&error)),
+            Self::Error(error) => Err(error),
+        }
+    }
+}
+
+fn not_data(error: &serde_json::Error) -> CallError {
+    CallError::Invalid(format!("the answer is not of the call's type: {error}"))
+}
+
+/// How a run ended, in one word: `success`; the case of the error with which the procedure gave up, as in `not-found`;
+/// `limit:` and its name; `rule`; `crash`.
+pub(crate) fn outcome<T>(result: &Result<T, RuntimeError>) -> String {
+    match result {
+        Ok(_) => "success".to_owned(),
+        Err(RuntimeError::Failed { failure, .. }) => match failure {
+            Failure::GaveUp(error) => case(error).to_owned(),
+            Failure::Limit { name, .. } => format!("limit:{name}"),
+            Failure::Rule(_) => "rule".to_owned(),
+            Failure::Trap { .. } => "crash".to_owned(),
+            Failure::Stopped => "stopped".to_owned(),
+        },
+        Err(_) => "unusable".to_owned(),
+    }
+}
+
+/// The case's name in the contract.
+pub(crate) fn case(error: &CallError) -> &'static str {
+    match error {
+        CallError::NotFound(_) => "not-found",
+        CallError::AlreadyExists(_) => "already-exists",
+        CallError::Conflict(_) => "conflict",
+        CallError::Invalid(_) => "invalid",
+        CallError::Denied(_) => "denied",
+        CallError::Damaged(_) => "damaged",
+        CallError::Unavailable(_) => "unavailable",
+        CallError::Exhausted(_) => "exhausted",
+        CallError::Failed(_) => "failed",
+    }
+}
+
+/// An instance in words.
+pub(crate) fn in_words(instance: &Instance) -> String {
+    match instance {
+        Instance::Prepare => "`prepare`".to_owned(),
+        Instance::Run(task) => format!("task `{task}`"),
+        Instance::Finish => "`finish`".to_owned(),
+    }
+}

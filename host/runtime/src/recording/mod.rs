@@ -1,0 +1,16 @@
+//! The calls that a procedure makes, written down: one representation for recordings, replays and tests.
+//!
+//! A [`Relay`] is a host that stands before another one and shows each call, and its answer, to an [`Exchange`]. A
+//! [`Recorder`] writes them down; a [`Replayer`] answers them from a [`Recording`], with no host behind.
+
+mod call;
+mod file;
+mod recorder;
+mod relay;
+mod replay;
+
+pub use call::{Answer, Call, Numbered};
+pub use file::{FORMAT_VERSION, Head, Recording, RecordingError};
+pub use recorder::Recorder;
+pub use relay::{Exchange, Relay};
+pub use replay::{Difference, Replayer, replay};

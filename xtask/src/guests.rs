@@ -9,17 +9,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::TaskError;
-use crate::process;
 use crate::setup::{TARGET, Toolchain, find_toolchain};
+use crate::{examples, process};
 
 /// First bytes of every component.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// Builds all guests with the toolchain that `setup` provided.
-pub(crate) fn run(root: &Path) -> Result<(), TaskError> {
+pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), TaskError> {
+    let with_examples = match arguments {
+        [] => false,
+        [word] if word == "--examples" => true,
+        _ => return Err(TaskError::Other("usage: cargo xtask guests [--examples]".to_owned())),
+    };
     let missing = || TaskError::Other(format!("there is no {TARGET} yet: run `cargo xtask setup` once"));
     let toolchain = find_toolchain(root)?.ok_or_else(missing)?;
-    build(root, &toolchain)
+    build(root, &toolchain)?;
+    if with_examples {
+        examples::build(root)?;
+    }
+    Ok(())
 }
 
 /// Builds all guests with this toolchain.

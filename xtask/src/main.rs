@@ -8,6 +8,7 @@ mod bench;
 mod browser;
 mod demo;
 mod error;
+mod examples;
 mod fuzz;
 mod guests;
 mod histories;
@@ -45,8 +46,8 @@ const TASKS: &[TaskEntry] = &[
     },
     TaskEntry {
         name: "guests",
-        help: "build the procedures in scripts/ to target/guests/",
-        run: |root, _| guests::run(root),
+        help: "build the procedures in scripts/ to target/guests/; with `--examples` those in guest-examples/ too",
+        run: guests::run,
     },
     TaskEntry {
         name: "lab",

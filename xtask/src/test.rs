@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::error::TaskError;
-use crate::{browser, process, setup};
+use crate::{browser, examples, process, setup};
 
 /// Tells the tests on real servers whether to run; see `tests/src/real_servers.rs`.
 const REAL_SERVERS: &str = "DR_TEST_REAL_SERVERS";
@@ -43,6 +43,7 @@ const STEPS: &[Step] = &[
 pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
     setup::run(root)?;
     provide_components(root)?;
+    let examples_left_out = examples::build(root)?;
     let browser = browser::provide();
     let real_servers = ["java", "mvn"].iter().all(|program| is_there(program));
     for step in STEPS {
@@ -66,6 +67,9 @@ pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
     }
     if !browser {
         println!("\n{}", BROWSER_LEFT_OUT);
+    }
+    if let Some(left_out) = examples_left_out {
+        println!("\n{left_out}");
     }
     Ok(())
 }

@@ -1,0 +1,121 @@
+//! The procedures of `guest-examples/` on captured trees, beside the built-in one.
+
+// In a test a panic is the way to fail.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use dr_backends::tier1::EmbeddedZNodes;
+use dr_backends::tier2::{MemoryTier2, Tier2 as _};
+use dr_engine::cluster::ClusterLayout;
+use dr_engine::contract::{CallError, ContainerId};
+use dr_engine::plan::{Maker, Plan};
+use dr_engine::progress::Silent;
+use dr_engine::staging::Staging;
+use dr_engine::survey::{Survey, SurveyOptions};
+use dr_runtime::{Failure, Limits, Procedure, Runtime, RuntimeError, Setting};
+use dr_tests::captured;
+
+// Compiled once for all tests: for one with an interpreter inside that takes a while.
+static BUILT_IN: LazyLock<Option<Procedure>> = LazyLock::new(|| load("total-loss"));
+static IN_PYTHON: LazyLock<Option<Procedure>> = LazyLock::new(|| load("python-total-loss"));
+
+/// A procedure of `target/guests`, none if it is not built.
+fn load(name: &str) -> Option<Procedure> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../target/guests/{name}.wasm"));
+    let bytes = std::fs::read(path).ok()?;
+    Some(Runtime::new(Limits::default()).unwrap().load(&bytes, name).unwrap())
+}
+
+/// The procedure, or a loud word that it is left out.
+fn built(procedure: &'static LazyLock<Option<Procedure>>) -> Option<&'static Procedure> {
+    if procedure.is_none() {
+        eprintln!("LEFT OUT: an example is not built; run `cargo xtask guests --examples`");
+    }
+    procedure.as_ref()
+}
+
+/// A run of a procedure over a captured tree, with these settings.
+fn run(procedure: &Procedure, capture: &str, settings: &[Setting]) -> Result<Plan, RuntimeError> {
+    let tree = captured::unpack(capture);
+    let tier2 = Arc::new(MemoryTier2::new());
+    captured::content(&tree.root).iter().for_each(|(key, content)| tier2.create(key, content).unwrap());
+    let survey = Survey::take(tier2, SurveyOptions::default(), &Silent).unwrap();
+    let containers: Vec<ContainerId> = (0..survey.container_count()).collect();
+    let znodes = Arc::new(EmbeddedZNodes::open(tree.directory.path().join("tier1")).unwrap());
+    let directory = tree.directory.path().join("run");
+    dr_engine::plan::create_run_directory(&directory).unwrap();
+    let layout = ClusterLayout::with_defaults("lab");
+    let staging = Staging::new(Arc::new(survey), znodes, layout, &directory, Arc::new(Silent));
+    procedure.execute(Arc::new(staging.clone()), settings, &[], 2, &())?;
+    Ok(staging.into_plan(nobody(), &containers).unwrap())
+}
+
+/// The plan of a procedure for a captured tree.
+fn plan(procedure: &Procedure, capture: &str, set: &[(&str, &str)]) -> Plan {
+    let overrides: Vec<_> = set.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    run(procedure, capture, &procedure.settings(&overrides).unwrap()).unwrap()
+}
+
+/// Plans that differ in nothing but their makers are equal by this one.
+fn nobody() -> Maker {
+    Maker {
+        procedure: String::new(),
+        version: String::new(),
+        digest: String::new(),
+        settings: Vec::new(),
+        host_version: String::new(),
+    }
+}
+
+/// Part by part, so that a failure says where they differ; and at last the whole plans, with what they rest on.
+fn assert_same(expected: &Plan, got: &Plan, context: &str) {
+    assert_eq!(expected.containers, got.containers, "{context}");
+    assert_eq!(expected.losses, got.losses, "{context}");
+    assert_eq!(expected.decisions, got.decisions, "{context}");
+    assert_eq!(expected.effects, got.effects, "{context}");
+    assert_eq!(expected, got, "{context}");
+}
+
+#[test]
+fn the_procedure_in_python_has_the_parameters_of_the_built_in_one() {
+    let (Some(built_in), Some(in_python)) = (built(&BUILT_IN), built(&IN_PYTHON)) else { return };
+    let (built_in, in_python) = (built_in.description(), in_python.description());
+    assert_eq!(in_python.name, "total-loss-python");
+    assert_eq!(in_python.scenarios, built_in.scenarios);
+    assert_eq!(in_python.parameters, built_in.parameters);
+}
+
+#[test]
+fn the_procedure_in_python_makes_the_plan_of_the_built_in_one() {
+    let (Some(built_in), Some(in_python)) = (built(&BUILT_IN), built(&IN_PYTHON)) else { return };
+    let everything_else = [
+        ("tail", "as-is"),
+        ("unrecorded", "create"),
+        ("leftovers", "leave"),
+        ("reader-groups", "as-is"),
+        ("open-transactions", "as-is"),
+        ("backup-place", "_dr/elsewhere/"),
+    ];
+    for capture in ["flushed", "flushed-0.12.0", "crashed", "never-flushed", "stale-rows", "epochs"] {
+        for set in [&[][..], &everything_else] {
+            let expected = plan(built_in, capture, set);
+            assert!(!expected.effects.is_empty(), "{capture}");
+            assert_same(&expected, &plan(in_python, capture, set), &format!("{capture} {set:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_mistake_in_python_is_told_with_its_place() {
+    let Some(in_python) = built(&IN_PYTHON) else { return };
+    // The host never leaves out a setting; without it the procedure meets an exception that it does not expect.
+    let Err(RuntimeError::Failed { failure: Failure::GaveUp(CallError::Failed(told)), .. }) =
+        run(in_python, "never-flushed", &[])
+    else {
+        panic!("it did not tell its mistake");
+    };
+    assert!(told.starts_with("KeyError: 'tail'; in answering (guest_kit.py:"), "{told}");
+    assert!(told.contains("of (decisions.py:"), "{told}");
+}

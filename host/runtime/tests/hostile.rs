@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use dr_engine::contract::{CallError, RecoveryHost};
+use dr_runtime::recording::exhaust;
 use dr_runtime::{Export, Failure, Limits, Observer, Runtime, RuntimeError, Task};
 use support::{MockHost, guest, overrides};
 
@@ -209,4 +210,18 @@ impl Observer for Endings {
     fn task_ended(&self, task: &Task, outcome: Result<(), &RuntimeError>) {
         self.0.lock().unwrap().push(format!("{}: {:?}", task.id, outcome.map_err(ToString::to_string)));
     }
+}
+
+#[test]
+fn a_procedure_that_cannot_bear_an_error_is_found() {
+    let procedure = Runtime::new(limits()).unwrap().load(&guest("misbehaving"), "misbehaving.wasm").unwrap();
+    let settings = procedure.settings(&overrides(&[("how", "bear-no-error")])).unwrap();
+    let world = || -> Arc<dyn RecoveryHost> { Arc::new(MockHost::with_segments(1, 3)) };
+    let broken = exhaust(&procedure, &settings, &world).unwrap().broken;
+    assert_eq!(broken.len(), 6, "{broken:?}");
+    let first = broken[0].to_string();
+    assert!(first.contains("`coordination.get` failed with `not-found`: the run ended with"), "{first}");
+    assert!(broken.iter().all(|broken| broken.end.contains("crashed")), "{broken:?}");
+    let settings = procedure.settings(&overrides(&[("how", "panic")])).unwrap();
+    assert!(exhaust(&procedure, &settings, &world).is_err());
 }

@@ -10,6 +10,7 @@ use dr_engine::contract::{
     CoreAttribute, EndedTransaction, Measure, MetadataRow, RecoveryHost, Retention, Segment, StreamState,
     TransactionCounter, ZNode,
 };
+use dr_runtime::recording::exhaust;
 use dr_runtime::{Execution, Limits, Procedure, Runtime};
 use support::{MockHost, guest, overrides, segment};
 
@@ -220,4 +221,31 @@ fn many_segments_cost_little() {
 fn the_same_evidence_takes_the_same_fuel() {
     let fuel = || recover(MockHost::with_segments(3, 100), &[]).1.usage.fuel;
     assert_eq!(fuel(), fuel());
+}
+
+/// One segment of every fate, so that every branch of the procedure calls its host.
+#[test]
+fn whatever_call_fails_the_procedure_ends_cleanly() {
+    let procedure = procedure();
+    for set in [&[][..], &[("tail", "as-is"), ("unrecorded", "create"), ("open-transactions", "as-is")]] {
+        let settings = procedure.settings(&overrides(set)).unwrap();
+        let world = || -> Arc<dyn RecoveryHost> {
+            let mut host = every_fate();
+            let group = Segment { kind: "reader-group".into(), ..segment(0, "j/group") };
+            host.segments.entry(0).or_default().push(group);
+            host.streams = vec![StreamState {
+                scope: "s".into(),
+                name: "t".into(),
+                state: "active".into(),
+                retention: Some(Retention { kind: "size".into(), limit: 1 }),
+                retention_znode: "buckets/0/t".into(),
+            }];
+            Arc::new(host)
+        };
+        let exhausted = exhaust(&procedure, &settings, &world).unwrap();
+        assert_eq!(exhausted.broken, [], "{set:?}");
+        assert!(exhausted.runs > 100, "{set:?}: {} runs", exhausted.runs);
+        // Every answer matters: nothing is recovered as if a call had not failed.
+        assert_eq!(exhausted.succeeded, 0, "{set:?}");
+    }
 }

@@ -1,15 +1,18 @@
 //! The calls that a procedure makes, written down: one representation for recordings, replays and tests.
 //!
 //! A [`Relay`] is a host that stands before another one and shows each call, and its answer, to an [`Exchange`]. A
-//! [`Recorder`] writes them down; a [`Replayer`] answers them from a [`Recording`], with no host behind.
+//! [`Recorder`] writes them down; a [`Replayer`] answers them from a [`Recording`], with no host behind; [`exhaust`] fails one
+//! call after the other.
 
 mod call;
+mod faults;
 mod file;
 mod recorder;
 mod relay;
 mod replay;
 
 pub use call::{Answer, Call, Numbered};
+pub use faults::{Broken, Exhausted, exhaust};
 pub use file::{FORMAT_VERSION, Head, Recording, RecordingError};
 pub use recorder::Recorder;
 pub use relay::{Exchange, Relay};

@@ -316,9 +316,16 @@ fn decisions(plan: &Plan, verbose: bool, colour: Colour) -> String {
     if verbose {
         return format!("\n{title}\n{}", all_decisions(plan));
     }
-    let mut groups: BTreeMap<(&str, &str), Vec<&Decision>> = BTreeMap::new();
+    // In the order of the plan, which is that of the containers.
+    let mut groups: Vec<((&str, &str), Vec<&Decision>)> = Vec::new();
+    let mut places: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for decision in &plan.decisions {
-        groups.entry((&decision.choice, &decision.reason)).or_default().push(decision);
+        let kind = (decision.choice.as_str(), decision.reason.as_str());
+        let place = *places.entry(kind).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push((kind, Vec::new()));
+        }
+        groups[place].1.push(decision);
     }
     let mut text = format!("\n{title}\n");
     for ((choice, reason), decisions) in groups.iter().take(ROWS_SHOWN_MAX) {

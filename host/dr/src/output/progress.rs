@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dr_engine::progress::{Progress, Unit};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 
 use super::json::Event;
 use super::text::{bytes, grouped};
@@ -224,8 +224,8 @@ fn bar(stage: &str, total: Option<u64>, unit: Unit) -> ProgressBar {
     let counter = match (unit, total.is_some()) {
         (Unit::Bytes, true) => "{binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left".to_owned(),
         (Unit::Bytes, false) => "{binary_bytes}, {binary_bytes_per_sec}".to_owned(),
-        (_, true) => format!("{{human_pos}} of {{human_len}} {}, {{per_sec}}, {{eta}} left", word(unit)),
-        (_, false) => format!("{{human_pos}} {}, {{per_sec}}", word(unit)),
+        (_, true) => format!("{{human_pos}} of {{human_len}} {}, {{rate}}, {{eta}} left", word(unit)),
+        (_, false) => format!("{{human_pos}} {}, {{rate}}", word(unit)),
     };
     let template = match total {
         Some(_) => format!("{{msg:20}} {{wide_bar}} {counter}"),
@@ -234,11 +234,16 @@ fn bar(stage: &str, total: Option<u64>, unit: Unit) -> ProgressBar {
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     // A template that cannot be read is a defect, but none that should end a recovery: the default style remains.
     if let Ok(style) = ProgressStyle::with_template(&template) {
-        bar.set_style(style);
+        bar.set_style(style.with_key("rate", write_rate));
     }
     bar.set_message(text::shown(stage));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// Things in a second, without the decimals that indicatif gives them.
+fn write_rate(state: &ProgressState, writer: &mut dyn std::fmt::Write) {
+    let _ = write!(writer, "{}/s", HumanCount(state.per_sec() as u64));
 }
 
 /// Progress is worth less than the work: a standard error that is gone is no error.

@@ -2,6 +2,7 @@ package dr.lab;
 
 import io.pravega.client.byteStream.ByteStreamReader;
 import io.pravega.client.stream.StreamCut;
+import io.pravega.client.stream.TruncatedDataException;
 import io.pravega.client.tables.KeyValueTable;
 import io.pravega.client.tables.KeyValueTableClientConfiguration;
 import io.pravega.client.tables.TableEntry;
@@ -256,13 +257,13 @@ public final class LoadCheck {
     }
 
     /** An unbroken run of each key up to its last event; it begins where a truncation left it. */
-    private String truncatedEvents() {
+    private String truncatedEvents() throws Exception {
         String stream = Load.named(Load.TRUNCATED, run);
         String path = Load.SCOPE + "/" + stream;
         Map<String, Integer> next = new TreeMap<>();
         Set<Integer> begins = new TreeSet<>();
-        for (byte[] read : Reading.bySegment(cluster, Load.SCOPE, stream, StreamCut.UNBOUNDED, StreamCut.UNBOUNDED)) {
-            Events.Parsed event = new Events.Parsed(read);
+        List<String> notes = new ArrayList<>();
+        for (Events.Parsed event : truncatedStream(stream, notes)) {
             if (!next.containsKey(event.key)) {
                 begins.add(event.number);
             }
@@ -284,7 +285,26 @@ public final class LoadCheck {
                 return Checks.BAD + "key " + last.getKey() + " ends before " + end + ", in Tier-2 is " + last.getValue();
             }
         }
-        return "begins at " + begins + ", ends " + next;
+        return "begins at " + begins + ", ends " + next + (notes.isEmpty() ? "" : "; " + notes);
+    }
+
+    /**
+     * Through a reader group, and by segment the same. If the controller's record of the truncation is older than the one in the
+     * segment store, readers of groups are told of it and go on; those by segment begin where the controller says, and are refused.
+     */
+    private List<Events.Parsed> truncatedStream(String stream, List<String> notes) throws Exception {
+        int least = expectedLast.values().stream().mapToInt(last -> Math.max(0, last + 1 - begunTruncation)).sum();
+        Reading.Result read = Reading.throughGroup(cluster, Load.SCOPE, List.of(stream), least);
+        try {
+            List<byte[]> same = Reading.bySegment(cluster, Load.SCOPE, stream, StreamCut.UNBOUNDED, StreamCut.UNBOUNDED);
+            if (read.truncations > 0 || same.size() != read.events.size()) {
+                throw new IllegalStateException(same.size() + " events by segment, " + read.events.size()
+                    + " through a group, which was told of " + read.truncations + " truncations");
+            }
+        } catch (TruncatedDataException behind) {
+            notes.add("the controller's truncation is behind: the reader was told of " + read.truncations);
+        }
+        return read.events;
     }
 
     private String byteStream() throws Exception {

@@ -9,6 +9,7 @@ import io.pravega.client.stream.ReaderGroupConfig;
 import io.pravega.client.stream.Stream;
 import io.pravega.client.stream.StreamCut;
 import io.pravega.client.stream.TimeWindow;
+import io.pravega.client.stream.TruncatedDataException;
 import io.pravega.shared.NameUtils;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -40,6 +41,8 @@ final class Reading {
     static final class Result {
         final List<Events.Parsed> events = new ArrayList<>();
         TimeWindow window;
+        /** How often the reader was told that events before the next one had been truncated. */
+        int truncations;
 
         /**
          * A bound of the reader's time window, or null if there is none. Before the reader has passed the first watermark only
@@ -72,7 +75,10 @@ final class Reading {
             long lastEvent = System.currentTimeMillis();
             int quietPolls = 0;
             while (quietPolls < 2 && System.currentTimeMillis() - lastEvent < STALL_MILLISECONDS) {
-                EventRead<byte[]> read = reader.readNextEvent(POLL_MILLISECONDS);
+                EventRead<byte[]> read = next(reader, result);
+                if (read == null) {
+                    continue;
+                }
                 if (read.getEvent() != null) {
                     result.events.add(new Events.Parsed(read.getEvent()));
                     lastEvent = System.currentTimeMillis();
@@ -84,6 +90,16 @@ final class Reading {
             result.window = reader.getCurrentTimeWindow(Stream.of(scope, windowOf));
         }
         return result;
+    }
+
+    /** Null if the reader began before the truncation of a segment; the client says so once and goes on at the truncation. */
+    private static EventRead<byte[]> next(EventStreamReader<byte[]> reader, Result result) {
+        try {
+            return reader.readNextEvent(POLL_MILLISECONDS);
+        } catch (TruncatedDataException truncated) {
+            result.truncations++;
+            return null;
+        }
     }
 
     /** Reads all segments between two cuts directly, in the order of their epochs, which keeps the order of each key. */

@@ -1,6 +1,7 @@
 //! What was typed. What it means is decided in [`crate::configuration`] and in the commands.
 
 mod inspect;
+mod procedure;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,9 @@ pub(crate) use self::inspect::{
     ChunkChainArguments, IndexArguments, InspectArguments, InspectKind, JournalArguments, JournalForm,
     LedgerMetadataArguments, LogArguments, ObjectArguments, SegmentArguments, TableArguments, ZNodeArguments,
     ZNodeForm,
+};
+pub(crate) use self::procedure::{
+    AddArguments, ExportArguments, LibraryArguments, ProcedureAction, ProcedureCommandArguments, SheetArguments,
 };
 use crate::configuration::Overrides;
 
@@ -87,6 +91,8 @@ pub(crate) enum Command {
     Inspect(InspectArguments),
     /// Run a procedure against the recording of a run and say where it does something else; needs no cluster
     Replay(ReplayArguments),
+    /// List, show, export and register recovery procedures; none is run
+    Procedure(ProcedureCommandArguments),
     /// Write what makes a shell complete the words of dr to standard output
     Completions(CompletionsArguments),
     /// Write manual pages, one for each command
@@ -167,9 +173,12 @@ pub(crate) struct ProcedureArguments {
     /// Setting of the procedure, such as tail=whole-events; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
     pub(crate) settings: Vec<(String, String)>,
-    /// Recovery procedure to run, a WebAssembly component [default: the built-in one for total loss]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) procedure: Option<PathBuf>,
+    /// Recovery procedure to run: the file of a WebAssembly component, or a name with or without the beginning of a version, such as total-loss@0.1 [default: the built-in one for total loss]
+    #[arg(long, value_name = "FILE|NAME[@VERSION]")]
+    pub(crate) procedure: Option<String>,
+    /// Procedures by name.
+    #[command(flatten)]
+    pub(crate) library: LibraryArguments,
     /// Write every call of the procedure, and what it was told, to a new file, for `dr replay` and `dr test`
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
@@ -397,9 +406,12 @@ pub(crate) struct ReplayArguments {
     /// What `dr plan --record FILE` wrote
     #[arg(value_name = "RECORDING")]
     pub(crate) recording: PathBuf,
-    /// Procedure to run, a WebAssembly component [default: the built-in one for total loss]
+    /// Procedure to run: the file of a WebAssembly component, or a name with or without the beginning of a version [default: the built-in one for total loss]
     #[arg(value_name = "PROCEDURE")]
-    pub(crate) procedure: Option<PathBuf>,
+    pub(crate) procedure: Option<String>,
+    /// Procedures by name.
+    #[command(flatten)]
+    pub(crate) library: LibraryArguments,
     /// Form of the report; json is a stream of events, one a line
     #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) output: ReportFormat,

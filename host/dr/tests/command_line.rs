@@ -226,6 +226,63 @@ fn nobody_to_ask() {
 }
 
 #[test]
+fn the_built_in_procedure_is_an_ordinary_one() {
+    let place = Workplace::new();
+    let listed = place.run("procedure list");
+    assert!(listed.code == 0 && listed.output.contains("total-loss") && listed.output.contains("built in"));
+    let sheet = place.run("procedure inspect total-loss@0.1");
+    assert_eq!(sheet.code, 0, "{}", sheet.errors);
+    for word in ["pravega:recovery@0.1.0, world procedure", "describe, prepare, run, finish", "tail", "fuel", "SHA-256"]
+    {
+        assert!(sheet.output.contains(word), "`{word}` is not in: {}", sheet.output);
+    }
+    let events = place.run("procedure inspect total-loss --output json").output;
+    assert!(events.contains(r#""event":"procedure-inspected""#) && events.contains(r#""sha256":""#), "{events}");
+
+    assert_eq!(place.run("procedure export total-loss copy.wasm").code, 0);
+    place.run("procedure export total-loss copy.wasm").refuses(3, "procedure-file-exists", &["copy.wasm"]);
+    place.run("procedure export total-loss absent/copy.wasm").refuses(1, "procedure-unwritable", &["absent"]);
+    let of_copy = place.run("procedure inspect copy.wasm").output;
+    assert_eq!(of_copy.replace("copy.wasm", "the built-in procedure total-loss"), sheet.output);
+}
+
+#[test]
+fn procedures_of_a_directory_have_names_and_versions() {
+    let place = Workplace::new();
+    let missing = place.run("procedure inspect total-loss@9");
+    missing.refuses(
+        2,
+        "procedure-missing",
+        &["`total-loss@9`", "total-loss@0.1.0 (built in)", "--procedure-directory"],
+    );
+    place.run("procedure list --procedure-directory shelf").refuses(2, "procedure-directory", &["procedures.toml"]);
+    place.write("total-loss", "a file with the name of a procedure");
+    place.run("procedure inspect total-loss").refuses(2, "procedure-ambiguous", &["./total-loss"]);
+    fs::remove_file(place.path("total-loss")).unwrap();
+
+    assert_eq!(place.run("procedure export total-loss copy.wasm").code, 0);
+    for outcome in ["is registered", "was registered already"] {
+        let added = place.run("procedure add copy.wasm --procedure-directory shelf");
+        assert!(added.code == 0 && added.output.contains(outcome), "{}{}", added.output, added.errors);
+    }
+    let environment = [("DR_PROCEDURE_DIRECTORY", "shelf")];
+    let listed = place.run_with("procedure list", &environment);
+    assert!(listed.output.contains("total-loss-0.1.0.wasm"), "{}", listed.output);
+    // The same bytes in two places are one procedure.
+    assert_eq!(place.run_with("procedure inspect total-loss@0.1.0", &environment).code, 0);
+
+    let registry = fs::read_to_string(place.path("shelf/procedures.toml")).unwrap();
+    place.write("shelf/procedures.toml", &registry.replace("0.1.0\"", "7.1.0\""));
+    let said = place.run_with("procedure inspect total-loss@7", &environment);
+    said.refuses(3, "procedure-mislabelled", &["calls itself total-loss 0.1.0", "calls it total-loss 7.1.0"]);
+
+    place.write("shelf/total-loss-0.1.0.wasm", "changed").write("root/x", "");
+    let said = place.run_with("recover root --tier1 dir:t --yes --procedure total-loss@7", &environment);
+    said.refuses(3, "procedure-changed", &["total-loss-0.1.0.wasm", "SHA-256"]);
+    assert!(!place.path("t").exists());
+}
+
+#[test]
 fn procedures_and_settings_that_are_wrong() {
     let place = Workplace::new();
     place.write("root/x", "").write("text.wasm", "this is no component");

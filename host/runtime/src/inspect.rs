@@ -6,7 +6,7 @@ use wasmparser::{ComponentTypeRef, Parser, Payload};
 use crate::error::{Export, RuntimeError};
 
 /// The release of the contract that this runtime speaks.
-pub(crate) const CONTRACT: &str = "0.1.0";
+pub const CONTRACT: &str = "0.1.0";
 
 const PACKAGE: &str = "pravega:recovery/";
 const INTERFACES: [&str; 6] = ["types", "storage", "containers", "controller", "coordination", "report"];
@@ -15,15 +15,17 @@ const INTERFACES: [&str; 6] = ["types", "storage", "containers", "controller", "
 /// by which their interpreter is initialised.
 const TOLERATED_EXPORTS: [&str; 1] = ["exports"];
 
-/// Refuses what is not a component that imports only the contract and exports exactly the world.
-pub(crate) fn check_component(bytes: &[u8], origin: &str) -> Result<(), RuntimeError> {
+/// Refuses what is not a component that imports only the contract and exports exactly the world; says what it imports
+/// and exports.
+pub(crate) fn check_component(bytes: &[u8], origin: &str) -> Result<Interface, RuntimeError> {
     check_header(bytes, origin)?;
     let interface = read_interface(bytes).map_err(|problem| RuntimeError::InvalidComponent {
         origin: origin.to_owned(),
         problem: problem.to_string(),
     })?;
     interface.imports.iter().try_for_each(|import| check_import(import, origin))?;
-    check_exports(&interface.exports, origin)
+    check_exports(&interface.exports, origin)?;
+    Ok(interface)
 }
 
 fn check_header(bytes: &[u8], origin: &str) -> Result<(), RuntimeError> {
@@ -40,11 +42,13 @@ fn check_header(bytes: &[u8], origin: &str) -> Result<(), RuntimeError> {
     Err(RuntimeError::NotAComponent { origin: origin.to_owned(), found: found.to_owned(), contract: CONTRACT })
 }
 
-#[derive(Default)]
-struct Interface {
+/// What a component needs and offers, by the names in its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Interface {
     /// What has to be provided; types are not, they only name what the other imports are made of.
-    imports: Vec<String>,
-    exports: Vec<String>,
+    pub imports: Vec<String>,
+    /// Functions of the world, and what else it shows.
+    pub exports: Vec<String>,
 }
 
 /// Imports and exports of the outermost component.

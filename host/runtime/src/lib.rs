@@ -26,6 +26,7 @@ mod usage;
 pub use description::{Description, Parameter, ParameterKind, SCENARIOS, Setting};
 pub use error::{Export, Failure, RuntimeError};
 pub use execution::{Execution, Observer, Task};
+pub use inspect::{CONTRACT, Interface};
 pub use limits::Limits;
 pub use procedure::{Procedure, Runtime};
 pub use usage::{CallUsage, Usage};

@@ -12,7 +12,7 @@ use crate::bindings::pravega::recovery::types;
 use crate::bindings::{self, ProcedurePre};
 use crate::description::{Description, Setting};
 use crate::error::{Export, Failure, RuntimeError};
-use crate::inspect;
+use crate::inspect::{self, Interface};
 use crate::limits::Limits;
 use crate::state::{Ended, State};
 use crate::ticker::Ticker;
@@ -58,7 +58,7 @@ impl Runtime {
         if bytes.len() > most {
             return Err(invalid(format!("it has {} bytes, the limit `component-bytes` is {most}", bytes.len())));
         }
-        inspect::check_component(bytes, origin)?;
+        let interface = inspect::check_component(bytes, origin)?;
         let component = Component::new(&self.shared.engine, bytes).map_err(|error| invalid(first_cause(&error)))?;
         let mut linker = Linker::new(&self.shared.engine);
         bindings::Procedure::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
@@ -71,7 +71,7 @@ impl Runtime {
         let described = describe(&self.shared, &ready, origin)?;
         let description = Description::check(described)
             .map_err(|problem| RuntimeError::BadDescription { origin: origin.to_owned(), problem })?;
-        Ok(Procedure { shared: Arc::clone(&self.shared), ready, description, digest: digest(bytes) })
+        Ok(Procedure { shared: Arc::clone(&self.shared), ready, description, interface, digest: digest(bytes) })
     }
 }
 
@@ -111,6 +111,7 @@ pub struct Procedure {
     shared: Arc<Shared>,
     ready: ProcedurePre<State>,
     description: Description,
+    interface: Interface,
     digest: String,
 }
 
@@ -125,6 +126,12 @@ impl Procedure {
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// What it imports and exports.
+    #[must_use]
+    pub fn interface(&self) -> &Interface {
+        &self.interface
     }
 
     /// SHA-256 of the component, lower-case hex.

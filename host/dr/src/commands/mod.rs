@@ -9,6 +9,7 @@ mod list_segments;
 mod manual;
 mod plan;
 mod procedure;
+mod procedures;
 mod recording;
 mod recover;
 mod recovery;
@@ -96,6 +97,7 @@ fn run_command(console: &Arc<Console>, global: &GlobalArguments, command: &Comma
         Command::ExportEvents(arguments) => export_events::run(&session, arguments),
         Command::Inspect(arguments) => inspect::run(&session, arguments),
         Command::Replay(arguments) => replay::run(&session, arguments),
+        Command::Procedure(arguments) => procedures::run(&session, arguments),
         Command::Completions(arguments) => Ok(manual::complete(&session, arguments)),
         Command::Man(arguments) => manual::write(&session, arguments),
     }
@@ -116,6 +118,7 @@ fn manner(arguments: &Arguments) -> Manner {
         // Their output is something else.
         Command::ExportEvents(_) | Command::Completions(_) | Command::Man(_) => false,
         Command::Inspect(inspect) => inspect.output == ReportFormat::Json,
+        Command::Procedure(procedure) => procedure.output == ReportFormat::Json,
     };
     Manner { json, quiet: arguments.global.quiet, verbose: arguments.global.verbose > 0 }
 }
@@ -135,6 +138,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::ExportEvents(_) => "export-events",
         Command::Inspect(_) => "inspect",
         Command::Replay(_) => "replay",
+        Command::Procedure(_) => "procedure",
         Command::Completions(_) => "completions",
         Command::Man(_) => "man",
     }

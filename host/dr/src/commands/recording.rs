@@ -10,8 +10,9 @@ use dr_engine::error::{OperatorError, Result};
 use dr_runtime::Execution;
 use dr_runtime::recording::{Recorder, Recording};
 
-use super::procedure::{self, Chosen};
+use super::procedure::Chosen;
 use super::source;
+use crate::procedures::operator_error;
 
 /// Refuses a file for the recording that exists or lies inside Tier-2, before the work.
 ///
@@ -38,12 +39,12 @@ pub(super) fn execute(
 ) -> Result<Execution> {
     let Chosen { procedure, settings, record } = chosen;
     let Some(path) = record else {
-        return procedure.execute(host, settings, selected, parallel, &()).map_err(procedure::operator_error);
+        return procedure.execute(host, settings, selected, parallel, &()).map_err(operator_error);
     };
     let recorder = Arc::new(Recorder::default());
     let result = procedure.execute(recorder.before(host), settings, selected, parallel, &());
     let written = write(&recorder.finish(procedure, settings, selected, &result), path);
-    let execution = result.map_err(procedure::operator_error)?;
+    let execution = result.map_err(operator_error)?;
     written.map(|()| execution)
 }
 

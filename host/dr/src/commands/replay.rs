@@ -9,9 +9,10 @@ use dr_runtime::recording::{Recording, RecordingError, replay};
 
 use super::Session;
 use super::procedure;
-use crate::arguments::{ProcedureArguments, ReplayArguments};
+use crate::arguments::{LibraryArguments, ProcedureArguments, ReplayArguments};
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
+use crate::procedures::operator_error;
 
 /// Runs it against the recording.
 pub(super) fn run(session: &Session, arguments: &ReplayArguments) -> Result<ExitCode> {
@@ -20,10 +21,11 @@ pub(super) fn run(session: &Session, arguments: &ReplayArguments) -> Result<Exit
         settings: Vec::new(),
         procedure: arguments.procedure.clone(),
         record: None,
+        library: LibraryArguments { procedure_directory: arguments.library.procedure_directory.clone() },
     })?;
     let name = &chosen.procedure.description().name;
     let (calls, outcome) = (recording.len(), recording.outcome.clone());
-    match replay(&chosen.procedure, recording).map_err(procedure::operator_error)? {
+    match replay(&chosen.procedure, recording).map_err(operator_error)? {
         None => {
             session
                 .console

@@ -17,6 +17,7 @@ use super::next::Step;
 use super::online::OnlineEvent;
 use super::plan::PlanEvent;
 use super::plan_difference::PlanDifference;
+use super::procedure::{Listed, Sheet};
 use super::verification::VerificationEvent;
 use crate::commands::inspect::sheet::{DamageEvent, Fields, FoundEvent, InspectedEvent};
 
@@ -166,6 +167,10 @@ pub(crate) enum Event<'a> {
         /// How the run ended.
         outcome: &'a str,
     },
+    /// A procedure that can be named.
+    ProcedureListed(&'a Listed),
+    /// What a procedure is.
+    ProcedureInspected(&'a Sheet),
     /// What the operator should do next, in this order.
     Next {
         /// Sentences and commands.

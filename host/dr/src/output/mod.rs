@@ -15,6 +15,7 @@ pub(crate) mod online;
 pub(crate) mod page;
 pub(crate) mod plan;
 pub(crate) mod plan_difference;
+pub(crate) mod procedure;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod text;

@@ -1,0 +1,81 @@
+//! `dr procedure`: procedures that are listed, looked at, exported and registered; none is run.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+
+use dr_engine::error::{OperatorError, Result};
+use semver::Version;
+
+use super::Session;
+use super::procedure::compile;
+use crate::arguments::{
+    AddArguments, ExportArguments, LibraryArguments, ProcedureAction, ProcedureCommandArguments, SheetArguments,
+};
+use crate::exit_code::ExitCode;
+use crate::output::json::Event;
+use crate::output::procedure::{self, Listed, Sheet};
+use crate::procedures::Module;
+use crate::procedures::library::Library;
+use crate::procedures::registry::{Registry, unwritable};
+
+/// Does what was asked for.
+pub(super) fn run(session: &Session, arguments: &ProcedureCommandArguments) -> Result<ExitCode> {
+    match &arguments.action {
+        ProcedureAction::List(arguments) => list(session, arguments),
+        ProcedureAction::Inspect(arguments) => inspect(session, arguments),
+        ProcedureAction::Export(arguments) => export(session, arguments),
+        ProcedureAction::Add(arguments) => add(session, arguments),
+    }
+}
+
+fn list(session: &Session, arguments: &LibraryArguments) -> Result<ExitCode> {
+    let library = Library::open(arguments.procedure_directory.as_deref())?;
+    let listed: Vec<Listed> = library.candidates().iter().map(Listed::of).collect();
+    listed.iter().for_each(|procedure| session.console.event(Event::ProcedureListed(procedure)));
+    session.console.text(&procedure::render_list(&listed));
+    Ok(ExitCode::Done)
+}
+
+fn inspect(session: &Session, arguments: &SheetArguments) -> Result<ExitCode> {
+    let library = Library::open(arguments.library.procedure_directory.as_deref())?;
+    let module = library.module(Some(&arguments.procedure))?;
+    let sheet = Sheet::of(&module, &compile(&module)?);
+    session.console.event(Event::ProcedureInspected(&sheet));
+    session.console.text(&sheet.render(session.console.colour()));
+    Ok(ExitCode::Done)
+}
+
+fn export(session: &Session, arguments: &ExportArguments) -> Result<ExitCode> {
+    let library = Library::open(arguments.library.procedure_directory.as_deref())?;
+    let module = library.module(Some(&arguments.procedure))?;
+    let path = &arguments.file;
+    let opened = OpenOptions::new().write(true).create_new(true).open(path);
+    let written = opened.and_then(|mut file| file.write_all(&module.bytes).and_then(|()| file.sync_all()));
+    written.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            let what = format!("{} exists and was not overwritten", path.display());
+            OperatorError::new("procedure-file-exists", what, "name a file that does not exist")
+        }
+        _ => unwritable(path, &error),
+    })?;
+    session.console.event(Event::FileWritten { path });
+    session.console.text(&format!("{}: {}, SHA-256 {}\n", path.display(), module.origin, module.sha256()));
+    Ok(ExitCode::Done)
+}
+
+fn add(session: &Session, arguments: &AddArguments) -> Result<ExitCode> {
+    let directory = &arguments.procedure_directory;
+    let module = Module::read(&arguments.file)?;
+    let procedure = compile(&module)?;
+    let name = &procedure.description().name;
+    let version = Version::parse(&procedure.description().version).map_err(|error| {
+        let what = format!("{} cannot be registered", module.origin);
+        OperatorError::new("procedure-invalid", what, "give it a semantic version, such as 1.2.3").because(error)
+    })?;
+    let is_new = Registry::read_or_new(directory)?.add(name, &version, &module)?;
+    let outcome = if is_new { "is registered" } else { "was registered already" };
+    let sentence = format!("{name}@{version} {outcome} in {}", directory.display());
+    session.console.event(Event::Message { sentence: &sentence });
+    session.console.text(&format!("{sentence}\n"));
+    Ok(ExitCode::Done)
+}

@@ -1,0 +1,208 @@
+//! What procedures there are, and what one of them is.
+
+use std::fmt::Write as _;
+
+use dr_runtime::{CONTRACT, Limits, Parameter, Procedure};
+use serde::Serialize;
+
+use super::table::{self, Align};
+use super::text::{Colour, bytes, grouped, shown};
+use crate::procedures::Module;
+use crate::procedures::library::Candidate;
+
+/// A procedure that can be named.
+#[derive(Debug, Serialize)]
+pub(crate) struct Listed {
+    name: String,
+    version: String,
+    /// None if it is built in.
+    file: Option<String>,
+    sha256: String,
+}
+
+impl Listed {
+    /// What a list says of it.
+    pub(crate) fn of(candidate: &Candidate<'_>) -> Self {
+        Self {
+            name: candidate.name().to_owned(),
+            version: candidate.version().to_string(),
+            file: candidate.file().map(str::to_owned),
+            sha256: candidate.sha256(),
+        }
+    }
+}
+
+/// A table of procedures.
+pub(crate) fn render_list(listed: &[Listed]) -> String {
+    let columns = [("Name", Align::Left), ("Version", Align::Left), ("File", Align::Left), ("SHA-256", Align::Left)];
+    let row = |procedure: &Listed| {
+        let file = procedure.file.as_deref().map_or("built in".to_owned(), shown);
+        vec![procedure.name.clone(), procedure.version.clone(), file, procedure.sha256.clone()]
+    };
+    table::render(&columns, listed.iter().map(row))
+}
+
+/// What a procedure is, needs, and can be told.
+#[derive(Debug, Serialize)]
+pub(crate) struct Sheet {
+    name: String,
+    version: String,
+    summary: String,
+    origin: String,
+    size_bytes: usize,
+    sha256: String,
+    /// Release of the contract that it was built for.
+    contract: String,
+    world: &'static str,
+    scenarios: Vec<String>,
+    imports: Vec<String>,
+    exports: Vec<String>,
+    parameters: Vec<ParameterRow>,
+    limits: Vec<LimitRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct ParameterRow {
+    name: String,
+    takes: String,
+    default_value: String,
+    help: String,
+}
+
+#[derive(Debug, Serialize)]
+struct LimitRow {
+    name: &'static str,
+    value: String,
+}
+
+impl Sheet {
+    /// All that is known without running it.
+    pub(crate) fn of(module: &Module, procedure: &Procedure) -> Self {
+        let description = procedure.description();
+        let interface = procedure.interface();
+        Self {
+            name: description.name.clone(),
+            version: description.version.clone(),
+            summary: description.summary.clone(),
+            origin: module.origin.to_string(),
+            size_bytes: module.bytes.len(),
+            sha256: procedure.digest().to_owned(),
+            contract: format!("pravega:recovery@{CONTRACT}"),
+            world: "procedure",
+            scenarios: description.scenarios.clone(),
+            imports: interface.imports.clone(),
+            exports: interface.exports.clone(),
+            parameters: description.parameters.iter().map(ParameterRow::of).collect(),
+            limits: limit_rows(&Limits::default()),
+        }
+    }
+
+    /// For people.
+    pub(crate) fn render(&self, colour: Colour) -> String {
+        let mut text =
+            format!("{}\n{}\n\n", colour.bold(&format!("{} {}", self.name, self.version)), shown(&self.summary));
+        for (what, value) in [
+            ("from", shown(&self.origin)),
+            ("size", bytes(self.size_bytes as u64)),
+            ("SHA-256", self.sha256.clone()),
+            ("contract", format!("{}, world {}", self.contract, self.world)),
+            ("scenarios", self.scenarios.join(", ")),
+            ("imports", joined(&self.imports)),
+            ("exports", joined(&self.exports)),
+        ] {
+            let _ = writeln!(text, "{what:<11}{value}");
+        }
+        let _ = write!(text, "\n{}\n{}", colour.bold("Parameters (--set NAME=VALUE)"), self.parameter_table());
+        let columns = [("Limit", Align::Left), ("Value", Align::Right)];
+        let rows = self.limits.iter().map(|limit| vec![limit.name.to_owned(), limit.value.clone()]);
+        let _ = write!(text, "\n{}\n{}", colour.bold("Limits of an instance"), table::render(&columns, rows));
+        text
+    }
+
+    fn parameter_table(&self) -> String {
+        if self.parameters.is_empty() {
+            return " none\n".to_owned();
+        }
+        let columns =
+            [("Name", Align::Left), ("Takes", Align::Left), ("Default", Align::Left), ("Meaning", Align::Left)];
+        let row =
+            |it: &ParameterRow| [&it.name, &it.takes, &it.default_value, &it.help].map(|text| shown(text)).to_vec();
+        table::render(&columns, self.parameters.iter().map(row))
+    }
+}
+
+/// Names of a component's imports and exports, which a stranger wrote.
+fn joined(names: &[String]) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { shown(&names.join(", ")) }
+}
+
+impl ParameterRow {
+    fn of(parameter: &Parameter) -> Self {
+        Self {
+            name: parameter.name.clone(),
+            takes: parameter.kind.to_string(),
+            default_value: parameter.default_value.clone(),
+            help: parameter.help.clone(),
+        }
+    }
+}
+
+/// Those that an operator may want to know; docs/operator-guide.md has all.
+fn limit_rows(limits: &Limits) -> Vec<LimitRow> {
+    let size = |number: usize| bytes(number as u64);
+    let count = |number: usize| grouped(number as u64);
+    let seconds = |time: std::time::Duration| format!("{} s", grouped(time.as_secs()));
+    [
+        ("wall-time", seconds(limits.wall_time)),
+        ("guest-time", seconds(limits.guest_time)),
+        ("fuel", grouped(limits.fuel)),
+        ("memory-bytes", size(limits.memory_bytes)),
+        ("stack-bytes", size(limits.stack_bytes)),
+        ("resources", count(limits.resources)),
+        ("log-lines", count(limits.log_lines)),
+        ("report-entries", count(limits.report_entries)),
+        ("tasks", count(limits.tasks)),
+    ]
+    .map(|(name, value)| LimitRow { name, value })
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sheet_is_kept_as_a_golden_file() {
+        let row = |name: &str, takes: &str, default_value: &str, help: &str| ParameterRow {
+            name: name.to_owned(),
+            takes: takes.to_owned(),
+            default_value: default_value.to_owned(),
+            help: help.to_owned(),
+        };
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let sheet = Sheet {
+            name: "vendor-policy".to_owned(),
+            version: "1.2.0".to_owned(),
+            summary: "Recovers some scopes only.".to_owned(),
+            origin: "vendor-policy.wasm".to_owned(),
+            size_bytes: 24_576,
+            sha256: "ab".repeat(32),
+            contract: "pravega:recovery@0.1.0".to_owned(),
+            world: "procedure",
+            scenarios: words(&["total-loss"]),
+            imports: words(&["pravega:recovery/storage@0.1.0", "pravega:recovery/report@0.1.0"]),
+            exports: words(&["describe", "prepare", "run", "finish"]),
+            parameters: vec![
+                row("tail", "one of `whole-events`, `as-is`", "whole-events", "What becomes of half an event."),
+                row("scopes", "text of at most 4096 bytes", "", "Scopes to keep, hostile: \u{1b}[2J"),
+            ],
+            limits: vec![LimitRow { name: "fuel", value: "1,000".to_owned() }],
+        };
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/procedure-sheet.txt");
+        let text = sheet.render(Colour::NONE);
+        if std::env::var_os("DR_TEST_WRITE_GOLDEN").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        assert_eq!(text, std::fs::read_to_string(&path).unwrap());
+    }
+}

@@ -75,6 +75,8 @@ fn every_command_tells_documented_events() {
         vec!["diff", "run", "run", "--output", "json"],
         vec!["audit", "run", "--output", "json"],
         vec!["rollback", "run", "--yes", "--output", "json"],
+        vec!["procedure", "list", "--output", "json"],
+        vec!["procedure", "inspect", "total-loss", "--output", "json"],
         vec!["inspect", "chunk-chain", root, "no/such/segment", "--output", "json"],
     ];
     let mut seen = BTreeSet::new();

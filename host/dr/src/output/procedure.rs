@@ -14,6 +14,8 @@ use crate::procedures::library::Candidate;
 #[derive(Debug, Serialize)]
 pub(crate) struct Listed {
     name: String,
+    /// Every event has a `version` of its own, that of the schema.
+    #[serde(rename = "procedure_version")]
     version: String,
     /// None if it is built in.
     file: Option<String>,
@@ -46,6 +48,8 @@ pub(crate) fn render_list(listed: &[Listed]) -> String {
 #[derive(Debug, Serialize)]
 pub(crate) struct Sheet {
     name: String,
+    /// Every event has a `version` of its own, that of the schema.
+    #[serde(rename = "procedure_version")]
     version: String,
     summary: String,
     origin: String,

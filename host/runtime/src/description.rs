@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::bindings;
+use crate::capability::Capability;
 use crate::error::RuntimeError;
 
 /// Scenarios that a procedure can recover from.
@@ -24,6 +25,8 @@ pub struct Description {
     pub summary: String,
     /// Among [`SCENARIOS`].
     pub scenarios: Vec<String>,
+    /// What it needs; calls of anything else are denied.
+    pub capabilities: BTreeSet<Capability>,
     /// Parameters, in its order.
     pub parameters: Vec<Parameter>,
 }
@@ -114,6 +117,8 @@ impl Description {
             let known = SCENARIOS.join(", ");
             return Err(format!("it names the scenario {:?}; known are {known}", shortened(unknown)));
         }
+        let capabilities = said.capabilities.iter().map(|name| Capability::parse(name));
+        let capabilities = capabilities.collect::<Result<BTreeSet<_>, _>>()?;
         if said.parameters.len() > PARAMETERS_MAX {
             let count = said.parameters.len();
             return Err(format!("it has {count} parameters; at most {PARAMETERS_MAX} are allowed"));
@@ -128,6 +133,7 @@ impl Description {
             version: said.version,
             summary: said.summary,
             scenarios: said.scenarios,
+            capabilities,
             parameters,
         })
     }
@@ -229,6 +235,7 @@ mod tests {
             version: "1.2.3-rc.1".into(),
             summary: "Does it.".into(),
             scenarios: vec!["total-loss".into()],
+            capabilities: vec!["storage.containers".into(), "coordination.get".into()],
             parameters: vec![parameter("tail", "choice:a|b", "a"), parameter("n", "integer", "-1")],
         }
     }
@@ -237,18 +244,22 @@ mod tests {
     fn what_is_well_said_is_accepted() {
         let description = Description::check(said()).unwrap();
         assert_eq!(description.parameters[0].kind, ParameterKind::Choice(vec!["a".into(), "b".into()]));
+        assert_eq!(description.capabilities, BTreeSet::from([Capability::ListContainers, Capability::GetZnode]));
     }
 
     #[test]
     fn what_is_wrong_is_named() {
         type Spoil = fn(&mut bindings::Description);
-        let cases: [(&str, Spoil); 11] = [
+        let cases: [(&str, Spoil); 12] = [
             ("its name is \"Big\"", |said| said.name = "Big".into()),
             ("its name is \"\"", |said| said.name.clear()),
             ("its version \"1.2\"", |said| said.version = "1.2".into()),
             ("its summary has to be one line", |said| said.summary = "a\nb".into()),
             ("it names no scenario", |said| said.scenarios.clear()),
             ("it names the scenario \"flood\"", |said| said.scenarios.push("flood".into())),
+            ("there is no capability \"storage.delete\"; there are storage.containers, ", |said| {
+                said.capabilities.push("storage.delete".into());
+            }),
             ("two parameters `n`", |said| said.parameters.push(parameter("n", "text", ""))),
             ("the kind of parameter `x` is \"float\"", |said| said.parameters.push(parameter("x", "float", ""))),
             ("the kind of parameter `x` is \"choice:a||b\"", |said| {

@@ -11,6 +11,7 @@
 //! One file of `glue/` for each interface of the contract; [`state`] is what they share.
 
 mod bindings;
+mod capability;
 mod description;
 mod error;
 mod execution;
@@ -23,6 +24,7 @@ mod state;
 mod ticker;
 mod usage;
 
+pub use capability::Capability;
 pub use description::{Description, Parameter, ParameterKind, SCENARIOS, Setting};
 pub use error::{Export, Failure, RuntimeError};
 pub use execution::{Execution, Observer, Task};

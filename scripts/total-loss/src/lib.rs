@@ -39,6 +39,23 @@ impl Procedure for TotalLoss {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             summary: "Builds all containers anew from Tier-2 after the loss of all bookies and ZooKeeper.".to_owned(),
             scenarios: vec!["total-loss".to_owned()],
+            capabilities: [
+                "storage.containers",
+                "storage.list-segments",
+                "storage.measure",
+                "storage.list-metadata-objects",
+                "storage.list-leftover-objects",
+                "storage.move-aside",
+                "containers.open-fresh-container",
+                "containers.open-old-metadata",
+                "controller.list-streams",
+                "controller.highest-transaction-counter",
+                "coordination.get",
+                "coordination.create",
+                "coordination.set",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             parameters: vec![
                 parameter(
                     "tail",

@@ -16,6 +16,16 @@ const DEEDS: &str = "choice:nothing|abort|panic|loop|recursion|memory|host-calls
                      long-data|log-flood|report-flood|invalid-text|unknown-segment|escape|after-close|give-up|\
                      odd-gives-up|bear-no-error|many-tasks|same-tasks|panic-in-prepare|loop-in-finish";
 
+/// `coordination.delete` is left out, to be called nevertheless.
+const CAPABILITIES: [&str; 6] = [
+    "storage.containers",
+    "storage.list-segments",
+    "storage.move-aside",
+    "containers.open-fresh-container",
+    "coordination.get",
+    "coordination.create",
+];
+
 impl Procedure for Misbehaving {
     fn describe() -> Description {
         Description {
@@ -23,6 +33,7 @@ impl Procedure for Misbehaving {
             version: "0.1.0".to_owned(),
             summary: "Does on demand what a procedure must not do.".to_owned(),
             scenarios: vec!["total-loss".to_owned()],
+            capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
             parameters: vec![Parameter {
                 name: "how".to_owned(),
                 kind: DEEDS.to_owned(),

@@ -1,0 +1,115 @@
+//! What a procedure can need, and an operator can grant: the functions of the contract.
+
+/// A function of the contract that answers a procedure, or stages something for it.
+///
+/// What a function returns is covered by its capability: whoever may list segments may read the listing, whoever may
+/// open a fresh container may fill and close it. The interface `report` needs no capability: a procedure may always
+/// speak to the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Capability {
+    /// `storage.containers`.
+    ListContainers,
+    /// `storage.list-segments`.
+    ListSegments,
+    /// `storage.measure`.
+    Measure,
+    /// `storage.list-metadata-objects`.
+    ListMetadataObjects,
+    /// `storage.list-leftover-objects`.
+    ListLeftoverObjects,
+    /// `storage.move-aside`.
+    MoveAside,
+    /// `containers.open-fresh-container`.
+    OpenFreshContainer,
+    /// `containers.open-old-metadata`.
+    OpenOldMetadata,
+    /// `controller.list-streams`.
+    ListStreams,
+    /// `controller.highest-transaction-counter`.
+    HighestTransactionCounter,
+    /// `coordination.get`.
+    GetZnode,
+    /// `coordination.children`.
+    ListZnodes,
+    /// `coordination.create`.
+    CreateZnode,
+    /// `coordination.set`.
+    SetZnode,
+    /// `coordination.delete`.
+    DeleteZnode,
+}
+
+impl Capability {
+    /// All, in the order of the contract.
+    pub const ALL: [Self; 15] = [
+        Self::ListContainers,
+        Self::ListSegments,
+        Self::Measure,
+        Self::ListMetadataObjects,
+        Self::ListLeftoverObjects,
+        Self::MoveAside,
+        Self::OpenFreshContainer,
+        Self::OpenOldMetadata,
+        Self::ListStreams,
+        Self::HighestTransactionCounter,
+        Self::GetZnode,
+        Self::ListZnodes,
+        Self::CreateZnode,
+        Self::SetZnode,
+        Self::DeleteZnode,
+    ];
+
+    /// Its name: interface and function of the contract, joined by a dot.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ListContainers => "storage.containers",
+            Self::ListSegments => "storage.list-segments",
+            Self::Measure => "storage.measure",
+            Self::ListMetadataObjects => "storage.list-metadata-objects",
+            Self::ListLeftoverObjects => "storage.list-leftover-objects",
+            Self::MoveAside => "storage.move-aside",
+            Self::OpenFreshContainer => "containers.open-fresh-container",
+            Self::OpenOldMetadata => "containers.open-old-metadata",
+            Self::ListStreams => "controller.list-streams",
+            Self::HighestTransactionCounter => "controller.highest-transaction-counter",
+            Self::GetZnode => "coordination.get",
+            Self::ListZnodes => "coordination.children",
+            Self::CreateZnode => "coordination.create",
+            Self::SetZnode => "coordination.set",
+            Self::DeleteZnode => "coordination.delete",
+        }
+    }
+
+    /// Whether it stages changes. The others only read.
+    #[must_use]
+    pub fn stages(self) -> bool {
+        matches!(
+            self,
+            Self::MoveAside | Self::OpenFreshContainer | Self::CreateZnode | Self::SetZnode | Self::DeleteZnode
+        )
+    }
+
+    /// The capability of this name; else a clause that says what is wrong and lists those that exist.
+    ///
+    /// # Errors
+    /// A name that is no capability.
+    pub fn parse(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|capability| capability.name() == name).ok_or_else(|| {
+            let beginning: String = name.chars().take(80).collect();
+            format!("there is no capability {beginning:?}; there are {}", Self::names())
+        })
+    }
+
+    /// The names of all, joined by commas.
+    #[must_use]
+    pub fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+}
+
+impl std::fmt::Display for Capability {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -64,6 +64,23 @@ PARAMETERS = [
     ),
 ]
 
+# The functions that this procedure calls. Everything else is denied to it.
+CAPABILITIES = [
+    "storage.containers",
+    "storage.list-segments",
+    "storage.measure",
+    "storage.list-metadata-objects",
+    "storage.list-leftover-objects",
+    "storage.move-aside",
+    "containers.open-fresh-container",
+    "containers.open-old-metadata",
+    "controller.list-streams",
+    "controller.highest-transaction-counter",
+    "coordination.get",
+    "coordination.create",
+    "coordination.set",
+]
+
 
 class WitWorld:
     """The exports of the component; the name is given by componentize-py."""
@@ -74,6 +91,7 @@ class WitWorld:
             version="0.1.0",
             summary="Builds all containers anew from Tier-2 after the loss of all bookies and ZooKeeper; in Python.",
             scenarios=["total-loss"],
+            capabilities=CAPABILITIES,
             parameters=PARAMETERS,
         )
 

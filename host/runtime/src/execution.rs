@@ -11,6 +11,7 @@ use crate::bindings;
 use crate::bindings::pravega::recovery::types;
 use crate::description::Setting;
 use crate::error::{Export, Failure, RuntimeError};
+use crate::grants::Granted;
 use crate::procedure::Procedure;
 use crate::usage::Usage;
 
@@ -80,7 +81,7 @@ impl Procedure {
             settings.map(|Setting { name, value }| types::Setting { name: name.clone(), value: value.clone() });
         let run = Run {
             procedure: self,
-            host,
+            host: Arc::new(Granted::new(host, &self.description().capabilities)),
             settings: settings.collect(),
             observer,
             stop: Arc::new(AtomicBool::new(false)),

@@ -16,6 +16,7 @@ mod description;
 mod error;
 mod execution;
 mod glue;
+mod grants;
 mod inspect;
 mod limits;
 mod procedure;

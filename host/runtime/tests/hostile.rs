@@ -76,6 +76,12 @@ fn a_procedure_that_behaves_succeeds() {
 }
 
 #[test]
+fn what_was_not_declared_is_denied() {
+    let Failure::GaveUp(CallError::Denied(why)) = failure_of("undeclared") else { panic!() };
+    assert_eq!(why, "`coordination.delete` is none of the capabilities that the procedure declares");
+}
+
+#[test]
 fn a_trap_in_the_middle_is_told_in_words() {
     let Failure::Trap { cause, last_words } = failure_of("abort") else { panic!() };
     assert!(cause.contains("it aborted itself"), "{cause}");

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use dr_runtime::{CONTRACT, Limits, Parameter, Procedure};
+use dr_runtime::{CONTRACT, Capability, Limits, Parameter, Procedure};
 use serde::Serialize;
 
 use super::table::{self, Align};
@@ -59,6 +59,10 @@ pub(crate) struct Sheet {
     contract: String,
     world: &'static str,
     scenarios: Vec<String>,
+    /// Functions of the contract that only read.
+    reads: Vec<&'static str>,
+    /// Functions of the contract that propose changes.
+    stages: Vec<&'static str>,
     imports: Vec<String>,
     exports: Vec<String>,
     parameters: Vec<ParameterRow>,
@@ -84,6 +88,9 @@ impl Sheet {
     pub(crate) fn of(module: &Module, procedure: &Procedure) -> Self {
         let description = procedure.description();
         let interface = procedure.interface();
+        let (stages, reads): (Vec<Capability>, Vec<Capability>) =
+            description.capabilities.iter().partition(|capability| capability.stages());
+        let names = |capabilities: Vec<Capability>| capabilities.into_iter().map(Capability::name).collect();
         Self {
             name: description.name.clone(),
             version: description.version.clone(),
@@ -94,6 +101,8 @@ impl Sheet {
             contract: format!("pravega:recovery@{CONTRACT}"),
             world: "procedure",
             scenarios: description.scenarios.clone(),
+            reads: names(reads),
+            stages: names(stages),
             imports: interface.imports.clone(),
             exports: interface.exports.clone(),
             parameters: description.parameters.iter().map(ParameterRow::of).collect(),
@@ -111,6 +120,8 @@ impl Sheet {
             ("SHA-256", self.sha256.clone()),
             ("contract", format!("{}, world {}", self.contract, self.world)),
             ("scenarios", self.scenarios.join(", ")),
+            ("reads", listed(&self.reads)),
+            ("stages", listed(&self.stages)),
             ("imports", joined(&self.imports)),
             ("exports", joined(&self.exports)),
         ] {
@@ -133,6 +144,10 @@ impl Sheet {
             |it: &ParameterRow| [&it.name, &it.takes, &it.default_value, &it.help].map(|text| shown(text)).to_vec();
         table::render(&columns, self.parameters.iter().map(row))
     }
+}
+
+fn listed(names: &[&str]) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
 }
 
 /// Names of a component's imports and exports, which a stranger wrote.
@@ -194,6 +209,8 @@ mod tests {
             contract: "pravega:recovery@0.1.0".to_owned(),
             world: "procedure",
             scenarios: words(&["total-loss"]),
+            reads: vec!["storage.containers", "storage.list-segments"],
+            stages: Vec::new(),
             imports: words(&["pravega:recovery/storage@0.1.0", "pravega:recovery/report@0.1.0"]),
             exports: words(&["describe", "prepare", "run", "finish"]),
             parameters: vec![

@@ -14,7 +14,7 @@ dr_guest_kit::export_procedure!(Misbehaving);
 
 const DEEDS: &str = "choice:nothing|abort|panic|loop|recursion|memory|host-calls|listings|long-list|long-text|\
                      long-data|log-flood|report-flood|invalid-text|unknown-segment|escape|after-close|give-up|\
-                     odd-gives-up|bear-no-error|many-tasks|same-tasks|panic-in-prepare|loop-in-finish";
+                     odd-gives-up|bear-no-error|undeclared|many-tasks|same-tasks|panic-in-prepare|loop-in-finish";
 
 /// `coordination.delete` is left out, to be called nevertheless.
 const CAPABILITIES: [&str; 6] = [
@@ -108,6 +108,7 @@ fn misbehave(how: &str, fresh: &FreshContainer, container: u32) -> Result<()> {
             fresh.close()?;
             fresh.seal_segments(&[])
         }
+        "undeclared" => coordination::delete("counter", 0),
         "bear-no-error" => coordination::get("counter").map_or_else(|_| fail_loudly(), |_| Ok(())),
         "odd-gives-up" if container.is_multiple_of(2) => spin(),
         "give-up" | "odd-gives-up" => Err(Error::Failed("this procedure gives up".to_owned())),

@@ -184,12 +184,18 @@ impl Parameter {
     }
 }
 
-fn require_name(what: &str, name: &str) -> Result<(), String> {
+/// Whether a text can be the name of a procedure or of a parameter: lower case, words joined by `-`, at most 64 bytes.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
     let is_word = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())
             && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
     };
-    if name.len() <= 64 && name.split('-').all(is_word) {
+    text.len() <= 64 && text.split('-').all(is_word)
+}
+
+fn require_name(what: &str, name: &str) -> Result<(), String> {
+    if is_name(name) {
         return Ok(());
     }
     Err(format!("{what} is {:?}, but has to be lower case words joined by `-`, at most 64 bytes", shortened(name)))

@@ -26,10 +26,10 @@ mod ticker;
 mod usage;
 
 pub use capability::Capability;
-pub use description::{Description, Parameter, ParameterKind, SCENARIOS, Setting};
+pub use description::{Description, Parameter, ParameterKind, SCENARIOS, Setting, is_name};
 pub use error::{Export, Failure, RuntimeError};
 pub use execution::{Execution, Observer, Task};
 pub use inspect::{CONTRACT, Interface};
 pub use limits::Limits;
-pub use procedure::{Procedure, Runtime};
+pub use procedure::{Procedure, Runtime, component_digest};
 pub use usage::{CallUsage, Usage};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use dr_engine::contract::{CallError, RecoveryHost};
+use dr_engine::plan::hex;
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, Store, Trap, UpdateDeadline};
@@ -71,7 +72,13 @@ impl Runtime {
         let described = describe(&self.shared, &ready, origin)?;
         let description = Description::check(described)
             .map_err(|problem| RuntimeError::BadDescription { origin: origin.to_owned(), problem })?;
-        Ok(Procedure { shared: Arc::clone(&self.shared), ready, description, interface, digest: digest(bytes) })
+        Ok(Procedure {
+            shared: Arc::clone(&self.shared),
+            ready,
+            description,
+            interface,
+            digest: component_digest(bytes),
+        })
     }
 }
 
@@ -91,8 +98,10 @@ fn machine(error: &dyn std::fmt::Display) -> RuntimeError {
     RuntimeError::Machine { problem: format!("{error:#}") }
 }
 
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// What names a component's bytes: SHA-256, lower-case hex.
+#[must_use]
+pub fn component_digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn describe(shared: &Shared, ready: &ProcedurePre<State>, origin: &str) -> Result<bindings::Description, RuntimeError> {

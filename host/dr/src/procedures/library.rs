@@ -5,10 +5,10 @@ use std::path::Path;
 use dr_engine::error::{OperatorError, Result};
 use semver::Version;
 
+use super::Module;
 use super::built_in::{self, BuiltIn};
 use super::reference::{NamedVersion, Reference};
 use super::registry::{Entry, Registry};
-use super::{Module, sha256};
 
 /// Procedures by name.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl Candidate<'_> {
     /// What its component should be.
     pub(crate) fn sha256(&self) -> String {
         match self {
-            Self::BuiltIn(built_in) => sha256(&built_in.module().bytes),
+            Self::BuiltIn(built_in) => built_in.module().sha256(),
             Self::Registered(_, entry) => entry.sha256.clone(),
         }
     }

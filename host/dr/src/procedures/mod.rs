@@ -13,8 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dr_engine::error::{OperatorError, Result};
-use dr_runtime::{Limits, RuntimeError};
-use sha2::{Digest as _, Sha256};
+use dr_runtime::{Limits, RuntimeError, component_digest};
 
 /// A component that was read and not looked at yet.
 #[derive(Debug)]
@@ -96,13 +95,8 @@ impl Module {
 
     /// SHA-256 of the bytes, lower-case hex.
     pub(crate) fn sha256(&self) -> String {
-        sha256(&self.bytes)
+        component_digest(&self.bytes)
     }
-}
-
-/// SHA-256, lower-case hex.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What the operator is told of a procedure's failure.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use dr_runtime::is_name;
 use semver::{Version, VersionReq};
 
 /// What names a procedure.
@@ -60,15 +61,6 @@ impl fmt::Display for NamedVersion {
 fn requirement(text: &str) -> Option<VersionReq> {
     let can_be_one = text.starts_with(|first: char| first.is_ascii_digit()) && !text.contains([',', ' ', '*', 'x']);
     if can_be_one { VersionReq::parse(&format!("={text}")).ok() } else { None }
-}
-
-/// Whether a text is the name of a procedure: lower case, words joined by `-`.
-pub(crate) fn is_name(text: &str) -> bool {
-    let is_word = |word: &str| {
-        word.starts_with(|first: char| first.is_ascii_lowercase())
-            && word.chars().all(|character| character.is_ascii_lowercase() || character.is_ascii_digit())
-    };
-    text.len() <= 64 && text.split('-').all(is_word)
 }
 
 #[cfg(test)]

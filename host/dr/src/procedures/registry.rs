@@ -5,10 +5,10 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use dr_engine::error::{OperatorError, Result};
+use dr_runtime::is_name;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::reference::is_name;
 use super::{Label, Module};
 
 /// The registry's file in a directory.
@@ -183,8 +183,10 @@ pub(crate) fn unwritable(path: &Path, error: &std::io::Error) -> OperatorError {
 mod tests {
     use std::borrow::Cow;
 
+    use dr_runtime::component_digest;
+
     use super::*;
-    use crate::procedures::{Origin, sha256};
+    use crate::procedures::Origin;
 
     fn module(bytes: &'static [u8]) -> Module {
         Module { bytes: Cow::Borrowed(bytes), origin: Origin::BuiltIn("x"), labels: Vec::new() }
@@ -219,7 +221,7 @@ mod tests {
         let entry = |name: &str, version: &str, file: &str, sha256: &str| {
             format!("[[procedure]]\nname = {name:?}\nversion = {version:?}\nfile = {file:?}\nsha256 = {sha256:?}\n")
         };
-        let digest = sha256(b"");
+        let digest = component_digest(b"");
         for (text, reason) in [
             ("procedure = 1".to_owned(), "sequence"),
             ("[[procedure]]\nname = \"a\"\n".to_owned(), "missing field"),

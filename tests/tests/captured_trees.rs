@@ -282,6 +282,20 @@ fn another_procedure_runs_instead_of_the_built_in_one() {
     place.dr("recover", &["--dry-run", "--run-directory", "built-in"]).expect_code(0);
     // The built-in procedure is an ordinary module: the same file gives the same plan.
     assert_eq!(plan_files(&place.path("file")), plan_files(&place.path("built-in")));
+
+    let directory = place.tree.directory.path();
+    std::fs::copy(&exported, place.path("signed.wasm")).unwrap();
+    dr::run(directory, ["procedure", "keygen", "key"]).expect_code(0);
+    dr::run(directory, ["procedure", "sign", "signed.wasm", "--key", "key"]).expect_code(0);
+    let signed = ["--dry-run", "--run-directory", "signed", "--procedure", "signed.wasm"];
+    place.dr("recover", &[&signed[..], &["--require-signature", "--trust", "key.pub"]].concat()).expect_code(0);
+    let maker = |run: &str| {
+        let plan = std::fs::read(place.path(run).join("plan.json")).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&plan).unwrap()["maker"].clone()
+    };
+    let mut of_signed = maker("signed");
+    let signer = of_signed.as_object_mut().unwrap().remove("signer").unwrap();
+    assert_eq!((signer.as_str().unwrap().len(), of_signed), (64, maker("file")));
 }
 
 #[test]

@@ -77,6 +77,7 @@ fn every_command_tells_documented_events() {
         vec!["rollback", "run", "--yes", "--output", "json"],
         vec!["procedure", "list", "--output", "json"],
         vec!["procedure", "inspect", "total-loss", "--output", "json"],
+        vec!["procedure", "verify", "total-loss", "--output", "json"],
         vec!["inspect", "chunk-chain", root, "no/such/segment", "--output", "json"],
     ];
     let mut seen = BTreeSet::new();

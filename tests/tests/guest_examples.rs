@@ -64,6 +64,7 @@ fn nobody() -> Maker {
         procedure: String::new(),
         version: String::new(),
         digest: String::new(),
+        signer: None,
         settings: Vec::new(),
         host_version: String::new(),
     }

@@ -16,7 +16,8 @@ pub(crate) use self::inspect::{
     ZNodeForm,
 };
 pub(crate) use self::procedure::{
-    AddArguments, ExportArguments, LibraryArguments, ProcedureAction, ProcedureCommandArguments, SheetArguments,
+    AddArguments, ExportArguments, KeygenArguments, LibraryArguments, ProcedureAction, ProcedureCommandArguments,
+    SheetArguments, SignArguments, TrustArguments, VerifySignatureArguments,
 };
 use crate::configuration::Overrides;
 
@@ -91,7 +92,7 @@ pub(crate) enum Command {
     Inspect(InspectArguments),
     /// Run a procedure against the recording of a run and say where it does something else; needs no cluster
     Replay(ReplayArguments),
-    /// List, show, export and register recovery procedures; none is run
+    /// List, show, sign, export and register recovery procedures; none is run
     Procedure(ProcedureCommandArguments),
     /// Write what makes a shell complete the words of dr to standard output
     Completions(CompletionsArguments),
@@ -179,6 +180,9 @@ pub(crate) struct ProcedureArguments {
     /// Procedures by name.
     #[command(flatten)]
     pub(crate) library: LibraryArguments,
+    /// Whose signatures count.
+    #[command(flatten)]
+    pub(crate) trust: TrustArguments,
     /// Write every call of the procedure, and what it was told, to a new file, for `dr replay` and `dr test`
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
@@ -412,6 +416,9 @@ pub(crate) struct ReplayArguments {
     /// Procedures by name.
     #[command(flatten)]
     pub(crate) library: LibraryArguments,
+    /// Whose signatures count.
+    #[command(flatten)]
+    pub(crate) trust: TrustArguments,
     /// Form of the report; json is a stream of events, one a line
     #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) output: ReportFormat,

@@ -143,6 +143,9 @@ pub struct Maker {
     pub version: String,
     /// SHA-256 of its module.
     pub digest: String,
+    /// The trusted key that signed it, by the SHA-256 of its public half; none if it is built in or was not signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
     /// Settings, by name.
     pub settings: Vec<(String, String)>,
     /// Version of `dr`.

@@ -151,6 +151,7 @@ fn maker() -> Maker {
         procedure: "total-loss".to_owned(),
         version: String::new(),
         digest: String::new(),
+        signer: None,
         settings: Vec::new(),
         host_version: String::new(),
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
 
 use super::ReportFormat;
@@ -26,16 +27,33 @@ pub(crate) enum ProcedureAction {
     Inspect(SheetArguments),
     /// Write a procedure to a file, to look at it, change it or sign it
     Export(ExportArguments),
-    /// Put the file of a procedure into a directory of procedures, under the name and version that it gives itself
+    /// Put the file of a procedure, and its signatures, into a directory of procedures, under the name and version that it gives itself
     Add(AddArguments),
+    /// Make a pair of keys to sign procedures with
+    Keygen(KeygenArguments),
+    /// Sign the file of a procedure: its bytes, name, version, contract and capabilities
+    Sign(SignArguments),
+    /// Check that a trusted key signed a procedure; it is not even compiled
+    Verify(VerifySignatureArguments),
 }
 
 /// Procedures by name.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct LibraryArguments {
     /// Directory with procedures.toml and the files that it names
     #[arg(long, value_name = "DIR", env = "DR_PROCEDURE_DIRECTORY")]
     pub(crate) procedure_directory: Option<PathBuf>,
+}
+
+/// Whose signatures count.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TrustArguments {
+    /// Public keys that are trusted: a file, or a directory of *.pub and *.pem; may be given several times. Keys in `trusted-keys` of the directory of procedures are trusted, too
+    #[arg(long, value_name = "FILE|DIR", env = "DR_TRUST", value_delimiter = ':')]
+    pub(crate) trust: Vec<PathBuf>,
+    /// Refuse a procedure that no trusted key signed, before it is compiled; those that are built in need no signature
+    #[arg(long, env = "DR_REQUIRE_SIGNATURE", value_parser = BoolishValueParser::new())]
+    pub(crate) require_signature: bool,
 }
 
 /// Arguments of `dr procedure inspect`.
@@ -47,6 +65,9 @@ pub(crate) struct SheetArguments {
     /// Procedures by name.
     #[command(flatten)]
     pub(crate) library: LibraryArguments,
+    /// Whose signatures count.
+    #[command(flatten)]
+    pub(crate) trust: TrustArguments,
 }
 
 /// Arguments of `dr procedure export`.
@@ -72,4 +93,40 @@ pub(crate) struct AddArguments {
     /// Directory of procedures; made if it does not exist
     #[arg(long, value_name = "DIR", env = "DR_PROCEDURE_DIRECTORY")]
     pub(crate) procedure_directory: PathBuf,
+    /// Whose signatures count.
+    #[command(flatten)]
+    pub(crate) trust: TrustArguments,
+}
+
+/// Arguments of `dr procedure keygen`.
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArguments {
+    /// File for the private key; the public one gets `.pub` behind the name. Files that exist are never overwritten
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// Arguments of `dr procedure sign`.
+#[derive(Debug, Args)]
+pub(crate) struct SignArguments {
+    /// File of a component; signatures are added to the file with `.sig` behind its name
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Private key: ed25519 in PEM, a file that only its owner may read
+    #[arg(long, value_name = "FILE", env = "DR_SIGNING_KEY")]
+    pub(crate) key: PathBuf,
+}
+
+/// Arguments of `dr procedure verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifySignatureArguments {
+    /// File of a component, or name with or without the beginning of a version
+    #[arg(value_name = "FILE|NAME[@VERSION]")]
+    pub(crate) procedure: String,
+    /// Procedures by name.
+    #[command(flatten)]
+    pub(crate) library: LibraryArguments,
+    /// Public keys that are trusted: a file, or a directory of *.pub and *.pem; may be given several times. Keys in `trusted-keys` of the directory of procedures are trusted, too
+    #[arg(long, value_name = "FILE|DIR", env = "DR_TRUST", value_delimiter = ':')]
+    pub(crate) trust: Vec<PathBuf>,
 }

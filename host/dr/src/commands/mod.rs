@@ -15,6 +15,7 @@ mod recover;
 mod recovery;
 mod replay;
 mod report;
+mod signing;
 mod source;
 mod target;
 mod tier1;

@@ -2,17 +2,28 @@
 
 use std::path::PathBuf;
 
-use crate::arguments::ProcedureArguments;
+use crate::arguments::{LibraryArguments, ProcedureArguments, TrustArguments};
 use crate::procedures::library::Library;
+use crate::procedures::signing::{KeyId, Standing, Trust};
 use crate::procedures::{Module, operator_error};
 use dr_engine::error::{OperatorError, Result};
 use dr_engine::plan::Maker;
 use dr_runtime::{Limits, Procedure, Runtime, Setting};
 
+/// A component that was read, and what its signatures are worth. It may be compiled.
+pub(super) struct Approved {
+    /// The component.
+    pub(super) module: Module,
+    /// Who vouches for it.
+    pub(super) standing: Standing,
+}
+
 /// A procedure and the settings of this run.
 pub(super) struct Chosen {
     /// The procedure.
     pub(super) procedure: Procedure,
+    /// Who vouches for it.
+    standing: Standing,
     /// One for each of its parameters.
     pub(super) settings: Vec<Setting>,
     /// File for the recording of its calls.
@@ -22,26 +33,48 @@ pub(super) struct Chosen {
 /// Finds and loads the procedure and checks the settings.
 ///
 /// # Errors
-/// Those of [`Library::module`] and [`compile`]; `configuration-setting`.
+/// Those of [`find`] and [`compile`]; `configuration-setting`.
 pub(super) fn load(arguments: &ProcedureArguments) -> Result<Chosen> {
     refuse_settings_given_twice(&arguments.settings)?;
-    let library = Library::open(arguments.library.procedure_directory.as_deref())?;
-    let procedure = compile(&library.module(arguments.procedure.as_deref())?)?;
+    let approved = find(&arguments.library, &arguments.trust, arguments.procedure.as_deref())?;
+    let procedure = compile(&approved)?;
     let settings = procedure.settings(&arguments.settings).map_err(operator_error)?;
-    Ok(Chosen { procedure, settings, record: arguments.record.clone() })
+    Ok(Chosen { procedure, standing: approved.standing, settings, record: arguments.record.clone() })
 }
 
-/// Compiles a module and asks it what it is.
+/// Reads the procedure that was named, or the built-in one, and checks who signed it.
+///
+/// # Errors
+/// Those of [`Library::module`], [`Trust::open`] and [`Trust::judge`].
+pub(super) fn find(library: &LibraryArguments, trust: &TrustArguments, named: Option<&str>) -> Result<Approved> {
+    let directory = library.procedure_directory.as_deref();
+    let trust = Trust::open(&trust.trust, directory)?.requiring(trust.require_signature);
+    Approved::new(Library::open(directory)?.module(named)?, &trust)
+}
+
+/// Compiles a component and asks it what it is.
 ///
 /// # Errors
 /// `procedure-invalid`, `procedure-failed`, `runtime-unusable`; `procedure-mislabelled` if it is not what a registry
-/// calls it.
-pub(super) fn compile(module: &Module) -> Result<Procedure> {
+/// calls it, `procedure-signature-wrong` if it is not what was signed.
+pub(super) fn compile(Approved { module, standing }: &Approved) -> Result<Procedure> {
     let origin = module.origin.to_string();
     let loaded = Runtime::new(Limits::default()).and_then(|runtime| runtime.load(&module.bytes, &origin));
     let procedure = loaded.map_err(operator_error)?;
     module.check_labels(&procedure.description().name, &procedure.description().version)?;
+    standing.check(module, &procedure)?;
     Ok(procedure)
+}
+
+impl Approved {
+    /// Checks who signed a component.
+    ///
+    /// # Errors
+    /// Those of [`Trust::judge`].
+    pub(super) fn new(module: Module, trust: &Trust) -> Result<Self> {
+        let standing = trust.judge(&module)?;
+        Ok(Self { module, standing })
+    }
 }
 
 fn refuse_settings_given_twice(settings: &[(String, String)]) -> Result<()> {
@@ -67,6 +100,7 @@ impl Chosen {
             procedure: description.name.clone(),
             version: description.version.clone(),
             digest: self.procedure.digest().to_owned(),
+            signer: self.standing.signer().map(KeyId::to_string),
             settings: self.settings.iter().map(pair).collect(),
             host_version: env!("CARGO_PKG_VERSION").to_owned(),
         }

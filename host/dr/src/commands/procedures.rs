@@ -1,4 +1,4 @@
-//! `dr procedure`: procedures that are listed, looked at, exported and registered; none is run.
+//! `dr procedure`: procedures that are listed, looked at, signed, exported and registered; none is run.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
@@ -7,9 +7,11 @@ use dr_engine::error::{OperatorError, Result};
 use semver::Version;
 
 use super::Session;
-use super::procedure::compile;
+use super::procedure::{Approved, compile, find};
+use super::signing;
 use crate::arguments::{
     AddArguments, ExportArguments, LibraryArguments, ProcedureAction, ProcedureCommandArguments, SheetArguments,
+    TrustArguments,
 };
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
@@ -17,6 +19,7 @@ use crate::output::procedure::{self, Listed, Sheet};
 use crate::procedures::Module;
 use crate::procedures::library::Library;
 use crate::procedures::registry::{Registry, unwritable};
+use crate::procedures::signing::{SignatureFile, Trust, signature_path};
 
 /// Does what was asked for.
 pub(super) fn run(session: &Session, arguments: &ProcedureCommandArguments) -> Result<ExitCode> {
@@ -25,6 +28,9 @@ pub(super) fn run(session: &Session, arguments: &ProcedureCommandArguments) -> R
         ProcedureAction::Inspect(arguments) => inspect(session, arguments),
         ProcedureAction::Export(arguments) => export(session, arguments),
         ProcedureAction::Add(arguments) => add(session, arguments),
+        ProcedureAction::Keygen(arguments) => signing::make_keys(session, arguments),
+        ProcedureAction::Sign(arguments) => signing::sign(session, arguments),
+        ProcedureAction::Verify(arguments) => signing::verify(session, arguments),
     }
 }
 
@@ -37,9 +43,8 @@ fn list(session: &Session, arguments: &LibraryArguments) -> Result<ExitCode> {
 }
 
 fn inspect(session: &Session, arguments: &SheetArguments) -> Result<ExitCode> {
-    let library = Library::open(arguments.library.procedure_directory.as_deref())?;
-    let module = library.module(Some(&arguments.procedure))?;
-    let sheet = Sheet::of(&module, &compile(&module)?);
+    let approved = find(&arguments.library, &arguments.trust, Some(&arguments.procedure))?;
+    let sheet = Sheet::of(&approved.module, &approved.standing, &compile(&approved)?);
     session.console.event(Event::ProcedureInspected(&sheet));
     session.console.text(&sheet.render(session.console.colour()));
     Ok(ExitCode::Done)
@@ -65,14 +70,17 @@ fn export(session: &Session, arguments: &ExportArguments) -> Result<ExitCode> {
 
 fn add(session: &Session, arguments: &AddArguments) -> Result<ExitCode> {
     let directory = &arguments.procedure_directory;
-    let module = Module::read(&arguments.file)?;
-    let procedure = compile(&module)?;
+    let TrustArguments { trust, require_signature } = &arguments.trust;
+    let trust = Trust::open(trust, Some(directory))?.requiring(*require_signature);
+    let approved = Approved::new(Module::read(&arguments.file)?, &trust)?;
+    let procedure = compile(&approved)?;
     let name = &procedure.description().name;
     let version = Version::parse(&procedure.description().version).map_err(|error| {
-        let what = format!("{} cannot be registered", module.origin);
+        let what = format!("{} cannot be registered", approved.module.origin);
         OperatorError::new("procedure-invalid", what, "give it a semantic version, such as 1.2.3").because(error)
     })?;
-    let is_new = Registry::read_or_new(directory)?.add(name, &version, &module)?;
+    let signatures = SignatureFile::read(&signature_path(&arguments.file))?;
+    let is_new = Registry::read_or_new(directory)?.add(name, &version, &approved.module, signatures)?;
     let outcome = if is_new { "is registered" } else { "was registered already" };
     let sentence = format!("{name}@{version} {outcome} in {}", directory.display());
     session.console.event(Event::Message { sentence: &sentence });

@@ -37,7 +37,7 @@ pub(super) fn execute(
     selected: &[ContainerId],
     parallel: usize,
 ) -> Result<Execution> {
-    let Chosen { procedure, settings, record } = chosen;
+    let Chosen { procedure, settings, record, .. } = chosen;
     let Some(path) = record else {
         return procedure.execute(host, settings, selected, parallel, &()).map_err(operator_error);
     };

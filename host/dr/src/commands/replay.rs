@@ -9,7 +9,7 @@ use dr_runtime::recording::{Recording, RecordingError, replay};
 
 use super::Session;
 use super::procedure;
-use crate::arguments::{LibraryArguments, ProcedureArguments, ReplayArguments};
+use crate::arguments::{ProcedureArguments, ReplayArguments};
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
 use crate::procedures::operator_error;
@@ -21,7 +21,8 @@ pub(super) fn run(session: &Session, arguments: &ReplayArguments) -> Result<Exit
         settings: Vec::new(),
         procedure: arguments.procedure.clone(),
         record: None,
-        library: LibraryArguments { procedure_directory: arguments.library.procedure_directory.clone() },
+        library: arguments.library.clone(),
+        trust: arguments.trust.clone(),
     })?;
     let name = &chosen.procedure.description().name;
     let (calls, outcome) = (recording.len(), recording.outcome.clone());

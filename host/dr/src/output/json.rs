@@ -17,7 +17,7 @@ use super::next::Step;
 use super::online::OnlineEvent;
 use super::plan::PlanEvent;
 use super::plan_difference::PlanDifference;
-use super::procedure::{Listed, Sheet};
+use super::procedure::{Listed, Sheet, Signature};
 use super::verification::VerificationEvent;
 use crate::commands::inspect::sheet::{DamageEvent, Fields, FoundEvent, InspectedEvent};
 
@@ -171,6 +171,8 @@ pub(crate) enum Event<'a> {
     ProcedureListed(&'a Listed),
     /// What a procedure is.
     ProcedureInspected(&'a Sheet),
+    /// Who vouches for a procedure.
+    ProcedureSignature(&'a Signature),
     /// What the operator should do next, in this order.
     Next {
         /// Sentences and commands.

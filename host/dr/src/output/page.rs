@@ -162,6 +162,7 @@ fn about(plan: &Plan) -> Vec<(&'static str, String)> {
         ("Containers", format!("{} of {}", plan.containers.len(), grouped(plan.container_count.into()))),
         ("Procedure", format!("{} {}", shown(&maker.procedure), shown(&maker.version))),
         ("Digest of the procedure", maker.digest.clone()),
+        ("Signed by the key", maker.signer.clone().unwrap_or_else(|| "none".to_owned())),
         ("Settings", settings.collect::<Vec<_>>().join(" ")),
         ("dr", maker.host_version.clone()),
     ]

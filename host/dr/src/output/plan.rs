@@ -419,6 +419,7 @@ mod tests {
                 procedure: "total-loss".to_owned(),
                 version: "0.1.0".to_owned(),
                 digest: "d".to_owned(),
+                signer: None,
                 settings: vec![],
                 host_version: "0.1.0".to_owned(),
             },

@@ -187,6 +187,7 @@ fn origin(first: &Plan, second: &Plan) -> Vec<Change> {
             ("containers of the cluster", plan.container_count.to_string()),
             ("procedure", format!("{} {}", plan.maker.procedure, plan.maker.version)),
             ("digest of the procedure", plan.maker.digest.clone()),
+            ("signer of the procedure", plan.maker.signer.clone().unwrap_or_else(|| "none".to_owned())),
             ("settings", settings.join(" ")),
             ("dr", plan.maker.host_version.clone()),
             ("objects in Tier-2", plan.evidence.objects.to_string()),

@@ -9,6 +9,7 @@ use super::table::{self, Align};
 use super::text::{Colour, bytes, grouped, shown};
 use crate::procedures::Module;
 use crate::procedures::library::Candidate;
+use crate::procedures::signing::{KeyId, Manifest, Standing};
 
 /// A procedure that can be named.
 #[derive(Debug, Serialize)]
@@ -55,6 +56,7 @@ pub(crate) struct Sheet {
     origin: String,
     size_bytes: usize,
     sha256: String,
+    signature: Signature,
     /// Release of the contract that it was built for.
     contract: String,
     world: &'static str,
@@ -67,6 +69,53 @@ pub(crate) struct Sheet {
     exports: Vec<String>,
     parameters: Vec<ParameterRow>,
     limits: Vec<LimitRow>,
+}
+
+/// Who vouches for a component.
+#[derive(Debug, Serialize)]
+pub(crate) struct Signature {
+    origin: String,
+    sha256: String,
+    /// `built-in`, `unsigned`, `untrusted` or `verified`.
+    state: &'static str,
+    /// The trusted key that signed.
+    signer: Option<KeyId>,
+    /// What was signed; by nobody who is trusted, if there is no signer.
+    manifest: Option<Manifest>,
+    #[serde(skip)]
+    in_words: String,
+}
+
+impl Signature {
+    /// What is known without compiling it.
+    pub(crate) fn of(module: &Module, standing: &Standing) -> Self {
+        Self {
+            origin: module.origin.to_string(),
+            sha256: module.sha256(),
+            state: standing.word(),
+            signer: standing.signer().cloned(),
+            manifest: standing.manifest().cloned(),
+            in_words: standing.in_words(),
+        }
+    }
+
+    /// For people.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        let mut line = |what: &str, value: &str| {
+            let _ = writeln!(text, "{what:<14}{}", shown(value));
+        };
+        line("from", &self.origin);
+        line("SHA-256", &self.sha256);
+        line("signature", &self.in_words);
+        if let Some(Manifest { name, version, contract, capabilities }) = &self.manifest {
+            line("name", name);
+            line("version", version);
+            line("contract", contract);
+            line("capabilities", &if capabilities.is_empty() { "none".to_owned() } else { capabilities.join(", ") });
+        }
+        text
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -85,7 +134,7 @@ struct LimitRow {
 
 impl Sheet {
     /// All that is known without running it.
-    pub(crate) fn of(module: &Module, procedure: &Procedure) -> Self {
+    pub(crate) fn of(module: &Module, standing: &Standing, procedure: &Procedure) -> Self {
         let description = procedure.description();
         let interface = procedure.interface();
         let (stages, reads): (Vec<Capability>, Vec<Capability>) =
@@ -98,6 +147,7 @@ impl Sheet {
             origin: module.origin.to_string(),
             size_bytes: module.bytes.len(),
             sha256: procedure.digest().to_owned(),
+            signature: Signature::of(module, standing),
             contract: format!("pravega:recovery@{CONTRACT}"),
             world: "procedure",
             scenarios: description.scenarios.clone(),
@@ -118,6 +168,7 @@ impl Sheet {
             ("from", shown(&self.origin)),
             ("size", bytes(self.size_bytes as u64)),
             ("SHA-256", self.sha256.clone()),
+            ("signature", shown(&self.signature.in_words)),
             ("contract", format!("{}, world {}", self.contract, self.world)),
             ("scenarios", self.scenarios.join(", ")),
             ("reads", listed(&self.reads)),
@@ -206,6 +257,14 @@ mod tests {
             origin: "vendor-policy.wasm".to_owned(),
             size_bytes: 24_576,
             sha256: "ab".repeat(32),
+            signature: Signature {
+                origin: "vendor-policy.wasm".to_owned(),
+                sha256: "ab".repeat(32),
+                state: "unsigned",
+                signer: None,
+                manifest: None,
+                in_words: "none".to_owned(),
+            },
             contract: "pravega:recovery@0.1.0".to_owned(),
             world: "procedure",
             scenarios: words(&["total-loss"]),

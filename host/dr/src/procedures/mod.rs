@@ -1,4 +1,4 @@
-//! Where procedures come from: those that are built in, those of a directory, and single files.
+//! Where procedures come from: those that are built in, those of a directory, and single files; and who vouches for them.
 //!
 //! Everything here works on bytes and names. Nothing is compiled or run: what is refused here costs nothing.
 
@@ -6,6 +6,7 @@ pub(crate) mod built_in;
 pub(crate) mod library;
 pub(crate) mod reference;
 pub(crate) mod registry;
+pub(crate) mod signing;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -9,6 +9,7 @@ use dr_runtime::is_name;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
+use super::signing::{SignatureFile, signature_path};
 use super::{Label, Module};
 
 /// The registry's file in a directory.
@@ -105,15 +106,26 @@ impl Registry {
         Ok(module)
     }
 
-    /// Copies a component into the directory and registers it. Whether it was not there yet.
+    /// Copies a component and its signatures into the directory and registers it. Whether it was not there yet; later
+    /// signatures replace the earlier ones.
     ///
     /// # Errors
     /// `procedure-registered` if the same name and version are another component; `procedure-unwritable`.
-    pub(crate) fn add(&mut self, name: &str, version: &Version, module: &Module) -> Result<bool> {
+    pub(crate) fn add(
+        &mut self,
+        name: &str,
+        version: &Version,
+        module: &Module,
+        signatures: Option<SignatureFile>,
+    ) -> Result<bool> {
         let sha256 = module.sha256();
+        let sign = |file: &str| {
+            let signatures = signatures.map(|signatures| signatures.moved(&signature_path(&self.directory.join(file))));
+            signatures.map_or(Ok(()), |signatures| signatures.write())
+        };
         if let Some(same) = self.entries.iter().find(|entry| entry.name == name && entry.version == *version) {
             if same.sha256 == sha256 {
-                return Ok(false);
+                return sign(&same.file).map(|()| false);
             }
             let what = format!("{} has another procedure {name} {version}", self.directory.display());
             let next_step = "give the new one another version: what a version is never changes";
@@ -122,6 +134,7 @@ impl Registry {
         let file = format!("{name}-{version}.wasm");
         fs::create_dir_all(&self.directory).map_err(|error| unwritable(&self.directory, &error))?;
         replace(&self.directory.join(&file), &module.bytes)?;
+        sign(&file)?;
         self.entries.push(Entry { name: name.to_owned(), version: version.clone(), file, sha256 });
         self.write()?;
         Ok(true)
@@ -153,7 +166,7 @@ impl Entry {
 }
 
 /// Writes beside and renames, so that nobody ever reads a half of it.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let write = || {
         let mut file = tempfile::NamedTempFile::new_in(directory)?;
@@ -197,9 +210,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let version = Version::new(1, 2, 3);
         let mut registry = Registry::read_or_new(place.path()).unwrap();
-        assert!(registry.add("mine", &version, &module(b"one")).unwrap());
-        assert!(!registry.add("mine", &version, &module(b"one")).unwrap());
-        assert_eq!(registry.add("mine", &version, &module(b"two")).unwrap_err().code, "procedure-registered");
+        assert!(registry.add("mine", &version, &module(b"one"), None).unwrap());
+        assert!(!registry.add("mine", &version, &module(b"one"), None).unwrap());
+        assert_eq!(registry.add("mine", &version, &module(b"two"), None).unwrap_err().code, "procedure-registered");
 
         let registry = Registry::read(place.path()).unwrap();
         let read = registry.module(&registry.entries[0]).unwrap();

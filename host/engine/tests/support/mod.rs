@@ -123,6 +123,7 @@ pub fn maker() -> Maker {
         procedure: "native".to_owned(),
         version: "0.0.0".to_owned(),
         digest: String::new(),
+        signer: None,
         settings: Vec::new(),
         host_version: "0.0.0".to_owned(),
     }

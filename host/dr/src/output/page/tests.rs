@@ -28,6 +28,7 @@ fn plan() -> Plan {
             procedure: "total-loss".to_owned(),
             version: "0.1.0".to_owned(),
             digest: "d".to_owned(),
+            signer: None,
             settings: vec![("tail".to_owned(), "whole-events".to_owned())],
             host_version: "0.1.0".to_owned(),
         },

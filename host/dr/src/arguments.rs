@@ -88,6 +88,8 @@ pub(crate) enum Command {
     Verify(VerifyArguments),
     /// Write the whole events of a stream to a file, from Tier-2 alone; changes nothing
     ExportEvents(ExportEventsArguments),
+    /// Read the disks of one stopped bookie and write down what they hold, without the data; changes nothing
+    SurveyBookie(SurveyBookieArguments),
     /// Show what the bytes of an object, a log or a ZNode are, whole or damaged; changes nothing
     Inspect(InspectArguments),
     /// Run a procedure against the recording of a run and say where it does something else; needs no cluster
@@ -402,6 +404,20 @@ pub(crate) struct ExportEventsArguments {
     /// Number of segment containers of the lost cluster [default: what the data tells]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(CONTAINERS_MAX)))]
     pub(crate) container_count: Option<u32>,
+}
+
+/// Arguments of `dr survey-bookie`.
+#[derive(Debug, Args)]
+pub(crate) struct SurveyBookieArguments {
+    /// Directories of one stopped bookie, or of a copy: journals, ledgers, indexes, joined by commas; or one above them
+    #[arg(value_name = "DIR[,DIR...]", required = true, value_delimiter = ',')]
+    pub(crate) directories: Vec<PathBuf>,
+    /// New file for the survey. It says the ledgers' master keys, so keep it as you keep the password
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Properties file of a segment store, for the password of its ledgers; may be given several times
+    #[arg(short, long = "config", value_name = "FILE")]
+    pub(crate) config: Vec<PathBuf>,
 }
 
 /// Arguments of `dr replay`.

@@ -47,7 +47,11 @@ impl ExitCode {
             | "loss-report-unreadable"
             | "stream-name"
             | "stream-missing"
-            | "export-directory" => Self::Usage,
+            | "export-directory"
+            | "bookie-disk-unknown"
+            | "bookie-disk-twice"
+            | "survey-unreadable"
+            | "surveys-twice" => Self::Usage,
             "live-cluster"
             | "log-exists"
             | "recovered-already"
@@ -78,6 +82,10 @@ impl ExitCode {
             | "not-events"
             | "export-exists"
             | "recording-exists"
+            | "bookie-disks-mixed"
+            | "bookie-running"
+            | "survey-exists"
+            | "surveys-mixed"
             | "not-confirmed"
             | "no-terminal" => Self::Refused,
             "verification-failed" | "replay-differs" => Self::Problems,

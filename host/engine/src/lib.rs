@@ -5,6 +5,7 @@
 
 pub mod apply;
 mod attribute_index;
+pub mod bookie_survey;
 mod chain;
 pub mod chunk_chain;
 pub mod cluster;

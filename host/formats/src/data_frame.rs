@@ -6,10 +6,12 @@
 //! part  := i32 length · u8 flags · bytes                                flags: 1 = first part of a record, 2 = last
 //! ```
 
+mod parts;
 mod reader;
 mod sequence;
 mod writer;
 
+pub use parts::{FramePart, FrameParts};
 pub use reader::{FrameReader, RECORD_MAX_BYTES, Record, RecordPart};
 pub use sequence::{REMEMBERED_OPERATIONS, Repetition, SequenceTracker};
 pub use writer::{FRAME_MAX_BYTES, FrameWriter};

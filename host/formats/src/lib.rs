@@ -6,15 +6,19 @@
 
 pub mod attribute;
 pub mod attribute_index;
+pub mod bookie_cookie;
+pub mod bookie_journal;
 pub mod bookie_protocol;
 pub mod checkpoint;
 pub mod container_mapping;
 pub mod controller;
 pub mod data_frame;
+pub mod entry_log;
 pub mod error;
 pub mod events;
 pub mod journal;
 pub mod ledger_entry;
+pub mod ledger_index;
 pub mod ledger_metadata;
 pub mod log_metadata;
 pub mod names;
@@ -23,6 +27,7 @@ pub mod primitives;
 pub mod reader_group;
 pub mod segment_info;
 pub mod slts;
+pub mod stepwise;
 pub mod store_protocol;
 pub mod table;
 

@@ -10,6 +10,10 @@ use crate::attribute::{
 use crate::error::{DecodeError, EncodeError};
 use crate::primitives::{ObjectReader, Reader, Writer};
 
+mod head;
+
+pub use head::OperationHead;
+
 /// Type ids.
 mod type_id {
     pub(super) const APPEND: u8 = 1;

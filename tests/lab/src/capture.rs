@@ -1,4 +1,4 @@
-//! Captures: Tier-2 trees of real clusters, packed for tests that need no servers.
+//! Captures: Tier-2 trees, and disks of bookies, of real clusters, packed for tests that need no servers.
 
 use std::fs;
 use std::path::Path;
@@ -7,11 +7,16 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::error::{Context, LabError, Result};
-use crate::lab::Lab;
+use crate::lab::{Lab, Server};
 use crate::options::{LabOptions, WorkloadSize, build_directory};
+use crate::process::wait_until;
 
 /// Events per second while a capture's load runs: the files must stay small.
 const LOAD_EVENTS_PER_SECOND: u32 = 400;
+
+/// Writes that a load does before bookies are killed, and the longest wait for them.
+const LOAD_WRITES: u64 = 4_000;
+const LOAD_LIMIT: Duration = Duration::from_secs(180);
 
 /// A kind of test data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +33,24 @@ pub enum Capture {
     ManyChunks,
     /// As [`Capture::ManyChunks`], but nothing was flushed on purpose: data is complete, container metadata is not.
     StaleRows,
+    /// Bookies that were killed in the middle of a load, and still have everything in their journals only.
+    BookieJournals,
+    /// Bookies that were killed in the middle of a load, and had moved a part of it to entry logs.
+    BookieLogs,
 }
 
 impl Capture {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Flushed, Self::Crashed, Self::NeverFlushed, Self::Epochs, Self::ManyChunks, Self::StaleRows];
+    pub const ALL: [Self; 8] = [
+        Self::Flushed,
+        Self::Crashed,
+        Self::NeverFlushed,
+        Self::Epochs,
+        Self::ManyChunks,
+        Self::StaleRows,
+        Self::BookieJournals,
+        Self::BookieLogs,
+    ];
 
     /// Name of its directory.
     pub fn name(self) -> &'static str {
@@ -44,12 +61,19 @@ impl Capture {
             Self::Epochs => "epochs",
             Self::ManyChunks => "many-chunks",
             Self::StaleRows => "stale-rows",
+            Self::BookieJournals => "bookie-journals",
+            Self::BookieLogs => "bookie-logs",
         }
     }
 
     /// The kind with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// True if the disks of the bookies belong to the capture.
+    fn keeps_bookies(self) -> bool {
+        matches!(self, Self::BookieJournals | Self::BookieLogs)
     }
 
     fn story(self) -> &'static str {
@@ -83,12 +107,21 @@ impl Capture {
                  the seal of `alpha/scaled/3.#epoch.2`, an empty segment that was scaled away (the controller's tables tell it), and\n\
                  that the keys of `tables/emptied` were removed after, not before, its empty index was written."
             }
+            Self::BookieJournals => {
+                "The workload ran, the store was killed with SIGKILL and started again, so that every container has several\n\
+                 ledgers; `bookkeeper.ledger.size.max` = 1 MiB made more of them. Then a load ran, and the store was ended with\n\
+                 SIGKILL in the middle of it, then the bookies. Everything is in the bookies' journals only."
+            }
+            Self::BookieLogs => {
+                "As `bookie-journals`, but with bookies that move entries to entry logs of 1 MiB early (`skipListSizeLimit` and\n\
+                 `logSizeLimit` = 1 MiB): sealed entry logs, one that is not sealed, indexes, and journals."
+            }
         }
     }
 }
 
 /// Runs a cluster of the given Pravega version in `work_directory` (which is emptied first) and packs its Tier-2 into `into`: `tier2.tar.xz`,
-/// `truth.json`, `ORIGIN.md` and, for [`Capture::Crashed`], `acknowledged.txt.xz`.
+/// `truth.json`, `ORIGIN.md`; if a load ran, `acknowledged.txt.xz`; for captures of bookies, `bookies.tar.xz` and `znodes.txt.xz`.
 ///
 /// # Errors
 /// As the steps of [`Lab`]; [`LabError::MissingProgram`] without `tar` and `xz`.
@@ -101,11 +134,18 @@ pub fn capture(kind: Capture, pravega_version: &str, work_directory: &Path, into
     options.build_directory = build_directory(pravega_version);
     options.writer_flush_milliseconds = match kind {
         Capture::NeverFlushed => 3_600_000,
-        Capture::Crashed => 10_000,
+        Capture::Crashed | Capture::BookieJournals | Capture::BookieLogs => 10_000,
         Capture::Flushed | Capture::Epochs | Capture::ManyChunks | Capture::StaleRows => 1_000,
     };
     if matches!(kind, Capture::ManyChunks | Capture::StaleRows) {
         options.store_properties.push(("storage.appends.enable".into(), "false".into()));
+    }
+    if kind.keeps_bookies() {
+        options.store_properties.push(("bookkeeper.ledger.size.max".into(), (1 << 20).to_string()));
+    }
+    if kind == Capture::BookieLogs {
+        let limits = [("skipListSizeLimit", 1 << 20), ("skipListArenaChunkSize", 1 << 17), ("logSizeLimit", 1 << 20)];
+        options.bookie_settings = limits.map(|(name, bytes)| (name.to_owned(), bytes.to_string())).to_vec();
     }
     let mut lab = Lab::create(options)?;
     let truth = work_directory.join("truth.json");
@@ -113,6 +153,10 @@ pub fn capture(kind: Capture, pravega_version: &str, work_directory: &Path, into
     lab.up()?;
     lab.run_workload(&truth, WorkloadSize::Small)?;
     live_until_loss(kind, &mut lab, &truth, &acknowledged)?;
+    if kind.keeps_bookies() {
+        // What the disks are to be compared with: ZooKeeper as it was when the store had ended.
+        lab.export_znodes("/pravega", &work_directory.join("znodes.txt"))?;
+    }
     lab.kill_all()?;
     pack(kind, &lab, into, &truth, &acknowledged)
 }
@@ -143,6 +187,17 @@ fn live_until_loss(kind: Capture, lab: &mut Lab, truth: &Path, acknowledged: &Pa
             load.kill();
             Ok(())
         }
+        Capture::BookieJournals | Capture::BookieLogs => {
+            lab.kill_servers()?;
+            lab.start_servers()?;
+            let load = lab.start_load(acknowledged, Some(LOAD_EVENTS_PER_SECOND))?;
+            if !wait_until(LOAD_LIMIT, || load.acknowledged().is_ok_and(|writes| writes >= LOAD_WRITES)) {
+                return Err(lab.server_error(Server::SegmentStore, format!("took fewer than {LOAD_WRITES} writes")));
+            }
+            lab.kill_servers()?;
+            load.kill();
+            Ok(())
+        }
         Capture::Epochs => {
             for _ in 0..3 {
                 lab.kill_servers()?;
@@ -163,6 +218,11 @@ fn pack(kind: Capture, lab: &Lab, into: &Path, truth: &Path, acknowledged: &Path
     if acknowledged.exists() {
         compress(acknowledged, &into.join("acknowledged.txt.xz"))?;
     }
+    if kind.keeps_bookies() {
+        // All in one, for they hold the same.
+        tar(&work_directory.join("bookies"), &into.join("bookies.tar.xz"))?;
+        compress(&work_directory.join("znodes.txt"), &into.join("znodes.txt.xz"))?;
+    }
     let origin = origin(kind, lab);
     let path = into.join("ORIGIN.md");
     fs::write(&path, origin).context("write the origin of a capture", &path)?;
@@ -178,7 +238,7 @@ fn origin(kind: Capture, lab: &Lab) -> String {
          `writer.flush.threshold.milliseconds` = {flush}.\n\n\
          {story}\n\n\
          - `tier2.tar.xz`: the directory `filesystem.root` as it was after the end of all processes.\n\
-         - `truth.json`: what was acknowledged (format: `tests/lab/src/main/java/dr/lab/Truth.java`).\n",
+         - `truth.json`: what was acknowledged (format: `tests/lab/src/main/java/dr/lab/Truth.java`).\n{more}",
         name = kind.name(),
         version = options.pravega_version,
         cluster = options.cluster_name,
@@ -186,8 +246,17 @@ fn origin(kind: Capture, lab: &Lab) -> String {
         bookies = options.bookie_count,
         flush = options.writer_flush_milliseconds,
         story = kind.story(),
+        more = if kind.keeps_bookies() { BOOKIES_ORIGIN } else { "" },
     )
 }
+
+/// What else there is of bookies.
+const BOOKIES_ORIGIN: &str = "\
+- `acknowledged.txt.xz`: a line for each acknowledged write of the load (format: `tests/lab/src/main/java/dr/lab/Load.java`).
+- `bookies.tar.xz`: the directories of the bookies, `N/journal` and `N/ledgers`, as they were after the end of all processes.
+- `znodes.txt.xz`: all ZNodes below `/pravega` when the store had ended and the bookies still ran; a line each with path, version
+  of the data and the data in Base64, separated by tabs.
+";
 
 impl Lab {
     /// Puts a capture's Tier-2 in the place of this lab's, and its `truth.json` and acknowledgements into the work directory:

@@ -32,8 +32,8 @@ usage: lab COMMAND [--work DIR] [options]
   more                      change old and new streams, and update the truth
   retention                 wait until retention truncates a stream
   capture NAME|all [--into DIR] [--pravega VERSION]
-                            make test data: flushed, crashed, never-flushed, epochs, many-chunks, stale-rows;
-                            default into tests/data
+                            make test data: flushed, crashed, never-flushed, epochs, many-chunks, stale-rows,
+                            bookie-journals, bookie-logs; default into tests/data
   create                    only create the lab (options as for up)
   restore NAME|DIR          put a capture's Tier-2 and truth into a lab in which nothing runs
   import FILE SCOPE/STREAM  write a length-delimited export of events into a new stream

@@ -79,7 +79,7 @@ fn zookeeper(ports: &Ports, layout: &Layout) -> String {
 fn bookie(options: &LabOptions, ports: &Ports, layout: &Layout, index: u32) -> String {
     let port = ports.bookies.get(index as usize).copied().unwrap_or_default();
     let directory = layout.bookie(index);
-    properties(&[
+    let mut lines = vec![
         ("bookiePort", port.to_string()),
         ("advertisedAddress", "127.0.0.1".into()),
         ("listeningInterface", "lo".into()),
@@ -92,7 +92,9 @@ fn bookie(options: &LabOptions, ports: &Ports, layout: &Layout, index: u32) -> S
         // The lab kills processes, it does not cut the power: the page cache survives, and fsync on a shared disk is slow.
         ("journalSyncData", "false".into()),
         ("journalPreAllocSizeMB", "4".into()),
-    ])
+    ];
+    lines.extend(options.bookie_settings.iter().map(|(key, value)| (key.as_str(), value.clone())));
+    properties(&lines)
 }
 
 fn segment_store(options: &LabOptions, ports: &Ports, layout: &Layout) -> String {

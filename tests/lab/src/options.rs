@@ -70,6 +70,9 @@ pub struct LabOptions {
     pub store_properties: Vec<(String, String)>,
     /// Further lines for the controller's properties; they win over the lab's own.
     pub controller_properties: Vec<(String, String)>,
+    /// Further lines for the configuration of every bookie; they win over the lab's own.
+    #[serde(default)]
+    pub bookie_settings: Vec<(String, String)>,
     /// Whether the servers end with this process.
     pub lifetime: Lifetime,
 }
@@ -99,6 +102,7 @@ impl Default for LabOptions {
             retention_minutes: 1,
             store_properties: Vec::new(),
             controller_properties: Vec::new(),
+            bookie_settings: Vec::new(),
             lifetime: Lifetime::Tied,
         }
     }

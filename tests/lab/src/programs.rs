@@ -372,6 +372,16 @@ impl Lab {
         self.run("Znodes", &[("--zookeeper", &address), ("--delete", path)])
     }
 
+    /// Writes every ZNode below a path, and the path's own, to a file: a line each with path, version of the data and the
+    /// data in Base64, separated by tabs, sorted by path.
+    ///
+    /// # Errors
+    /// [`LabError::Program`] if ZooKeeper does not answer.
+    pub fn export_znodes(&self, path: &str, file: &Path) -> Result<()> {
+        let address = self.zookeeper_address();
+        self.run("Znodes", &[("--zookeeper", &address), ("--export", path), ("--output", &text(file))])
+    }
+
     /// Waits until the controller answers from its tables, which needs running containers.
     ///
     /// # Errors

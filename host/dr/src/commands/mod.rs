@@ -17,6 +17,7 @@ mod replay;
 mod report;
 mod signing;
 mod source;
+mod survey_bookie;
 mod target;
 mod tier1;
 mod verify;
@@ -96,6 +97,7 @@ fn run_command(console: &Arc<Console>, global: &GlobalArguments, command: &Comma
         Command::Rollback(arguments) => apply::roll_back(&session, arguments),
         Command::Verify(arguments) => verify::run(&session, arguments),
         Command::ExportEvents(arguments) => export_events::run(&session, arguments),
+        Command::SurveyBookie(arguments) => survey_bookie::run(&session, arguments),
         Command::Inspect(arguments) => inspect::run(&session, arguments),
         Command::Replay(arguments) => replay::run(&session, arguments),
         Command::Procedure(arguments) => procedures::run(&session, arguments),
@@ -117,7 +119,7 @@ fn manner(arguments: &Arguments) -> Manner {
         Command::Verify(verify) => verify.output == ReportFormat::Json,
         Command::Replay(replay) => replay.output == ReportFormat::Json,
         // Their output is something else.
-        Command::ExportEvents(_) | Command::Completions(_) | Command::Man(_) => false,
+        Command::ExportEvents(_) | Command::SurveyBookie(_) | Command::Completions(_) | Command::Man(_) => false,
         Command::Inspect(inspect) => inspect.output == ReportFormat::Json,
         Command::Procedure(procedure) => procedure.output == ReportFormat::Json,
     };
@@ -137,6 +139,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::Audit(_) => "audit",
         Command::Verify(_) => "verify",
         Command::ExportEvents(_) => "export-events",
+        Command::SurveyBookie(_) => "survey-bookie",
         Command::Inspect(_) => "inspect",
         Command::Replay(_) => "replay",
         Command::Procedure(_) => "procedure",

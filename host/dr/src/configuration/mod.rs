@@ -126,6 +126,11 @@ impl Configuration {
         LedgerAccess { root, digest_type: self.digest_type, password: self.password.clone() }
     }
 
+    /// Password of the ledgers.
+    pub(crate) const fn password(&self) -> &LedgerPassword {
+        &self.password
+    }
+
     /// What the engine needs to know.
     pub(crate) fn layout(&self, cluster_name: &str) -> ClusterLayout {
         ClusterLayout {

@@ -17,6 +17,7 @@ pub(crate) mod plan;
 pub(crate) mod plan_difference;
 pub(crate) mod procedure;
 pub(crate) mod progress;
+pub(crate) mod survey;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod time;

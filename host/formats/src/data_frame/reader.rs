@@ -122,21 +122,12 @@ impl FrameReader {
 
     /// Checks the header and the address of a frame.
     fn open<'f>(&mut self, address: FrameAddress, frame: &'f [u8]) -> Result<Reader<'f>, DecodeError> {
-        let mut reader = Reader::new(WHAT, frame);
         if self.last_address.is_some_and(|last| address <= last) {
+            let reader = Reader::new(WHAT, frame);
             return Err(reader.error(format!("a frame address above the last one, found {address:?}")));
         }
         self.last_address = Some(address);
-        if reader.u8()? != FRAME_VERSION {
-            return Err(reader.error_at(0, "frame version 0"));
-        }
-        let length = reader.i32()?;
-        reader.u8()?;
-        if usize::try_from(length).ok() != Some(reader.remaining()) || length == 0 {
-            let expected = format!("the content length, {} and not 0, found {length}", reader.remaining());
-            return Err(reader.error_at(1, expected));
-        }
-        Ok(reader)
+        frame_content(frame)
     }
 
     /// Decides by the flags of a part whether it belongs to a record; false if it is to be skipped.
@@ -177,8 +168,23 @@ impl FrameReader {
     }
 }
 
+/// Checks the header of a frame; the reader is at the first part.
+pub(super) fn frame_content(frame: &[u8]) -> Result<Reader<'_>, DecodeError> {
+    let mut reader = Reader::new(WHAT, frame);
+    if reader.u8()? != FRAME_VERSION {
+        return Err(reader.error_at(0, "frame version 0"));
+    }
+    let length = reader.i32()?;
+    reader.u8()?;
+    if usize::try_from(length).ok() != Some(reader.remaining()) || length == 0 {
+        let expected = format!("the content length, {} and not 0, found {length}", reader.remaining());
+        return Err(reader.error_at(1, expected));
+    }
+    Ok(reader)
+}
+
 /// Bytes and flags of the next part.
-fn read_part<'f>(content: &mut Reader<'f>) -> Result<(&'f [u8], u8), DecodeError> {
+pub(super) fn read_part<'f>(content: &mut Reader<'f>) -> Result<(&'f [u8], u8), DecodeError> {
     let position = content.position();
     let length = content.i32()?;
     let flags = content.u8()?;

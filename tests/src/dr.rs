@@ -47,6 +47,8 @@ impl Finished {
 pub fn run<A: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item = A>) -> Finished {
     let mut command = Command::new(binary());
     command.current_dir(directory).args(arguments).stdin(Stdio::null()).env_remove("RUST_LOG");
+    // One for all tests, which is no one's but theirs.
+    command.env("DR_CACHE", binary().with_file_name("cache-of-tests"));
     let output = command.output();
     assert!(output.is_ok(), "cannot start dr: {output:?}");
     let Output { status, stdout, stderr } = output.unwrap_or_else(|_| unreachable!());

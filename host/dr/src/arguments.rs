@@ -16,8 +16,8 @@ pub(crate) use self::inspect::{
     ZNodeForm,
 };
 pub(crate) use self::procedure::{
-    AddArguments, ExportArguments, KeygenArguments, LibraryArguments, ProcedureAction, ProcedureCommandArguments,
-    SheetArguments, SignArguments, TrustArguments, VerifySignatureArguments,
+    AddArguments, CacheArguments, ExportArguments, KeygenArguments, LibraryArguments, ProcedureAction,
+    ProcedureCommandArguments, SheetArguments, SignArguments, TrustArguments, VerifySignatureArguments,
 };
 use crate::configuration::Overrides;
 
@@ -185,6 +185,9 @@ pub(crate) struct ProcedureArguments {
     /// Whose signatures count.
     #[command(flatten)]
     pub(crate) trust: TrustArguments,
+    /// Compiled procedures.
+    #[command(flatten)]
+    pub(crate) cache: CacheArguments,
     /// Write every call of the procedure, and what it was told, to a new file, for `dr replay` and `dr test`
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
@@ -435,6 +438,9 @@ pub(crate) struct ReplayArguments {
     /// Whose signatures count.
     #[command(flatten)]
     pub(crate) trust: TrustArguments,
+    /// Compiled procedures.
+    #[command(flatten)]
+    pub(crate) cache: CacheArguments,
     /// Form of the report; json is a stream of events, one a line
     #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) output: ReportFormat,

@@ -41,6 +41,7 @@ impl ExitCode {
             | "procedure-ambiguous"
             | "procedure-directory"
             | "key-unreadable"
+            | "cache-unusable"
             | "plan-unreadable"
             | "journal-missing"
             | "journal-broken"

@@ -295,6 +295,33 @@ fn a_procedure_is_signed_registered_and_verified() {
 }
 
 #[test]
+fn what_was_compiled_is_kept_where_nobody_else_can_write() {
+    let place = Workplace::new();
+    let inspect = |rest: &str| {
+        let said = place.run_with(&format!("procedure inspect total-loss {rest}"), &[("DR_CACHE", "cache")]);
+        assert_eq!(said.code, 0, "{}", said.errors);
+        said.output
+    };
+    let sheet = inspect("--no-cache");
+    assert!(!place.path("cache").exists());
+    assert_eq!(inspect(""), sheet);
+    let entries: Vec<PathBuf> = place.content().into_iter().filter(|path| path.is_file()).collect();
+    let [entry] = &entries[..] else { panic!("{entries:?}") };
+    let compiled = fs::read(entry).unwrap();
+    // What is damaged is compiled again, and replaced.
+    fs::write(entry, &compiled[..compiled.len() / 2]).unwrap();
+    assert_eq!(inspect(""), sheet);
+    assert_eq!(fs::read(entry).unwrap(), compiled);
+    assert_eq!(inspect(""), sheet);
+
+    fs::set_permissions(entry.parent().unwrap(), std::os::unix::fs::PermissionsExt::from_mode(0o770)).unwrap();
+    let said = place.run("procedure inspect total-loss --cache cache");
+    said.refuses(2, "cache-unusable", &["others can write to it", "--no-cache"]);
+    let home = place.run_with("procedure inspect total-loss", &[("HOME", place.directory.path().to_str().unwrap())]);
+    assert!(home.code == 0 && place.path(".cache/pravega-dr/modules").is_dir(), "{}", home.errors);
+}
+
+#[test]
 fn what_is_not_signed_as_required_is_not_even_compiled() {
     let place = Workplace::new();
     place.write("root/x", "").write("text.wasm", "this is no component");

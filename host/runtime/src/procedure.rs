@@ -15,6 +15,7 @@ use crate::description::{Description, Setting};
 use crate::error::{Export, Failure, RuntimeError};
 use crate::inspect::{self, Interface};
 use crate::limits::Limits;
+use crate::module_cache::ModuleCache;
 use crate::state::{Ended, State};
 use crate::ticker::Ticker;
 use crate::usage::Usage;
@@ -29,6 +30,7 @@ pub struct Runtime {
 struct Shared {
     engine: Engine,
     limits: Limits,
+    cache: Option<ModuleCache>,
     _ticker: Ticker,
 }
 
@@ -38,9 +40,17 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError::Machine`] if this machine cannot run WebAssembly.
     pub fn new(limits: Limits) -> Result<Self, RuntimeError> {
+        Self::with_cache(limits, None)
+    }
+
+    /// The same; what was compiled is kept in the cache, and found there the next time.
+    ///
+    /// # Errors
+    /// As in [`Runtime::new`].
+    pub fn with_cache(limits: Limits, cache: Option<ModuleCache>) -> Result<Self, RuntimeError> {
         let engine = Engine::new(&configuration(&limits)).map_err(|error| machine(&error))?;
         let ticker = Ticker::start(engine.clone()).map_err(|error| machine(&error))?;
-        Ok(Self { shared: Arc::new(Shared { engine, limits, _ticker: ticker }) })
+        Ok(Self { shared: Arc::new(Shared { engine, limits, cache, _ticker: ticker }) })
     }
 
     /// The limits that every procedure of this runtime has.
@@ -60,7 +70,8 @@ impl Runtime {
             return Err(invalid(format!("it has {} bytes, the limit `component-bytes` is {most}", bytes.len())));
         }
         let interface = inspect::check_component(bytes, origin)?;
-        let component = Component::new(&self.shared.engine, bytes).map_err(|error| invalid(first_cause(&error)))?;
+        let digest = component_digest(bytes);
+        let component = self.shared.compile(bytes, &digest).map_err(|error| invalid(first_cause(&error)))?;
         let mut linker = Linker::new(&self.shared.engine);
         bindings::Procedure::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut State| state)
             .map_err(|error| machine(&error))?;
@@ -72,13 +83,21 @@ impl Runtime {
         let described = describe(&self.shared, &ready, origin)?;
         let description = Description::check(described)
             .map_err(|problem| RuntimeError::BadDescription { origin: origin.to_owned(), problem })?;
-        Ok(Procedure {
-            shared: Arc::clone(&self.shared),
-            ready,
-            description,
-            interface,
-            digest: component_digest(bytes),
-        })
+        Ok(Procedure { shared: Arc::clone(&self.shared), ready, description, interface, digest })
+    }
+}
+
+impl Shared {
+    /// Compiles a component, unless that was done before.
+    fn compile(&self, bytes: &[u8], digest: &str) -> wasmtime::Result<Component> {
+        if let Some(component) = self.cache.as_ref().and_then(|cache| cache.find(&self.engine, digest)) {
+            return Ok(component);
+        }
+        let component = Component::new(&self.engine, bytes)?;
+        if let Some(cache) = &self.cache {
+            cache.keep(&self.engine, digest, &component);
+        }
+        Ok(component)
     }
 }
 

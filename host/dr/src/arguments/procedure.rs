@@ -56,6 +56,17 @@ pub(crate) struct TrustArguments {
     pub(crate) require_signature: bool,
 }
 
+/// Where compiled procedures are kept.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CacheArguments {
+    /// Directory for compiled procedures, which is yours alone [default: pravega-dr in $XDG_CACHE_HOME or ~/.cache]
+    #[arg(long, value_name = "DIR", env = "DR_CACHE")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Compile the procedure anew, and keep nothing of it
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+}
+
 /// Arguments of `dr procedure inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct SheetArguments {
@@ -68,6 +79,9 @@ pub(crate) struct SheetArguments {
     /// Whose signatures count.
     #[command(flatten)]
     pub(crate) trust: TrustArguments,
+    /// Compiled procedures.
+    #[command(flatten)]
+    pub(crate) cache: CacheArguments,
 }
 
 /// Arguments of `dr procedure export`.
@@ -96,6 +110,9 @@ pub(crate) struct AddArguments {
     /// Whose signatures count.
     #[command(flatten)]
     pub(crate) trust: TrustArguments,
+    /// Compiled procedures.
+    #[command(flatten)]
+    pub(crate) cache: CacheArguments,
 }
 
 /// Arguments of `dr procedure keygen`.
@@ -115,6 +132,9 @@ pub(crate) struct SignArguments {
     /// Private key: ed25519 in PEM, a file that only its owner may read
     #[arg(long, value_name = "FILE", env = "DR_SIGNING_KEY")]
     pub(crate) key: PathBuf,
+    /// Compiled procedures.
+    #[command(flatten)]
+    pub(crate) cache: CacheArguments,
 }
 
 /// Arguments of `dr procedure verify`.

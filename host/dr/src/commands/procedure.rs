@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::arguments::{LibraryArguments, ProcedureArguments, TrustArguments};
+use crate::arguments::{CacheArguments, LibraryArguments, ProcedureArguments, TrustArguments};
 use crate::procedures::library::Library;
 use crate::procedures::signing::{KeyId, Standing, Trust};
-use crate::procedures::{Module, operator_error};
+use crate::procedures::{Module, cache, operator_error};
 use dr_engine::error::{OperatorError, Result};
 use dr_engine::plan::Maker;
 use dr_runtime::{Limits, Procedure, Runtime, Setting};
@@ -37,7 +37,7 @@ pub(super) struct Chosen {
 pub(super) fn load(arguments: &ProcedureArguments) -> Result<Chosen> {
     refuse_settings_given_twice(&arguments.settings)?;
     let approved = find(&arguments.library, &arguments.trust, arguments.procedure.as_deref())?;
-    let procedure = compile(&approved)?;
+    let procedure = compile(&approved, &arguments.cache)?;
     let settings = procedure.settings(&arguments.settings).map_err(operator_error)?;
     Ok(Chosen { procedure, standing: approved.standing, settings, record: arguments.record.clone() })
 }
@@ -52,14 +52,15 @@ pub(super) fn find(library: &LibraryArguments, trust: &TrustArguments, named: Op
     Approved::new(Library::open(directory)?.module(named)?, &trust)
 }
 
-/// Compiles a component and asks it what it is.
+/// Compiles a component, unless that was done before, and asks it what it is.
 ///
 /// # Errors
-/// `procedure-invalid`, `procedure-failed`, `runtime-unusable`; `procedure-mislabelled` if it is not what a registry
+/// `cache-unusable`; `procedure-invalid`, `procedure-failed`, `runtime-unusable`; `procedure-mislabelled` if it is not what a registry
 /// calls it, `procedure-signature-wrong` if it is not what was signed.
-pub(super) fn compile(Approved { module, standing }: &Approved) -> Result<Procedure> {
+pub(super) fn compile(Approved { module, standing }: &Approved, cache: &CacheArguments) -> Result<Procedure> {
+    let cache = if cache.no_cache { None } else { cache::open(cache.cache.as_deref())? };
     let origin = module.origin.to_string();
-    let loaded = Runtime::new(Limits::default()).and_then(|runtime| runtime.load(&module.bytes, &origin));
+    let loaded = Runtime::with_cache(Limits::default(), cache).and_then(|runtime| runtime.load(&module.bytes, &origin));
     let procedure = loaded.map_err(operator_error)?;
     module.check_labels(&procedure.description().name, &procedure.description().version)?;
     standing.check(module, &procedure)?;

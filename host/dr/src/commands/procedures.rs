@@ -44,7 +44,7 @@ fn list(session: &Session, arguments: &LibraryArguments) -> Result<ExitCode> {
 
 fn inspect(session: &Session, arguments: &SheetArguments) -> Result<ExitCode> {
     let approved = find(&arguments.library, &arguments.trust, Some(&arguments.procedure))?;
-    let sheet = Sheet::of(&approved.module, &approved.standing, &compile(&approved)?);
+    let sheet = Sheet::of(&approved.module, &approved.standing, &compile(&approved, &arguments.cache)?);
     session.console.event(Event::ProcedureInspected(&sheet));
     session.console.text(&sheet.render(session.console.colour()));
     Ok(ExitCode::Done)
@@ -73,7 +73,7 @@ fn add(session: &Session, arguments: &AddArguments) -> Result<ExitCode> {
     let TrustArguments { trust, require_signature } = &arguments.trust;
     let trust = Trust::open(trust, Some(directory))?.requiring(*require_signature);
     let approved = Approved::new(Module::read(&arguments.file)?, &trust)?;
-    let procedure = compile(&approved)?;
+    let procedure = compile(&approved, &arguments.cache)?;
     let name = &procedure.description().name;
     let version = Version::parse(&procedure.description().version).map_err(|error| {
         let what = format!("{} cannot be registered", approved.module.origin);

@@ -23,6 +23,7 @@ pub(super) fn run(session: &Session, arguments: &ReplayArguments) -> Result<Exit
         record: None,
         library: arguments.library.clone(),
         trust: arguments.trust.clone(),
+        cache: arguments.cache.clone(),
     })?;
     let name = &chosen.procedure.description().name;
     let (calls, outcome) = (recording.len(), recording.outcome.clone());

@@ -33,7 +33,7 @@ pub(super) fn make_keys(session: &Session, arguments: &KeygenArguments) -> Resul
 pub(super) fn sign(session: &Session, arguments: &SignArguments) -> Result<ExitCode> {
     let key = PrivateKey::read(&arguments.key)?;
     let approved = Approved { module: Module::read(&arguments.file)?, standing: Standing::Unsigned };
-    let procedure = compile(&approved)?;
+    let procedure = compile(&approved, &arguments.cache)?;
     let statement = Statement { sha256: procedure.digest().to_owned(), manifest: Manifest::of(&procedure) };
     let path = signature_path(&arguments.file);
     let mut signatures = match SignatureFile::read(&path)? {

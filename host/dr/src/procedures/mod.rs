@@ -3,6 +3,7 @@
 //! Everything here works on bytes and names. Nothing is compiled or run: what is refused here costs nothing.
 
 pub(crate) mod built_in;
+pub(crate) mod cache;
 pub(crate) mod library;
 pub(crate) mod reference;
 pub(crate) mod registry;

@@ -265,11 +265,76 @@ fn a_guest_that_misbehaves_leaves_no_trace() {
     let procedure = misbehaving.to_str().unwrap();
     for deed in ["abort", "panic", "recursion", "listings", "long-text"] {
         let set = format!("how={deed}");
-        let failed = place.dr("recover", &["--yes", "--procedure", procedure, "--set", &set]);
+        let grant = "storage.move-aside,containers.open-fresh-container,coordination.create";
+        let failed = place.dr("recover", &["--yes", "--procedure", procedure, "--set", &set, "--grant", grant]);
         assert_ne!(failed.code, 0, "{deed}: {}", failed.stdout);
         assert!(failed.stderr.contains("misbehaving"), "{deed}: {}", failed.stderr);
         assert_eq!(place.tier2(), before, "{deed}");
         assert!(!place.tier1_has_log(), "{deed}");
+    }
+}
+
+#[test]
+fn a_stranger_stages_nothing_that_nobody_granted() {
+    let place = Place::new("flushed");
+    let stranger = guests().join("misbehaving.wasm");
+    let plan = |more: &[&str]| {
+        place.dr("plan", &[&["--directory", "run", "--procedure", stranger.to_str().unwrap()], more].concat())
+    };
+    let refused = plan(&[]).expect_code(3).stderr;
+    let missing = "storage.move-aside,containers.open-fresh-container,coordination.create";
+    for expected in
+        ["error[procedure-not-granted]", &format!("--grant {missing}"), "procedure = [{ name = \"misbehaving\""]
+    {
+        assert!(refused.contains(expected), "{expected} is not in {refused}");
+    }
+    assert!(!place.path("run").exists());
+
+    // The line that the error names is a policy.
+    let line = refused.split("procedure = ").nth(1).unwrap().lines().next().unwrap();
+    let policy = place.path("policy.toml");
+    let write = |more: &str| std::fs::write(&policy, format!("procedure = {}", line.replace(" }]", more))).unwrap();
+    let with_policy = |more: &[&str]| plan(&[&["--policy", policy.to_str().unwrap()], more].concat());
+    // It moves no old metadata aside, so the host lets it close nothing.
+    write(" }]");
+    let failed = with_policy(&[]).expect_code(1).stderr;
+    assert!(failed.contains("error[procedure-failed]") && failed.contains("stays in place"), "{failed}");
+    std::fs::remove_dir_all(place.path("run")).unwrap();
+    write(", containers = \"7\" }]");
+    let failed = with_policy(&[]).expect_code(1).stderr;
+    assert!(failed.contains("lies outside the scope `containers` that the policy grants: 7"), "{failed}");
+    std::fs::remove_dir_all(place.path("run")).unwrap();
+    write(", deny = [\"storage.measure\"] }]");
+    let failed = with_policy(&["--grant", "storage.measure"]).expect_code(2).stderr;
+    assert!(failed.contains("error[configuration-grant]"), "{failed}");
+}
+
+#[test]
+fn a_policy_limits_the_built_in_procedure_too_and_the_plan_says_so() {
+    let place = Place::new("flushed");
+    let policy = place.path("policy.toml");
+    let with_policy = |text: &str, more: &[&str]| {
+        std::fs::write(&policy, text).unwrap();
+        place.dr("plan", &[&["--policy", policy.to_str().unwrap()], more].concat())
+    };
+    let scope = |lines: &str| format!("[[procedure]]\nname = \"total-loss\"\n{lines}\n");
+    let wide = scope("places = [\"_dr/moved-aside\"]\nobjects = [\"_system\"]");
+    with_policy(&wide, &["--directory", "wide", "--set", "leftovers=leave"]).expect_code(0);
+    let plan: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(place.path("wide/plan.json")).unwrap()).unwrap();
+    let granted = &plan["maker"]["granted"];
+    assert_eq!(granted["places"], serde_json::json!(["_dr/moved-aside"]));
+    assert!(granted["capabilities"].as_array().unwrap().iter().any(|name| name == "storage.move-aside"));
+
+    for (lines, denied) in [
+        ("places = [\"_dr/moved-asid\"]", "scope `places`"),
+        ("znodes = []", "scope `znodes` that the policy grants: nothing"),
+        ("deny = [\"coordination.create\"]", "does not let this procedure call `coordination.create`"),
+        ("limits = { staged-effects = 5 }", "the limit `staged-effects` of 5 staged changes"),
+    ] {
+        let failed = with_policy(&scope(lines), &["--directory", "narrow"]).expect_code(1).stderr;
+        assert!(failed.contains("error[procedure-failed]") && failed.contains(denied), "{lines}: {failed}");
+        std::fs::remove_dir_all(place.path("narrow")).unwrap();
     }
 }
 

@@ -66,6 +66,7 @@ fn nobody() -> Maker {
         digest: String::new(),
         signer: None,
         settings: Vec::new(),
+        granted: None,
         host_version: String::new(),
     }
 }

@@ -16,8 +16,9 @@ pub(crate) use self::inspect::{
     ZNodeForm,
 };
 pub(crate) use self::procedure::{
-    AddArguments, CacheArguments, ExportArguments, KeygenArguments, LibraryArguments, ProcedureAction,
-    ProcedureCommandArguments, SheetArguments, SignArguments, TrustArguments, VerifySignatureArguments,
+    AddArguments, CacheArguments, ExportArguments, GrantArguments, KeygenArguments, LibraryArguments, PolicyArguments,
+    ProcedureAction, ProcedureCommandArguments, SheetArguments, SignArguments, TrustArguments,
+    VerifySignatureArguments,
 };
 use crate::configuration::Overrides;
 
@@ -188,6 +189,9 @@ pub(crate) struct ProcedureArguments {
     /// Compiled procedures.
     #[command(flatten)]
     pub(crate) cache: CacheArguments,
+    /// What is granted.
+    #[command(flatten)]
+    pub(crate) grants: GrantArguments,
     /// Write every call of the procedure, and what it was told, to a new file, for `dr replay` and `dr test`
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
@@ -441,6 +445,9 @@ pub(crate) struct ReplayArguments {
     /// Compiled procedures.
     #[command(flatten)]
     pub(crate) cache: CacheArguments,
+    /// Policy, of which only the limits matter here.
+    #[command(flatten)]
+    pub(crate) policy: PolicyArguments,
     /// Form of the report; json is a stream of events, one a line
     #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) output: ReportFormat,

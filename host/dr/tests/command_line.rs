@@ -399,6 +399,41 @@ fn procedures_and_settings_that_are_wrong() {
 }
 
 #[test]
+fn grants_and_policies_that_are_wrong() {
+    let place = Workplace::new();
+    place
+        .write("root/x", "")
+        .write("wrong.toml", "[[procedure]]\nname = \"total-loss\"\ngrant = [\"storage.move-asid\"]\n");
+    let with = |rest: &str| place.run(&format!("recover root --tier1 dir:t --yes {rest}"));
+    let typo = with("--grant storage.move-asid,coordination.set");
+    assert!(typo.code == 2 && typo.errors.contains("did you mean `storage.move-aside`?"), "{}", typo.errors);
+    with("--policy absent.toml").refuses(2, "policy-unreadable", &["absent.toml", "DR_POLICY"]);
+    with("--policy wrong.toml").refuses(
+        2,
+        "policy-invalid",
+        &["wrong.toml", "in [[procedure]] total-loss", "did you mean"],
+    );
+    let said = place.run_with("procedure inspect total-loss", &[("DR_POLICY", "wrong.toml")]);
+    said.refuses(2, "policy-invalid", &["wrong.toml"]);
+    assert!(!place.path("t").exists());
+}
+
+#[test]
+fn a_sheet_says_what_is_granted() {
+    let place = Workplace::new();
+    place.write(
+        "policy.toml",
+        "[[procedure]]\nname = \"total-loss\"\ndeny = [\"storage.measure\"]\nznodes = [\"counter\"]\n\n[limits]\nfuel = 987654321\n",
+    );
+    let sheet = |line: &str| place.run(&format!("procedure inspect total-loss {line}")).output;
+    let row = |sheet: &str| sheet.lines().find(|line| line.starts_with("granted")).unwrap().to_owned();
+    assert_eq!(row(&sheet("")), "granted    all of this");
+    let limited = sheet("--policy policy.toml");
+    assert!(row(&limited).ends_with("; only ZNodes below counter; the policy denies storage.measure"), "{limited}");
+    assert!(limited.contains("987,654,321"), "{limited}");
+}
+
+#[test]
 fn servers_that_do_not_answer() {
     let place = Workplace::new();
     place.write("root/x", "");

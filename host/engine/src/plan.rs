@@ -148,8 +148,30 @@ pub struct Maker {
     pub signer: Option<String>,
     /// Settings, by name.
     pub settings: Vec<(String, String)>,
+    /// What the operator let it do; none in plans of a `dr` that did not ask for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted: Option<Grants>,
     /// Version of `dr`.
     pub host_version: String,
+}
+
+/// What a procedure was let do. A scope that is none is unlimited.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grants {
+    /// Functions of the contract that it declares and was granted, in the order of the contract.
+    pub capabilities: Vec<String>,
+    /// Containers for which it could stage changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containers: Option<Vec<ContainerId>>,
+    /// Subtrees in which it could stage changes of ZNodes, relative to the cluster's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub znodes: Option<Vec<String>>,
+    /// Folders of Tier-2 from which it could move objects aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<Vec<String>>,
+    /// Folders of Tier-2 to which it could move them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub places: Option<Vec<String>>,
 }
 
 /// What a plan rests on.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::bindings;
-use crate::capability::Capability;
 use crate::error::RuntimeError;
+use crate::grants::Capability;
 
 /// Scenarios that a procedure can recover from.
 pub const SCENARIOS: [&str; 3] = ["total-loss", "partial-loss", "zookeeper-loss"];

@@ -1,7 +1,7 @@
 //! One run of a procedure: `prepare`, the tasks in parallel, `finish`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,10 @@ use dr_engine::contract::{ContainerId, Instance, RecoveryHost};
 
 use crate::bindings;
 use crate::bindings::pravega::recovery::types;
+use crate::context::RunContext;
 use crate::description::Setting;
 use crate::error::{Export, Failure, RuntimeError};
-use crate::grants::Granted;
+use crate::grants::declared_of;
 use crate::procedure::Procedure;
 use crate::usage::Usage;
 
@@ -81,10 +82,10 @@ impl Procedure {
             settings.map(|Setting { name, value }| types::Setting { name: name.clone(), value: value.clone() });
         let run = Run {
             procedure: self,
-            host: Arc::new(Granted::new(host, &self.description().capabilities)),
+            host: declared_of(host, &self.description().capabilities),
             settings: settings.collect(),
             observer,
-            stop: Arc::new(AtomicBool::new(false)),
+            context: Arc::default(),
             usage: Mutex::default(),
             usage_by_task: Mutex::default(),
         };
@@ -105,7 +106,7 @@ struct Run<'a> {
     host: Arc<dyn RecoveryHost>,
     settings: Vec<types::Setting>,
     observer: &'a dyn Observer,
-    stop: Arc<AtomicBool>,
+    context: Arc<RunContext>,
     usage: Mutex<Usage>,
     usage_by_task: Mutex<BTreeMap<String, Usage>>,
 }
@@ -115,7 +116,7 @@ impl Run<'_> {
         let host = self.host_for(&Instance::Prepare);
         let (answer, usage) = self
             .procedure
-            .call(&host, None, &self.stop, |exports, store| exports.call_prepare(store, &self.settings, selected));
+            .call(&host, None, &self.context, |exports, store| exports.call_prepare(store, &self.settings, selected));
         self.used(&usage);
         answer
             .and_then(|tasks| check_tasks(tasks, self.procedure.limits().tasks))
@@ -128,7 +129,7 @@ impl Run<'_> {
         let first_error = Mutex::new(None);
         let work = || {
             while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if self.stop.load(Ordering::Acquire) {
+                if self.context.is_stopped() {
                     break;
                 }
                 if let Err(error) = self.do_task(task) {
@@ -154,14 +155,14 @@ impl Run<'_> {
         let Task { id, container, title } = task.clone();
         let argument = bindings::Task { id, container, title };
         let host = self.host_for(&Instance::Run(task.id.clone()));
-        let (answer, usage) = self.procedure.call(&host, Some(&task.id), &self.stop, |exports, store| {
+        let (answer, usage) = self.procedure.call(&host, Some(&task.id), &self.context, |exports, store| {
             exports.call_run(store, &self.settings, &argument)
         });
         self.used(&usage);
         self.usage_by_task.lock().unwrap_or_else(PoisonError::into_inner).insert(task.id.clone(), usage);
         let answer = answer.map_err(|failure| self.failed(Export::Run, Some(task), failure));
         if answer.is_err() {
-            self.stop.store(true, Ordering::Release);
+            self.context.stop();
         }
         self.observer.task_ended(task, answer.as_ref().copied());
         answer
@@ -170,7 +171,7 @@ impl Run<'_> {
     fn finish(&self) -> Result<(), RuntimeError> {
         let call = |exports: &bindings::Procedure, store: &mut _| exports.call_finish(store, &self.settings);
         let host = self.host_for(&Instance::Finish);
-        let (answer, usage) = self.procedure.call(&host, None, &self.stop, call);
+        let (answer, usage) = self.procedure.call(&host, None, &self.context, call);
         self.used(&usage);
         answer.map_err(|failure| self.failed(Export::Finish, None, failure))
     }

@@ -5,13 +5,13 @@
 //! tasks in parallel, each in an instance of its own, then `finish`.
 //!
 //! A procedure is not trusted. It reaches nothing but the interfaces of the contract; what it can make grow has a
-//! named limit ([`Limits`]); what it does wrong ends its run with a [`RuntimeError`] that says which procedure, which
+//! named limit ([`Limits`]); what it may stage, the operator grants ([`Policy`], [`Grant`]); what it does wrong ends its run with a [`RuntimeError`] that says which procedure, which
 //! export, which task and which rule. The runtime translates and adds nothing: meaning lives in the host.
 //!
 //! One file of `glue/` for each interface of the contract; [`state`] is what they share.
 
 mod bindings;
-mod capability;
+mod context;
 mod description;
 mod error;
 mod execution;
@@ -20,16 +20,17 @@ mod grants;
 mod inspect;
 mod limits;
 mod module_cache;
+mod names;
 mod procedure;
 pub mod recording;
 mod state;
 mod ticker;
 mod usage;
 
-pub use capability::Capability;
 pub use description::{Description, Parameter, ParameterKind, SCENARIOS, Setting, is_name};
 pub use error::{Export, Failure, RuntimeError};
 pub use execution::{Execution, Observer, Task};
+pub use grants::{Capability, Grant, Policy, PolicyError, Rule, Scope, Verdict};
 pub use inspect::{CONTRACT, Interface};
 pub use limits::Limits;
 pub use module_cache::ModuleCache;

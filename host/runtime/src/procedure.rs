@@ -1,7 +1,6 @@
 //! The runtime, and a procedure that it loaded.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use dr_engine::contract::{CallError, RecoveryHost};
 use dr_engine::plan::hex;
@@ -11,6 +10,7 @@ use wasmtime::{Config, Engine, Store, Trap, UpdateDeadline};
 
 use crate::bindings::pravega::recovery::types;
 use crate::bindings::{self, ProcedurePre};
+use crate::context::RunContext;
 use crate::description::{Description, Setting};
 use crate::error::{Export, Failure, RuntimeError};
 use crate::inspect::{self, Interface};
@@ -53,7 +53,7 @@ impl Runtime {
         Ok(Self { shared: Arc::new(Shared { engine, limits, cache, _ticker: ticker }) })
     }
 
-    /// The limits that every procedure of this runtime has.
+    /// The limits that a procedure of this runtime has unless it is given others.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
@@ -83,7 +83,8 @@ impl Runtime {
         let described = describe(&self.shared, &ready, origin)?;
         let description = Description::check(described)
             .map_err(|problem| RuntimeError::BadDescription { origin: origin.to_owned(), problem })?;
-        Ok(Procedure { shared: Arc::clone(&self.shared), ready, description, interface, digest })
+        let (shared, limits) = (Arc::clone(&self.shared), self.shared.limits.clone());
+        Ok(Procedure { shared, limits, ready, description, interface, digest })
     }
 }
 
@@ -124,8 +125,9 @@ pub fn component_digest(bytes: &[u8]) -> String {
 }
 
 fn describe(shared: &Shared, ready: &ProcedurePre<State>, origin: &str) -> Result<bindings::Description, RuntimeError> {
-    let state = State::new(None, None, Arc::new(AtomicBool::new(false)), &shared.limits);
-    let (described, _) = in_instance(shared, ready, state, |exports, store| Ok(Ok(exports.call_describe(store)?)));
+    let state = State::new(None, None, Arc::default(), &shared.limits);
+    let (described, _) =
+        in_instance(shared, &shared.limits, ready, state, |exports, store| Ok(Ok(exports.call_describe(store)?)));
     described.map_err(|failure| RuntimeError::Failed {
         procedure: origin.to_owned(),
         export: Export::Describe,
@@ -137,6 +139,7 @@ fn describe(shared: &Shared, ready: &ProcedurePre<State>, origin: &str) -> Resul
 /// A procedure that was checked and compiled.
 pub struct Procedure {
     shared: Arc<Shared>,
+    limits: Limits,
     ready: ProcedurePre<State>,
     description: Description,
     interface: Interface,
@@ -176,8 +179,17 @@ impl Procedure {
         self.description.settings(overrides)
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.shared.limits
+    /// The limits of its runs.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The same procedure with other limits. `component_bytes` and `stack_bytes` are those of its [`Runtime`].
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        let Limits { component_bytes, stack_bytes, .. } = self.limits;
+        Self { limits: Limits { component_bytes, stack_bytes, ..limits }, ..self }
     }
 
     /// Calls one export in an instance of its own, which is gone when this returns, with all that it held.
@@ -185,21 +197,21 @@ impl Procedure {
         &self,
         host: &Arc<dyn RecoveryHost>,
         task: Option<&str>,
-        stop: &Arc<AtomicBool>,
+        run: &Arc<RunContext>,
         call: impl FnOnce(&bindings::Procedure, &mut Store<State>) -> wasmtime::Result<Result<T, types::Error>>,
     ) -> (Result<T, Failure>, Usage) {
-        let state = State::new(Some(Arc::clone(host)), task.map(str::to_owned), Arc::clone(stop), &self.shared.limits);
-        in_instance(&self.shared, &self.ready, state, call)
+        let state = State::new(Some(Arc::clone(host)), task.map(str::to_owned), Arc::clone(run), &self.limits);
+        in_instance(&self.shared, &self.limits, &self.ready, state, call)
     }
 }
 
 fn in_instance<T>(
     shared: &Shared,
+    limits: &Limits,
     ready: &ProcedurePre<State>,
     state: State,
     call: impl FnOnce(&bindings::Procedure, &mut Store<State>) -> wasmtime::Result<Result<T, types::Error>>,
 ) -> (Result<T, Failure>, Usage) {
-    let limits = &shared.limits;
     let mut store = Store::new(&shared.engine, state);
     store.limiter(|state| state);
     store.set_hostcall_fuel(limits.argument_bytes);

@@ -1,13 +1,13 @@
 //! What belongs to one instance of a procedure: its host, its resources, its budgets, its meter.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use dr_engine::contract::{CallError, CallResult, Level, RecoveryHost};
 use wasmtime::ResourceLimiter;
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 
+use crate::context::RunContext;
 use crate::error::Failure;
 use crate::limits::Limits;
 use crate::usage::Usage;
@@ -56,15 +56,14 @@ pub(crate) struct State {
     host: Option<Arc<dyn RecoveryHost>>,
     /// Id of the task, in `run`.
     task: Option<String>,
-    /// Set when another task failed.
-    stop: Arc<AtomicBool>,
+    /// What it shares with the other instances of the run.
+    run: Arc<RunContext>,
     limits: Limits,
     started: Instant,
     resources: ResourceTable,
     memory_bytes: usize,
     table_elements: usize,
     log_lines: usize,
-    report_entries: usize,
     last_warning: Option<String>,
     usage: Usage,
 }
@@ -73,7 +72,7 @@ impl State {
     pub(crate) fn new(
         host: Option<Arc<dyn RecoveryHost>>,
         task: Option<String>,
-        stop: Arc<AtomicBool>,
+        run: Arc<RunContext>,
         limits: &Limits,
     ) -> Self {
         let mut resources = ResourceTable::new();
@@ -81,14 +80,13 @@ impl State {
         Self {
             host,
             task,
-            stop,
+            run,
             limits: limits.clone(),
             started: Instant::now(),
             resources,
             memory_bytes: 0,
             table_elements: 0,
             log_lines: 0,
-            report_entries: 0,
             last_warning: None,
             usage: Usage::default(),
         }
@@ -154,16 +152,16 @@ impl State {
 
     /// Whether the instance has to end now: asked at every host call and at every tick of the clock.
     pub(crate) fn check_end(&self) -> wasmtime::Result<()> {
-        if self.stop.load(Ordering::Relaxed) {
+        if self.run.is_stopped() {
             return Err(wasmtime::Error::new(Ended(Failure::Stopped)));
         }
         let elapsed = self.started.elapsed();
         let seconds = |time: Duration| time.as_secs_f64();
         if elapsed > self.limits.wall_time {
-            return Err(limit("wall-time", seconds(self.limits.wall_time), "seconds"));
+            return Err(limit("wall-time-seconds", seconds(self.limits.wall_time), "seconds"));
         }
         if elapsed.saturating_sub(self.usage.host_time) > self.limits.guest_time {
-            return Err(limit("guest-time", seconds(self.limits.guest_time), "seconds"));
+            return Err(limit("guest-time-seconds", seconds(self.limits.guest_time), "seconds"));
         }
         Ok(())
     }
@@ -190,6 +188,26 @@ impl State {
         if data.len() <= most { Ok(()) } else { Err(exhausted("znode-bytes", most, "bytes in one ZNode")) }
     }
 
+    /// How many rows a page of this limit gets. The limit is the guest's and not to be trusted.
+    pub(crate) fn page_rows(&self, limit: u32) -> CallResult<usize> {
+        match usize::try_from(limit).unwrap_or(usize::MAX).min(self.limits.page_rows) {
+            0 => Err(CallError::Invalid("a page needs a limit of at least one row".to_owned())),
+            rows => Ok(rows),
+        }
+    }
+
+    /// Refuses to stage more than the run may: so many changes, with so many bytes of names and contents.
+    pub(crate) fn stage(&self, effects: usize, bytes: usize) -> CallResult<()> {
+        let Limits { staged_effects, staged_bytes, .. } = self.limits;
+        if !self.run.staged_effects.take(effects, staged_effects) {
+            return Err(exhausted("staged-effects", staged_effects, "staged changes in one run"));
+        }
+        if !self.run.staged_bytes.take(bytes, staged_bytes) {
+            return Err(exhausted("staged-bytes", staged_bytes, "bytes in the staged changes of one run"));
+        }
+        Ok(())
+    }
+
     /// Logs a line, within the budget of lines and bytes.
     pub(crate) fn log(&mut self, level: Level, message: &str) -> wasmtime::Result<()> {
         let message = shortened(message, self.limits.log_line_bytes);
@@ -209,11 +227,20 @@ impl State {
         }
     }
 
-    /// Tells the host something that becomes part of the plan, within the budget of such entries.
-    pub(crate) fn report(&mut self, name: &'static str, work: impl FnOnce(&dyn RecoveryHost)) -> wasmtime::Result<()> {
-        self.report_entries += 1;
-        if self.report_entries > self.limits.report_entries {
-            return Err(limit("report-entries", self.limits.report_entries, "decisions and losses"));
+    /// Tells the host something that becomes part of the plan, with texts of so many bytes, within the budget of such
+    /// entries.
+    pub(crate) fn report(
+        &mut self,
+        name: &'static str,
+        bytes: usize,
+        work: impl FnOnce(&dyn RecoveryHost),
+    ) -> wasmtime::Result<()> {
+        let Limits { report_entries, report_bytes, .. } = self.limits;
+        if !self.run.report_entries.take(1, report_entries) {
+            return Err(limit("report-entries", report_entries, "decisions and losses in one run"));
+        }
+        if !self.run.report_bytes.take(bytes, report_bytes) {
+            return Err(limit("report-bytes", report_bytes, "bytes in the decisions and losses of one run"));
         }
         self.tell(name, |host, _| work(host))
     }

@@ -153,6 +153,7 @@ fn maker() -> Maker {
         digest: String::new(),
         signer: None,
         settings: Vec::new(),
+        granted: None,
         host_version: String::new(),
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Subcommand};
+use dr_runtime::Capability;
 
 use super::ReportFormat;
 
@@ -67,6 +68,25 @@ pub(crate) struct CacheArguments {
     pub(crate) no_cache: bool,
 }
 
+/// What the operator wrote down of procedures.
+#[derive(Debug, Default, Args)]
+pub(crate) struct PolicyArguments {
+    /// What procedures may do, for what, and with which limits (docs/procedures.md)
+    #[arg(long, value_name = "FILE", env = "DR_POLICY")]
+    pub(crate) policy: Option<PathBuf>,
+}
+
+/// What the operator grants.
+#[derive(Debug, Default, Args)]
+pub(crate) struct GrantArguments {
+    /// Policy.
+    #[command(flatten)]
+    pub(crate) policy: PolicyArguments,
+    /// Let the procedure stage changes with this function of the contract, such as storage.move-aside; several are separated by commas. Procedures that are built in need none
+    #[arg(long = "grant", value_name = "CAPABILITY,...", value_delimiter = ',', value_parser = Capability::parse)]
+    pub(crate) capabilities: Vec<Capability>,
+}
+
 /// Arguments of `dr procedure inspect`.
 #[derive(Debug, Args)]
 pub(crate) struct SheetArguments {
@@ -82,6 +102,9 @@ pub(crate) struct SheetArguments {
     /// Compiled procedures.
     #[command(flatten)]
     pub(crate) cache: CacheArguments,
+    /// What is granted.
+    #[command(flatten)]
+    pub(crate) grants: GrantArguments,
 }
 
 /// Arguments of `dr procedure export`.

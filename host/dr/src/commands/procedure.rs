@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use crate::arguments::{CacheArguments, LibraryArguments, ProcedureArguments, TrustArguments};
+use crate::policy::OperatorPolicy;
 use crate::procedures::library::Library;
 use crate::procedures::signing::{KeyId, Standing, Trust};
 use crate::procedures::{Module, cache, operator_error};
 use dr_engine::error::{OperatorError, Result};
 use dr_engine::plan::Maker;
-use dr_runtime::{Limits, Procedure, Runtime, Setting};
+use dr_runtime::{Grant, Procedure, Runtime, Setting};
 
 /// A component that was read, and what its signatures are worth. It may be compiled.
 pub(super) struct Approved {
@@ -26,20 +27,24 @@ pub(super) struct Chosen {
     standing: Standing,
     /// One for each of its parameters.
     pub(super) settings: Vec<Setting>,
+    /// What of the host it may use.
+    pub(super) grant: Grant,
     /// File for the recording of its calls.
     pub(super) record: Option<PathBuf>,
 }
 
-/// Finds and loads the procedure and checks the settings.
+/// Finds and loads the procedure, checks the settings, and decides what it may do.
 ///
 /// # Errors
-/// Those of [`find`] and [`compile`]; `configuration-setting`.
+/// Those of [`find`], [`compile`] and [`OperatorPolicy`]; `configuration-setting`.
 pub(super) fn load(arguments: &ProcedureArguments) -> Result<Chosen> {
     refuse_settings_given_twice(&arguments.settings)?;
+    let policy = OperatorPolicy::read(&arguments.grants.policy)?;
     let approved = find(&arguments.library, &arguments.trust, arguments.procedure.as_deref())?;
-    let procedure = compile(&approved, &arguments.cache)?;
+    let procedure = compile(&approved, &policy, &arguments.cache)?;
     let settings = procedure.settings(&arguments.settings).map_err(operator_error)?;
-    Ok(Chosen { procedure, standing: approved.standing, settings, record: arguments.record.clone() })
+    let grant = policy.grant(&procedure, &arguments.grants)?;
+    Ok(Chosen { procedure, standing: approved.standing, settings, grant, record: arguments.record.clone() })
 }
 
 /// Reads the procedure that was named, or the built-in one, and checks who signed it.
@@ -52,19 +57,23 @@ pub(super) fn find(library: &LibraryArguments, trust: &TrustArguments, named: Op
     Approved::new(Library::open(directory)?.module(named)?, &trust)
 }
 
-/// Compiles a component, unless that was done before, and asks it what it is.
+/// Compiles a component, asks it what it is, and gives it the limits of a policy.
 ///
 /// # Errors
 /// `cache-unusable`; `procedure-invalid`, `procedure-failed`, `runtime-unusable`; `procedure-mislabelled` if it is not what a registry
 /// calls it, `procedure-signature-wrong` if it is not what was signed.
-pub(super) fn compile(Approved { module, standing }: &Approved, cache: &CacheArguments) -> Result<Procedure> {
+pub(super) fn compile(
+    Approved { module, standing }: &Approved,
+    policy: &OperatorPolicy,
+    cache: &CacheArguments,
+) -> Result<Procedure> {
     let cache = if cache.no_cache { None } else { cache::open(cache.cache.as_deref())? };
     let origin = module.origin.to_string();
-    let loaded = Runtime::with_cache(Limits::default(), cache).and_then(|runtime| runtime.load(&module.bytes, &origin));
+    let loaded = Runtime::with_cache(policy.limits(), cache).and_then(|runtime| runtime.load(&module.bytes, &origin));
     let procedure = loaded.map_err(operator_error)?;
     module.check_labels(&procedure.description().name, &procedure.description().version)?;
     standing.check(module, &procedure)?;
-    Ok(procedure)
+    Ok(policy.limit(procedure))
 }
 
 impl Approved {
@@ -103,6 +112,7 @@ impl Chosen {
             digest: self.procedure.digest().to_owned(),
             signer: self.standing.signer().map(KeyId::to_string),
             settings: self.settings.iter().map(pair).collect(),
+            granted: Some(self.grant.to_record()),
             host_version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

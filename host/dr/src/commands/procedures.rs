@@ -16,6 +16,7 @@ use crate::arguments::{
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
 use crate::output::procedure::{self, Listed, Sheet};
+use crate::policy::OperatorPolicy;
 use crate::procedures::Module;
 use crate::procedures::library::Library;
 use crate::procedures::registry::{Registry, unwritable};
@@ -44,7 +45,10 @@ fn list(session: &Session, arguments: &LibraryArguments) -> Result<ExitCode> {
 
 fn inspect(session: &Session, arguments: &SheetArguments) -> Result<ExitCode> {
     let approved = find(&arguments.library, &arguments.trust, Some(&arguments.procedure))?;
-    let sheet = Sheet::of(&approved.module, &approved.standing, &compile(&approved, &arguments.cache)?);
+    let policy = OperatorPolicy::read(&arguments.grants.policy)?;
+    let procedure = compile(&approved, &policy, &arguments.cache)?;
+    let decided = policy.decide(&procedure, &arguments.grants)?;
+    let sheet = Sheet::of(&approved.module, &approved.standing, &procedure, decided);
     session.console.event(Event::ProcedureInspected(&sheet));
     session.console.text(&sheet.render(session.console.colour()));
     Ok(ExitCode::Done)
@@ -73,7 +77,7 @@ fn add(session: &Session, arguments: &AddArguments) -> Result<ExitCode> {
     let TrustArguments { trust, require_signature } = &arguments.trust;
     let trust = Trust::open(trust, Some(directory))?.requiring(*require_signature);
     let approved = Approved::new(Module::read(&arguments.file)?, &trust)?;
-    let procedure = compile(&approved, &arguments.cache)?;
+    let procedure = compile(&approved, &OperatorPolicy::default(), &arguments.cache)?;
     let name = &procedure.description().name;
     let version = Version::parse(&procedure.description().version).map_err(|error| {
         let what = format!("{} cannot be registered", approved.module.origin);

@@ -27,7 +27,8 @@ pub(super) fn check_place(chosen: &Chosen, root: &Path) -> Result<()> {
     source::refuse_inside(root, path, "the recording", "--record")
 }
 
-/// Runs the procedure. The recording of a run that failed is written, too.
+/// Runs the procedure on what it was granted of the host. The recording of a run that failed is written, too, and holds what was
+/// denied.
 ///
 /// # Errors
 /// `procedure-failed`; `recording-unwritable`.
@@ -37,7 +38,8 @@ pub(super) fn execute(
     selected: &[ContainerId],
     parallel: usize,
 ) -> Result<Execution> {
-    let Chosen { procedure, settings, record, .. } = chosen;
+    let Chosen { procedure, settings, grant, record, .. } = chosen;
+    let host = grant.guard(host);
     let Some(path) = record else {
         return procedure.execute(host, settings, selected, parallel, &()).map_err(operator_error);
     };

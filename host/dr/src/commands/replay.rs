@@ -8,26 +8,23 @@ use dr_engine::error::{OperatorError, Result};
 use dr_runtime::recording::{Recording, RecordingError, replay};
 
 use super::Session;
-use super::procedure;
-use crate::arguments::{ProcedureArguments, ReplayArguments};
+use super::procedure::{compile, find};
+use crate::arguments::ReplayArguments;
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
+use crate::policy::OperatorPolicy;
 use crate::procedures::operator_error;
 
 /// Runs it against the recording.
 pub(super) fn run(session: &Session, arguments: &ReplayArguments) -> Result<ExitCode> {
     let recording = read(&arguments.recording)?;
-    let chosen = procedure::load(&ProcedureArguments {
-        settings: Vec::new(),
-        procedure: arguments.procedure.clone(),
-        record: None,
-        library: arguments.library.clone(),
-        trust: arguments.trust.clone(),
-        cache: arguments.cache.clone(),
-    })?;
-    let name = &chosen.procedure.description().name;
+    // A recording can be told anything: nothing has to be granted.
+    let policy = OperatorPolicy::read(&arguments.policy)?;
+    let approved = find(&arguments.library, &arguments.trust, arguments.procedure.as_deref())?;
+    let procedure = compile(&approved, &policy, &arguments.cache)?;
+    let name = &procedure.description().name;
     let (calls, outcome) = (recording.len(), recording.outcome.clone());
-    match replay(&chosen.procedure, recording).map_err(operator_error)? {
+    match replay(&procedure, recording).map_err(operator_error)? {
         None => {
             session
                 .console

@@ -8,6 +8,7 @@ use crate::arguments::{KeygenArguments, SignArguments, VerifySignatureArguments}
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
 use crate::output::procedure::Signature;
+use crate::policy::OperatorPolicy;
 use crate::procedures::Module;
 use crate::procedures::library::Library;
 use crate::procedures::signing::{Manifest, PrivateKey, SignatureFile, Standing, Statement, Trust, signature_path};
@@ -33,7 +34,7 @@ pub(super) fn make_keys(session: &Session, arguments: &KeygenArguments) -> Resul
 pub(super) fn sign(session: &Session, arguments: &SignArguments) -> Result<ExitCode> {
     let key = PrivateKey::read(&arguments.key)?;
     let approved = Approved { module: Module::read(&arguments.file)?, standing: Standing::Unsigned };
-    let procedure = compile(&approved, &arguments.cache)?;
+    let procedure = compile(&approved, &OperatorPolicy::default(), &arguments.cache)?;
     let statement = Statement { sha256: procedure.digest().to_owned(), manifest: Manifest::of(&procedure) };
     let path = signature_path(&arguments.file);
     let mut signatures = match SignatureFile::read(&path)? {

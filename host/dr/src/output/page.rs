@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::next::Step;
 use super::plan::export_commands;
+use super::procedure::granted_in_words;
 use super::text::{bytes, counted, grouped, shown};
 use super::timeline::{Outcome, Timeline};
 use sections::{
@@ -156,7 +157,8 @@ fn state(timeline: &Timeline) -> State {
 fn about(plan: &Plan) -> Vec<(&'static str, String)> {
     let maker = &plan.maker;
     let settings = maker.settings.iter().map(|(name, value)| format!("{}={}", shown(name), shown(value)));
-    vec![
+    let granted = maker.granted.iter().map(|granted| ("Granted to it", granted_in_words(granted)));
+    let mut rows = vec![
         ("Tier-2", format!("{}, {}", counted(plan.evidence.objects, "object", "objects"), bytes(plan.evidence.bytes))),
         ("Digest of keys and sizes", plan.evidence.listing.clone()),
         ("Containers", format!("{} of {}", plan.containers.len(), grouped(plan.container_count.into()))),
@@ -165,7 +167,9 @@ fn about(plan: &Plan) -> Vec<(&'static str, String)> {
         ("Signed by the key", maker.signer.clone().unwrap_or_else(|| "none".to_owned())),
         ("Settings", settings.collect::<Vec<_>>().join(" ")),
         ("dr", maker.host_version.clone()),
-    ]
+    ];
+    rows.extend(granted);
+    rows
 }
 
 #[cfg(test)]

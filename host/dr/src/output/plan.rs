@@ -421,6 +421,7 @@ mod tests {
                 digest: "d".to_owned(),
                 signer: None,
                 settings: vec![],
+                granted: None,
                 host_version: "0.1.0".to_owned(),
             },
             evidence: EvidenceDigest {

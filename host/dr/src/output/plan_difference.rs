@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::loss::kind_in_words;
 use super::plan::EffectCounts;
+use super::procedure::granted_in_words;
 use super::table::{self, Align};
 use super::text::{Colour, bytes, counted, grouped, shown};
 
@@ -189,6 +190,7 @@ fn origin(first: &Plan, second: &Plan) -> Vec<Change> {
             ("digest of the procedure", plan.maker.digest.clone()),
             ("signer of the procedure", plan.maker.signer.clone().unwrap_or_else(|| "none".to_owned())),
             ("settings", settings.join(" ")),
+            ("granted", plan.maker.granted.as_ref().map(granted_in_words).unwrap_or_default()),
             ("dr", plan.maker.host_version.clone()),
             ("objects in Tier-2", plan.evidence.objects.to_string()),
             ("bytes in Tier-2", plan.evidence.bytes.to_string()),

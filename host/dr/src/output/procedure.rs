@@ -1,12 +1,15 @@
 //! What procedures there are, and what one of them is.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use dr_runtime::{CONTRACT, Capability, Limits, Parameter, Procedure};
+use dr_engine::plan::Grants;
+use dr_runtime::{CONTRACT, Capability, Grant, Limits, Parameter, Procedure};
 use serde::Serialize;
 
 use super::table::{self, Align};
 use super::text::{Colour, bytes, grouped, shown};
+use crate::policy::Decided;
 use crate::procedures::Module;
 use crate::procedures::library::Candidate;
 use crate::procedures::signing::{KeyId, Manifest, Standing};
@@ -65,6 +68,12 @@ pub(crate) struct Sheet {
     reads: Vec<&'static str>,
     /// Functions of the contract that propose changes.
     stages: Vec<&'static str>,
+    /// What a run would get of these, and for what.
+    granted: Grants,
+    /// What the policy withholds.
+    denied: Vec<&'static str>,
+    /// What somebody would have to grant before a run.
+    not_granted: Vec<&'static str>,
     imports: Vec<String>,
     exports: Vec<String>,
     parameters: Vec<ParameterRow>,
@@ -133,13 +142,14 @@ struct LimitRow {
 }
 
 impl Sheet {
-    /// All that is known without running it.
-    pub(crate) fn of(module: &Module, standing: &Standing, procedure: &Procedure) -> Self {
+    /// All that is known without running it, and what was decided about it.
+    pub(crate) fn of(module: &Module, standing: &Standing, procedure: &Procedure, decided: Decided) -> Self {
         let description = procedure.description();
         let interface = procedure.interface();
-        let (stages, reads): (Vec<Capability>, Vec<Capability>) =
+        let (stages, reads): (BTreeSet<Capability>, BTreeSet<Capability>) =
             description.capabilities.iter().partition(|capability| capability.stages());
-        let names = |capabilities: Vec<Capability>| capabilities.into_iter().map(Capability::name).collect();
+        let names = |capabilities: BTreeSet<Capability>| capabilities.into_iter().map(Capability::name).collect();
+        let Decided { verdict, scope } = decided;
         Self {
             name: description.name.clone(),
             version: description.version.clone(),
@@ -153,10 +163,13 @@ impl Sheet {
             scenarios: description.scenarios.clone(),
             reads: names(reads),
             stages: names(stages),
+            granted: Grant { capabilities: verdict.granted, scope }.to_record(),
+            denied: names(verdict.denied),
+            not_granted: names(verdict.undecided),
             imports: interface.imports.clone(),
             exports: interface.exports.clone(),
             parameters: description.parameters.iter().map(ParameterRow::of).collect(),
-            limits: limit_rows(&Limits::default()),
+            limits: limit_rows(procedure.limits()),
         }
     }
 
@@ -173,6 +186,7 @@ impl Sheet {
             ("scenarios", self.scenarios.join(", ")),
             ("reads", listed(&self.reads)),
             ("stages", listed(&self.stages)),
+            ("granted", self.granted()),
             ("imports", joined(&self.imports)),
             ("exports", joined(&self.exports)),
         ] {
@@ -183,6 +197,24 @@ impl Sheet {
         let rows = self.limits.iter().map(|limit| vec![limit.name.to_owned(), limit.value.clone()]);
         let _ = write!(text, "\n{}\n{}", colour.bold("Limits of an instance"), table::render(&columns, rows));
         text
+    }
+
+    /// Everything in one word, or what is missing and the scope.
+    fn granted(&self) -> String {
+        let mut parts = Vec::new();
+        if self.denied.is_empty() && self.not_granted.is_empty() {
+            parts.push("all of this".to_owned());
+        } else {
+            parts.push(listed(&self.granted.capabilities));
+        }
+        parts.extend(scope_in_words(&self.granted));
+        if !self.denied.is_empty() {
+            parts.push(format!("the policy denies {}", listed(&self.denied)));
+        }
+        if !self.not_granted.is_empty() {
+            parts.push(format!("it runs only with --grant {}, or a policy", self.not_granted.join(",")));
+        }
+        parts.join("; ")
     }
 
     fn parameter_table(&self) -> String {
@@ -197,8 +229,30 @@ impl Sheet {
     }
 }
 
-fn listed(names: &[&str]) -> String {
+fn listed(names: &[impl AsRef<str>]) -> String {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+}
+
+/// What a procedure was let do.
+pub(crate) fn granted_in_words(granted: &Grants) -> String {
+    let capabilities = shown(&listed(&granted.capabilities));
+    std::iter::once(capabilities).chain(scope_in_words(granted)).collect::<Vec<_>>().join("; ")
+}
+
+/// For what it may stage changes, as far as that is limited.
+fn scope_in_words(granted: &Grants) -> Vec<String> {
+    let Grants { capabilities: _, containers, znodes, objects, places } = granted;
+    let numbers = containers.as_ref().map(|numbers| numbers.iter().map(ToString::to_string).collect::<Vec<_>>());
+    [
+        ("only containers", &numbers),
+        ("only ZNodes below", znodes),
+        ("only objects below", objects),
+        ("moved only below", places),
+    ]
+    .into_iter()
+    .filter_map(|(what, scope)| Some(format!("{what} {}", shown(&listed(scope.as_ref()?)))))
+    .collect()
 }
 
 /// Names of a component's imports and exports, which a stranger wrote.
@@ -217,24 +271,13 @@ impl ParameterRow {
     }
 }
 
-/// Those that an operator may want to know; docs/operator-guide.md has all.
 fn limit_rows(limits: &Limits) -> Vec<LimitRow> {
-    let size = |number: usize| bytes(number as u64);
-    let count = |number: usize| grouped(number as u64);
-    let seconds = |time: std::time::Duration| format!("{} s", grouped(time.as_secs()));
-    [
-        ("wall-time", seconds(limits.wall_time)),
-        ("guest-time", seconds(limits.guest_time)),
-        ("fuel", grouped(limits.fuel)),
-        ("memory-bytes", size(limits.memory_bytes)),
-        ("stack-bytes", size(limits.stack_bytes)),
-        ("resources", count(limits.resources)),
-        ("log-lines", count(limits.log_lines)),
-        ("report-entries", count(limits.report_entries)),
-        ("tasks", count(limits.tasks)),
-    ]
-    .map(|(name, value)| LimitRow { name, value })
-    .into()
+    let value = |name: &str, value: u64| match name.rsplit('-').next() {
+        Some("bytes") => bytes(value),
+        Some("seconds") => format!("{} s", grouped(value)),
+        _ => grouped(value),
+    };
+    limits.named().into_iter().map(|(name, amount)| LimitRow { name, value: value(name, amount) }).collect()
 }
 
 #[cfg(test)]
@@ -269,7 +312,15 @@ mod tests {
             world: "procedure",
             scenarios: words(&["total-loss"]),
             reads: vec!["storage.containers", "storage.list-segments"],
-            stages: Vec::new(),
+            stages: vec!["storage.move-aside", "coordination.create"],
+            granted: Grants {
+                capabilities: words(&["storage.containers", "storage.move-aside"]),
+                containers: Some(vec![0, 2]),
+                places: Some(words(&["_dr/aside"])),
+                ..Grants::default()
+            },
+            denied: vec!["storage.list-segments"],
+            not_granted: vec!["coordination.create"],
             imports: words(&["pravega:recovery/storage@0.1.0", "pravega:recovery/report@0.1.0"]),
             exports: words(&["describe", "prepare", "run", "finish"]),
             parameters: vec![

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use dr_runtime::component_digest;
 use semver::Version;
 
 use super::{Module, Origin};
@@ -22,6 +23,11 @@ pub(crate) static ALL: [BuiltIn; 1] = [BuiltIn {
     version: Version::new(0, 1, 0),
     component: include_bytes!(env!("DR_PROCEDURE_TOTAL_LOSS")),
 }];
+
+/// Whether the component with this digest is one of them, wherever it was read from.
+pub(crate) fn is_built_in(sha256: &str) -> bool {
+    ALL.iter().any(|built_in| component_digest(built_in.component) == sha256)
+}
 
 impl BuiltIn {
     /// Its component.

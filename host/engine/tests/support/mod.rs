@@ -125,6 +125,7 @@ pub fn maker() -> Maker {
         digest: String::new(),
         signer: None,
         settings: Vec::new(),
+        granted: None,
         host_version: "0.0.0".to_owned(),
     }
 }

@@ -3,12 +3,15 @@
 use dr_engine::contract;
 use wasmtime::component::Resource;
 
-use super::{FreshContainer, Listing, MetadataListing};
+use super::{FreshContainer, Listing, MetadataListing, bytes_of};
 use crate::bindings::pravega::recovery::containers::{
     AttributeUpdate, ContainerImage, CoreAttribute, EndedTransaction, Host, HostFreshContainer, HostMetadataListing,
     MetadataRow, NewSegment, RenewedGroup, Truncation,
 };
 use crate::state::{HostResult, State};
+
+/// An attribute's id and value.
+const ATTRIBUTE_BYTES: usize = 16;
 
 impl Host for State {
     fn open_fresh_container(&mut self, container: u32) -> HostResult<Resource<FreshContainer>> {
@@ -24,6 +27,7 @@ impl HostFreshContainer for State {
     fn create_segments(&mut self, fresh: Resource<FreshContainer>, segments: Vec<NewSegment>) -> HostResult<()> {
         self.check_rows(&segments)?;
         segments.iter().try_for_each(|segment| self.check_text(&segment.name))?;
+        self.stage(segments.len(), bytes_of(segments.iter().map(|segment| segment.name.as_str())))?;
         let segments = segments.into_iter().map(contract::NewSegment::from).collect();
         self.with("containers.fresh-container.create-segments", &fresh, |fresh| fresh.0.create_segments(segments))
     }
@@ -34,6 +38,9 @@ impl HostFreshContainer for State {
             self.check_text(&update.segment)?;
             self.check_rows(&update.attributes)?;
         }
+        let attributes: usize = updates.iter().map(|update| update.attributes.len()).sum();
+        let names = bytes_of(updates.iter().map(|update| update.segment.as_str()));
+        self.stage(updates.len() + attributes, names + attributes * ATTRIBUTE_BYTES)?;
         let updates = updates.into_iter().map(contract::AttributeUpdate::from).collect();
         self.with("containers.fresh-container.update-attributes", &fresh, |fresh| fresh.0.update_attributes(updates))
     }
@@ -41,12 +48,14 @@ impl HostFreshContainer for State {
     fn seal_segments(&mut self, fresh: Resource<FreshContainer>, names: Vec<String>) -> HostResult<()> {
         self.check_rows(&names)?;
         names.iter().try_for_each(|name| self.check_text(name))?;
+        self.stage(names.len(), bytes_of(names.iter().map(String::as_str)))?;
         self.with("containers.fresh-container.seal-segments", &fresh, |fresh| fresh.0.seal_segments(names))
     }
 
     fn truncate_segments(&mut self, fresh: Resource<FreshContainer>, truncations: Vec<Truncation>) -> HostResult<()> {
         self.check_rows(&truncations)?;
         truncations.iter().try_for_each(|truncation| self.check_text(&truncation.segment))?;
+        self.stage(truncations.len(), bytes_of(truncations.iter().map(|truncation| truncation.segment.as_str())))?;
         let truncations = truncations.into_iter().map(contract::Truncation::from).collect();
         self.with("containers.fresh-container.truncate-segments", &fresh, |fresh| {
             fresh.0.truncate_segments(truncations)
@@ -60,6 +69,7 @@ impl HostFreshContainer for State {
     ) -> HostResult<Vec<RenewedGroup>> {
         self.check_rows(&names)?;
         names.iter().try_for_each(|name| self.check_text(name))?;
+        self.stage(names.len(), bytes_of(names.iter().map(String::as_str)))?;
         let call = "containers.fresh-container.renew-reader-groups";
         let outcomes = self.with(call, &fresh, |fresh| fresh.0.renew_reader_groups(names))?;
         Ok(outcomes.into_iter().map(RenewedGroup::from).collect())
@@ -83,7 +93,8 @@ impl HostFreshContainer for State {
 
 impl HostMetadataListing for State {
     fn next_page(&mut self, listing: Resource<MetadataListing>, limit: u32) -> HostResult<Vec<MetadataRow>> {
-        self.with("containers.metadata-listing.next-page", &listing, |listing| listing.page(limit))
+        let rows = self.page_rows(limit)?;
+        self.with("containers.metadata-listing.next-page", &listing, |listing| listing.page(rows))
     }
 
     fn drop(&mut self, listing: Resource<MetadataListing>) -> wasmtime::Result<()> {

@@ -22,7 +22,8 @@ impl Host for State {
 
 impl HostStreamListing for State {
     fn next_page(&mut self, listing: Resource<StreamListing>, limit: u32) -> HostResult<Vec<StreamState>> {
-        self.with("controller.stream-listing.next-page", &listing, |listing| listing.page(limit))
+        let rows = self.page_rows(limit)?;
+        self.with("controller.stream-listing.next-page", &listing, |listing| listing.page(rows))
     }
 
     fn drop(&mut self, listing: Resource<StreamListing>) -> wasmtime::Result<()> {

@@ -20,17 +20,20 @@ impl Host for State {
     fn create(&mut self, path: String, data: Vec<u8>) -> HostResult<()> {
         self.check_text(&path)?;
         self.check_znode(&data)?;
+        self.stage(1, path.len() + data.len())?;
         self.call("coordination.create", |host| host.create_znode(&path, data))
     }
 
     fn set(&mut self, path: String, data: Vec<u8>, expected_version: i32) -> HostResult<()> {
         self.check_text(&path)?;
         self.check_znode(&data)?;
+        self.stage(1, path.len() + data.len())?;
         self.call("coordination.set", |host| host.set_znode(&path, data, expected_version))
     }
 
     fn delete(&mut self, path: String, expected_version: i32) -> HostResult<()> {
         self.check_text(&path)?;
+        self.stage(1, path.len())?;
         self.call("coordination.delete", |host| host.delete_znode(&path, expected_version))
     }
 }

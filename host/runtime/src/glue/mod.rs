@@ -30,16 +30,16 @@ pub type StreamListing = Listing<contract::StreamState>;
 pub struct FreshContainer(Box<dyn contract::FreshContainer>);
 
 impl<T> Listing<T> {
-    /// The next page in the guest's types. The limit is the guest's and not to be trusted; nor does a host that
-    /// ignores it reach the guest's memory with more than a page.
-    fn page<W: From<T>>(&mut self, limit: u32) -> CallResult<Vec<W>> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(contract::PAGE_ROWS_MAX);
-        if limit == 0 {
-            return Err(CallError::Invalid("a page needs a limit of at least one row".to_owned()));
-        }
-        let rows = self.0.next_page(limit)?;
-        Ok(rows.into_iter().map(W::from).collect())
+    /// The next page in the guest's types.
+    fn page<W: From<T>>(&mut self, rows: usize) -> CallResult<Vec<W>> {
+        let page = self.0.next_page(rows)?;
+        Ok(page.into_iter().map(W::from).collect())
     }
+}
+
+/// Bytes of some texts.
+fn bytes_of<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(str::len).sum()
 }
 
 impl types::Host for State {

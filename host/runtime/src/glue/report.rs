@@ -26,20 +26,22 @@ impl Host for State {
         choice: String,
         reason: String,
     ) -> wasmtime::Result<()> {
-        check_texts(self, &[&subject, &choice, &reason])?;
+        let bytes = check_texts(self, &[&subject, &choice, &reason])?;
         let decision = Decision { container, subject, choice, reason };
-        self.report("report.decision", |host| host.decision(decision))
+        self.report("report.decision", bytes, |host| host.decision(decision))
     }
 
     fn loss(&mut self, range: LostRange) -> wasmtime::Result<()> {
         let LostRange { container, segment, first, end, reason } = range;
-        check_texts(self, &[&segment, &reason])?;
+        let bytes = check_texts(self, &[&segment, &reason])?;
         let range = contract::LostRange { container, segment, first, end, reason };
-        self.report("report.loss", |host| host.loss(range))
+        self.report("report.loss", bytes, |host| host.loss(range))
     }
 }
 
-fn check_texts(state: &State, texts: &[&str]) -> wasmtime::Result<()> {
+/// Refuses texts that are too long; else says how many bytes they have together.
+fn check_texts(state: &State, texts: &[&str]) -> wasmtime::Result<usize> {
     let too_long = |_| limit("text-bytes", state.text_bytes(), "bytes in one text");
-    texts.iter().try_for_each(|text| state.check_text(text)).map_err(too_long)
+    texts.iter().try_for_each(|text| state.check_text(text)).map_err(too_long)?;
+    Ok(texts.iter().map(|text| text.len()).sum())
 }

@@ -3,7 +3,7 @@
 use dr_engine::contract;
 use wasmtime::component::Resource;
 
-use super::{Listing, ObjectListing, SegmentListing};
+use super::{Listing, ObjectListing, SegmentListing, bytes_of};
 use crate::bindings::pravega::recovery::storage::{
     Container, Host, HostObjectListing, HostSegmentListing, Measurement, Object, Segment,
 };
@@ -37,13 +37,15 @@ impl Host for State {
     fn move_aside(&mut self, container: u32, keys: Vec<String>, place: String) -> HostResult<()> {
         self.check_rows(&keys)?;
         keys.iter().chain([&place]).try_for_each(|text| self.check_text(text))?;
+        self.stage(keys.len(), place.len() + bytes_of(keys.iter().map(String::as_str)))?;
         self.call("storage.move-aside", |host| host.move_aside(container, &keys, &place))
     }
 }
 
 impl HostSegmentListing for State {
     fn next_page(&mut self, listing: Resource<SegmentListing>, limit: u32) -> HostResult<Vec<Segment>> {
-        self.with("storage.segment-listing.next-page", &listing, |listing| listing.page(limit))
+        let rows = self.page_rows(limit)?;
+        self.with("storage.segment-listing.next-page", &listing, |listing| listing.page(rows))
     }
 
     fn drop(&mut self, listing: Resource<SegmentListing>) -> wasmtime::Result<()> {
@@ -53,7 +55,8 @@ impl HostSegmentListing for State {
 
 impl HostObjectListing for State {
     fn next_page(&mut self, listing: Resource<ObjectListing>, limit: u32) -> HostResult<Vec<Object>> {
-        self.with("storage.object-listing.next-page", &listing, |listing| listing.page(limit))
+        let rows = self.page_rows(limit)?;
+        self.with("storage.object-listing.next-page", &listing, |listing| listing.page(rows))
     }
 
     fn drop(&mut self, listing: Resource<ObjectListing>) -> wasmtime::Result<()> {

@@ -30,6 +30,7 @@ fn plan() -> Plan {
             digest: "d".to_owned(),
             signer: None,
             settings: vec![("tail".to_owned(), "whole-events".to_owned())],
+            granted: None,
             host_version: "0.1.0".to_owned(),
         },
         evidence: EvidenceDigest { listing: "l".to_owned(), objects: 380, bytes: 1 << 20, parts: vec![], znodes: None },

@@ -1,5 +1,7 @@
 //! What a procedure can need, and an operator can grant: the functions of the contract.
 
+use crate::names::unknown;
+
 /// A function of the contract that answers a procedure, or stages something for it.
 ///
 /// What a function returns is covered by its capability: whoever may list segments may read the listing, whoever may
@@ -90,21 +92,13 @@ impl Capability {
         )
     }
 
-    /// The capability of this name; else a clause that says what is wrong and lists those that exist.
+    /// The capability of this name; else a clause that says what is wrong, names the nearest one, and lists those that exist.
     ///
     /// # Errors
     /// A name that is no capability.
     pub fn parse(name: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|capability| capability.name() == name).ok_or_else(|| {
-            let beginning: String = name.chars().take(80).collect();
-            format!("there is no capability {beginning:?}; there are {}", Self::names())
-        })
-    }
-
-    /// The names of all, joined by commas.
-    #[must_use]
-    pub fn names() -> String {
-        Self::ALL.map(Self::name).join(", ")
+        let found = Self::ALL.into_iter().find(|capability| capability.name() == name);
+        found.ok_or_else(|| unknown("capability", name, &Self::ALL.map(Self::name)))
     }
 }
 

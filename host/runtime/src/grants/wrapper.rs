@@ -1,6 +1,5 @@
-//! What a procedure may call: what it declared, as far as the operator grants it.
+//! A host that answers `denied` to what is not granted.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dr_engine::contract::{
@@ -8,33 +7,54 @@ use dr_engine::contract::{
     Measure, MetadataRow, Object, Pages, RecoveryHost, Segment, StreamState, TransactionCounter, ZNode,
 };
 
-use crate::capability::Capability;
+use super::capability::Capability;
+use super::grant::Grant;
 
-/// A host that answers `denied` to calls of capabilities that are not granted.
+/// Why a capability is missing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Refusal {
+    /// The procedure does not declare it.
+    NotDeclared,
+    /// The operator does not grant it.
+    NotGranted,
+}
+
+/// A host that answers `denied` to calls of capabilities that are not granted, and to changes outside their scope.
 pub(crate) struct Granted {
     behind: Arc<dyn RecoveryHost>,
-    granted: Arc<BTreeSet<Capability>>,
+    grant: Arc<Grant>,
+    refusal: Refusal,
 }
 
 impl Granted {
-    /// Grants these capabilities of a host.
-    pub(crate) fn new(behind: Arc<dyn RecoveryHost>, granted: &BTreeSet<Capability>) -> Self {
-        Self { behind, granted: Arc::new(granted.clone()) }
+    /// Grants this much of a host.
+    pub(crate) fn new(behind: Arc<dyn RecoveryHost>, grant: Grant, refusal: Refusal) -> Self {
+        Self { behind, grant: Arc::new(grant), refusal }
     }
 
     /// The host, for a call of this capability.
     fn ask(&self, needed: Capability) -> CallResult<&dyn RecoveryHost> {
-        if self.granted.contains(&needed) {
+        if self.grant.capabilities.contains(&needed) {
             return Ok(self.behind.as_ref());
         }
-        Err(CallError::Denied(format!("`{needed}` is none of the capabilities that the procedure declares")))
+        Err(CallError::Denied(match self.refusal {
+            Refusal::NotDeclared => format!("`{needed}` is none of the capabilities that the procedure declares"),
+            Refusal::NotGranted => format!("the policy does not let this procedure call `{needed}`"),
+        }))
+    }
+
+    /// The host, for a change of this ZNode.
+    fn ask_for_znode(&self, needed: Capability, path: &str) -> CallResult<&dyn RecoveryHost> {
+        let host = self.ask(needed)?;
+        self.grant.scope.check_znode(path)?;
+        Ok(host)
     }
 }
 
 impl RecoveryHost for Granted {
     fn for_instance(&self, instance: &Instance) -> Option<Arc<dyn RecoveryHost>> {
         let behind = self.behind.for_instance(instance)?;
-        Some(Arc::new(Self { behind, granted: Arc::clone(&self.granted) }))
+        Some(Arc::new(Self { behind, grant: Arc::clone(&self.grant), refusal: self.refusal }))
     }
 
     fn containers(&self) -> CallResult<Vec<ContainerSummary>> {
@@ -58,11 +78,15 @@ impl RecoveryHost for Granted {
     }
 
     fn move_aside(&self, container: ContainerId, keys: &[String], place: &str) -> CallResult<()> {
-        self.ask(Capability::MoveAside)?.move_aside(container, keys, place)
+        let host = self.ask(Capability::MoveAside)?;
+        self.grant.scope.check_move(container, keys, place)?;
+        host.move_aside(container, keys, place)
     }
 
     fn open_fresh_container(&self, container: ContainerId) -> CallResult<Box<dyn FreshContainer>> {
-        self.ask(Capability::OpenFreshContainer)?.open_fresh_container(container)
+        let host = self.ask(Capability::OpenFreshContainer)?;
+        self.grant.scope.check_container(container)?;
+        host.open_fresh_container(container)
     }
 
     fn open_old_metadata(&self, container: ContainerId) -> CallResult<Box<dyn Pages<MetadataRow>>> {
@@ -86,15 +110,15 @@ impl RecoveryHost for Granted {
     }
 
     fn create_znode(&self, path: &str, data: Vec<u8>) -> CallResult<()> {
-        self.ask(Capability::CreateZnode)?.create_znode(path, data)
+        self.ask_for_znode(Capability::CreateZnode, path)?.create_znode(path, data)
     }
 
     fn set_znode(&self, path: &str, data: Vec<u8>, expected_version: i32) -> CallResult<()> {
-        self.ask(Capability::SetZnode)?.set_znode(path, data, expected_version)
+        self.ask_for_znode(Capability::SetZnode, path)?.set_znode(path, data, expected_version)
     }
 
     fn delete_znode(&self, path: &str, expected_version: i32) -> CallResult<()> {
-        self.ask(Capability::DeleteZnode)?.delete_znode(path, expected_version)
+        self.ask_for_znode(Capability::DeleteZnode, path)?.delete_znode(path, expected_version)
     }
 
     fn log(&self, task: Option<&str>, level: Level, message: &str) {

@@ -3,6 +3,7 @@
 //! The same shape gives the same bytes. Everything is consistent: a recovery must find nothing odd and lose nothing.
 //! What real servers wrote is in `tests/data`; these trees are for what captures are too small for, speed above all.
 
+mod bookie;
 mod cluster;
 mod container;
 mod random;
@@ -11,6 +12,8 @@ mod segment;
 use std::path::{Path, PathBuf};
 
 use dr_formats::EncodeError;
+
+pub use self::bookie::bookie;
 
 use self::cluster::Cluster;
 

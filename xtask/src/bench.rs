@@ -3,6 +3,7 @@
 //! Nothing here passes or fails by time: machines differ, and so does what else they do. What can be compared between
 //! machines are the ratios, whose parts are measured in the same run: recovering against reading the same files.
 
+mod bookie;
 mod destination;
 mod measure;
 mod options;
@@ -22,6 +23,9 @@ use crate::{process, setup};
 
 /// Runs the benchmark.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), TaskError> {
+    if let Some(("bookie", arguments)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return bookie::run(root, arguments);
+    }
     let options = Options::parse(arguments)?;
     let dr = match &options.dr {
         Some(dr) => fs::canonicalize(dr).map_err(TaskError::at(dr))?,

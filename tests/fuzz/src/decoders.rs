@@ -1,6 +1,7 @@
 //! The decoders of `dr-formats`, all of them; a test compares this list with its sources.
 
 mod attribute_index;
+mod bookie_disk;
 mod bookkeeper;
 mod controller;
 mod durable_log;
@@ -14,7 +15,7 @@ use crate::decoder::Decoder;
 
 /// All decoders, in the order of the table of results.
 pub fn all() -> impl Iterator<Item = &'static Decoder> {
-    let lists: [&'static [Decoder]; 9] = [
+    let lists: [&'static [Decoder]; 10] = [
         primitives::DECODERS,
         journal::DECODERS,
         segments::DECODERS,
@@ -22,6 +23,7 @@ pub fn all() -> impl Iterator<Item = &'static Decoder> {
         durable_log::DECODERS,
         controller::DECODERS,
         bookkeeper::DECODERS,
+        bookie_disk::DECODERS,
         names::DECODERS,
         store_protocol::DECODERS,
     ];

@@ -100,12 +100,12 @@ impl Measured {
     }
 }
 
-fn timed<T>(work: impl FnOnce() -> Result<T, TaskError>) -> Result<(T, Duration), TaskError> {
+pub(super) fn timed<T>(work: impl FnOnce() -> Result<T, TaskError>) -> Result<(T, Duration), TaskError> {
     let began = Instant::now();
     Ok((work()?, began.elapsed()))
 }
 
-fn files_below(directory: &Path) -> Result<Vec<PathBuf>, TaskError> {
+pub(super) fn files_below(directory: &Path) -> Result<Vec<PathBuf>, TaskError> {
     let (mut files, mut pending) = (Vec::new(), vec![directory.to_path_buf()]);
     while let Some(next) = pending.pop() {
         for entry in fs::read_dir(&next).map_err(TaskError::at(&next))? {
@@ -128,7 +128,7 @@ fn link_all(files: &[PathBuf], from: &Path, to: &Path) -> Result<(), TaskError> 
     Ok(())
 }
 
-fn read_all(files: &[PathBuf]) -> Result<(), TaskError> {
+pub(super) fn read_all(files: &[PathBuf]) -> Result<(), TaskError> {
     let mut buffer = vec![0; READ_BYTES];
     for path in files {
         let mut file = File::open(path).map_err(TaskError::at(path))?;

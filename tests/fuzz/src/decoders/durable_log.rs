@@ -7,9 +7,9 @@ use dr_formats::attribute::{AttributeId, AttributeUpdate, CREATION_TIME, EVENT_C
 use dr_formats::checkpoint::{
     CheckpointSegment, MetadataCheckpoint, StorageCheckpointSegment, StorageMetadataCheckpoint,
 };
-use dr_formats::data_frame::{FrameReader, FrameWriter, SequenceTracker};
+use dr_formats::data_frame::{FrameParts, FrameReader, FrameWriter, SequenceTracker};
 use dr_formats::log_metadata::{FrameAddress, LedgerAddress, LedgerStatus, LogLedger, LogMetadata};
-use dr_formats::operation::{Action, Operation, SegmentMapping};
+use dr_formats::operation::{Action, Operation, OperationHead, SegmentMapping};
 use dr_formats::primitives::{Reader, Uuid};
 
 use crate::decoder::{Decoder, Outcome, round_trip};
@@ -17,14 +17,18 @@ use crate::decoder::{Decoder, Outcome, round_trip};
 pub(super) const DECODERS: &[Decoder] = &[
     Decoder {
         name: "operation",
-        covers: &["operation::Operation::decode", "operation::Operation::read"],
+        covers: &["operation::Operation::decode", "operation::Operation::read", "operation::OperationHead::decode"],
         seeds: |_| operations().iter().flat_map(Operation::encode).collect(),
         mend: None,
         check: check_operation,
     },
     Decoder {
         name: "data-frame",
-        covers: &["data_frame::FrameReader::frame", "data_frame::SequenceTracker::check"],
+        covers: &[
+            "data_frame::FrameReader::frame",
+            "data_frame::FrameParts::new",
+            "data_frame::SequenceTracker::check",
+        ],
         seeds: |_| frame_seeds(),
         mend: Some(|input, _| mend_frames(input)),
         check: check_frames,
@@ -147,6 +151,17 @@ fn check_operation(input: &[u8]) -> Outcome {
     let mut reader = Reader::new("fuzz", input);
     let read = Operation::read(&mut reader);
     assert_eq!(read, Operation::decode(input));
+    let head = OperationHead::decode(input);
+    if let Ok(operation) = &read {
+        let number = head.as_ref().map(|head| head.sequence_number);
+        assert_eq!(number, Ok(operation.sequence_number), "the beginning says something else");
+        if let (Action::MetadataCheckpoint(payload), Some(container)) =
+            (&operation.action, head.ok().and_then(|head| head.container_id))
+            && let Ok(checkpoint) = MetadataCheckpoint::decode(payload)
+        {
+            assert_eq!(container, checkpoint.container_id);
+        }
+    }
     round_trip(read, Operation::encode, |bytes, value| Operation::decode(bytes).as_ref() == Ok(value))
 }
 
@@ -199,6 +214,13 @@ fn split_frames(input: &[u8]) -> Vec<std::ops::Range<usize>> {
     frames
 }
 
+/// The parts of a frame lie in it one behind the other.
+fn check_parts(frame: &[u8]) {
+    let Ok(parts) = FrameParts::new(frame) else { return };
+    let length: usize = parts.map_while(Result::ok).map(|part| part.bytes.len() + 5).sum();
+    assert!(length <= frame.len(), "parts of {length} bytes in a frame of {}", frame.len());
+}
+
 fn check_frames(input: &[u8]) -> Outcome {
     let mut records = Vec::new();
     let mut tracker = SequenceTracker::new();
@@ -217,6 +239,7 @@ fn check_frames(input: &[u8]) -> Outcome {
             records.push(record.bytes.to_vec());
             Ok::<(), DecodeError>(())
         };
+        check_parts(&input[frame.clone()]);
         sound = sound && reader.frame(FrameAddress::new(1, entry), &input[frame], visit).is_ok();
     }
     // The writer leaves out records of no bytes.

@@ -4,8 +4,18 @@
 //! `ActiveTxnRecord`, `CompletedTxnRecord`, `CommittingTransactionsRecord`, `RecordHelper`, `ZkInt96Counter`, `BucketStore`,
 //! `ZookeeperBucketStore` of Pravega 0.13.0.
 
+mod takeover;
+mod transition;
+
 use std::fmt;
 
+pub use self::takeover::{
+    CommitOrder, Request, encode_event_processors, event_processors_node, transaction_index_data,
+    transaction_index_node,
+};
+pub use self::transition::{
+    EPOCH_TRANSITION_KEY, EpochTransition, SegmentRange, WAITING_PROCESSOR_KEY, is_truncation_under_way,
+};
 use crate::error::{DecodeError, EncodeError};
 use crate::primitives::{ObjectReader, Reader, Uuid, Writer};
 
@@ -529,6 +539,8 @@ pub struct ActiveTransaction {
     pub maximum_execution_expiry: i64,
     /// Its status.
     pub status: TransactionStatus,
+    /// Its place in the order of commits, once it is being committed.
+    pub commit_order: Option<CommitOrder>,
 }
 
 impl ActiveTransaction {
@@ -538,13 +550,21 @@ impl ActiveTransaction {
     /// If the bytes do not follow the format or the status is unknown.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new("active transaction", bytes);
-        let transaction = reader.read_single("active transaction", |body| {
-            Ok(Self {
+        let transaction = reader.read_single_revisions("active transaction", 0, |object| {
+            let mut body = object.required_revision()?;
+            let mut transaction = Self {
                 created: body.i64()?,
                 lease_expiry: body.i64()?,
                 maximum_execution_expiry: body.i64()?,
-                status: TransactionStatus::read(body)?,
-            })
+                status: TransactionStatus::read(&mut body)?,
+                commit_order: None,
+            };
+            if let Some(mut body) = object.revision()? {
+                body.utf()?;
+                body.i64()?;
+                transaction.commit_order = Some(body.i64()?).filter(|order| *order != i64::MIN).map(CommitOrder);
+            }
+            Ok(transaction)
         })?;
         reader.expect_end()?;
         Ok(transaction)

@@ -59,9 +59,22 @@ fn transaction_vectors() {
         "00 00 03 00 00000019 0000000000000001 0000000000000002 0000000000000003 01
          01 00000012 0000 8000000000000000 8000000000000000 02 00000001 00",
     );
-    let expected =
-        ActiveTransaction { created: 1, lease_expiry: 2, maximum_execution_expiry: 3, status: TransactionStatus::Open };
+    let expected = ActiveTransaction {
+        created: 1,
+        lease_expiry: 2,
+        maximum_execution_expiry: 3,
+        status: TransactionStatus::Open,
+        commit_order: None,
+    };
     assert_eq!(ActiveTransaction::decode(&open), Ok(expected));
+    let committing = unhex(
+        "00 00 03 00 00000019 0000000000000001 0000000000000002 0000000000000003 02
+         01 00000013 0001 77 0000000000000009 0000000100000007 02 00000001 00",
+    );
+    let order = ActiveTransaction::decode(&committing).unwrap().commit_order.unwrap();
+    assert_eq!((order.collection(), order.position()), (1, 7));
+    assert_eq!(order.entity_node("a", "b"), "txnCommitOrderer/a/b/collections/1/entities/pos0000000007");
+    assert_eq!(order.seal_node("a", "b"), "txnCommitOrderer/a/b/collections/1/sealed");
     mutations(&open, |bytes| drop(ActiveTransaction::decode(bytes)));
     let completed = unhex("00 00 01 00 00000009 0000000000000007 03");
     let expected = CompletedTransaction { completed: 7, status: TransactionStatus::Committed };
@@ -178,4 +191,96 @@ fn configurations_of_key_value_tables_tell_how_long_keys_are() {
         unhex("00 00 01 00 00000023 0006 7461626c6573 000d 74776f2d706172742d6b657973 00000003 00000008 00000008");
     assert_eq!(decode_key_length(&bytes), Ok(16));
     mutations(&bytes, |bytes| drop(decode_key_length(bytes)));
+}
+
+/// As the classes of 0.13.0 serialize them.
+#[test]
+fn transitions_of_streams() {
+    let none = unhex("00000100 0000000e 80000000 8000000000000000 00 00");
+    assert_eq!(EpochTransition::decode(&none), Ok(None));
+    let scale = unhex(
+        "00000100 0000002f 00000000 0000000000000007 01 0000000000000000
+         01 0000000100000001 01 0000000000000000 3fe0000000000000",
+    );
+    let range = SegmentRange { low: 0, high: 0.5_f64.to_bits() };
+    let expected = EpochTransition { time: 7, segments_to_seal: vec![0], new_segments: vec![(1 << 32 | 1, range)] };
+    assert_eq!(EpochTransition::decode(&scale), Ok(Some(expected)));
+    let never = unhex("00000100 0000000d 00 00 00 00 0000000000000000 00");
+    assert_eq!(is_truncation_under_way(&never), Ok(false));
+    let under_way = unhex(
+        "00000100 00000051 01 0000000000000001 0000000000000010
+         01 00000100 00000020 00000001 0000000000000005 00000000 0000000000000000 3ff0000000000000 00000003
+         01 0000000000000009 00 0000000000000010 01",
+    );
+    assert_eq!(is_truncation_under_way(&under_way), Ok(true));
+    for bytes in [none, scale, never, under_way] {
+        mutations(&bytes, |bytes| drop((EpochTransition::decode(bytes), is_truncation_under_way(bytes))));
+    }
+}
+
+/// As the classes of 0.13.0 serialize them.
+#[test]
+fn requests_to_controllers() {
+    let range = |low: f64, high: f64| SegmentRange { low: low.to_bits(), high: high.to_bits() };
+    let transition = EpochTransition {
+        time: 7,
+        segments_to_seal: vec![0, 1 << 32 | 1],
+        new_segments: vec![(2 << 32 | 2, range(0.0, 0.5)), (2 << 32 | 3, range(0.5, 1.0))],
+    };
+    let vectors = [
+        (
+            Request::Scale(Some(&transition)),
+            "00 05 00 01 00 00000052 0005616c706861 00067363616c6564 02 0000000000000000 0000000100000001
+             02 0000000000000000 3fe0000000000000 3fe0000000000000 3ff0000000000000 01 0000000000000007 0000000000000000",
+        ),
+        (
+            Request::Scale(None),
+            "00 05 00 01 00 00000022 0005616c706861 00067363616c6564 00 00 01 0000000000000000 0000000000000000",
+        ),
+        (Request::Seal, "00 06 00 01 00 00000017 0005616c706861 00067363616c6564 0000000000000000"),
+        (Request::Truncate, "00 07 00 01 00 00000017 0005616c706861 00067363616c6564 0000000000000000"),
+        (Request::Update, "00 08 00 01 00 00000017 0005616c706861 00067363616c6564 0000000000000000"),
+    ];
+    for (request, vector) in vectors {
+        assert_eq!(request.encode("alpha", "scaled").unwrap(), unhex(vector), "{}", request.as_str());
+    }
+    assert_eq!(Request::Seal.node("h", "alpha", "scaled"), "hostRequestIndex/h/seal_%_alpha_%_scaled");
+    assert!(Request::Seal.encode(&"s".repeat(70_000), "t").is_err());
+}
+
+#[test]
+fn transactions_are_found_by_the_names_of_nodes() {
+    let id = TransactionId::parse("00000003-0000-0001-0000-000000000005").unwrap();
+    assert_eq!(
+        transaction_index_node("h", "alpha", "txn", id),
+        "hostTxnIndex/h/alpha_%_txn_%_00000003-0000-0001-0000-000000000005"
+    );
+    assert_eq!(transaction_index_data().unwrap(), unhex("00 00 01 00 00000008 ffffffffffffffff"));
+}
+
+/// As a controller of 0.13.0 wrote it.
+#[test]
+fn event_processors_are_serialized_as_java_does() {
+    let vector = |count: &str, readers: &str| {
+        unhex(&format!(
+            "aced0005 73 72 0048 696f2e707261766567612e636f6e74726f6c6c65722e73746f72652e636865636b706f696e742e5a4b436865
+             636b706f696e7453746f72652452656164657247726f757044617461 44bd9bd15b1dee9f 02 0002
+             4c 0009 72656164657249647374 0010 4c6a6176612f7574696c2f4c6973743b
+             4c 0005 737461746574 0050 4c696f2f707261766567612f636f6e74726f6c6c65722f73746f72652f636865636b706f696e742f5a
+             4b436865636b706f696e7453746f72652452656164657247726f7570446174612453746174653b 78 70
+             73 72 0013 6a6176612e7574696c2e41727261794c697374 7881d21d99c7619d 03 0001 49 0004 73697a65 78 70
+             {count} 7704 {count} {readers} 78
+             7e 72 004e 696f2e707261766567612e636f6e74726f6c6c65722e73746f72652e636865636b706f696e742e5a4b436865636b706f
+             696e7453746f72652452656164657247726f7570446174612453746174650000000000000000 12 0000 78
+             72 000e 6a6176612e6c616e672e456e756d 0000000000000000 12 0000 78 70 74 0006 416374697665"
+        ))
+    };
+    let reader = |number: u8| format!("00000000-0000-1111-0000-00000000000{number}");
+    let text = |number: u8| format!("74 0024 {}", hex(reader(number).as_bytes()));
+    let (first, second) = (reader(0), reader(1));
+    let one = encode_event_processors(&[&first]).unwrap();
+    assert_eq!((&one, one.len()), (&vector("00000001", &text(0)), 441));
+    let two = encode_event_processors(&[&first, &second]).unwrap();
+    assert_eq!(two, vector("00000002", &format!("{} {}", text(0), text(1))));
+    assert_eq!(event_processors_node("h", "scaleGroup"), "eventProcessors/h/scaleGroup");
 }

@@ -78,6 +78,9 @@ pub struct Tier1<'a> {
     pub ledgers: &'a dyn Ledgers,
 }
 
+/// Role of a controller.
+const CONTROLLER: &str = "controller";
+
 /// A server of the cluster that is running.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveServer {
@@ -87,13 +90,23 @@ pub struct LiveServer {
     pub name: String,
 }
 
+/// The servers that have to be stopped while a plan is made and carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// All: logs are written, which only one may do.
+    All,
+    /// Controllers: only their ZNodes are written, which they would go on changing, and some of which they read only when
+    /// they start.
+    Controllers,
+}
+
 /// Segment stores and controllers that are registered now.
 ///
 /// # Errors
 /// If ZooKeeper does not answer.
 pub fn live_servers(znodes: &dyn ZNodes, layout: &ClusterLayout) -> Result<Vec<LiveServer>> {
     let mut live = Vec::new();
-    for (role, path) in [("segment store", "cluster/hosts"), ("controller", "cluster/controllers")] {
+    for (role, path) in [("segment store", "cluster/hosts"), (CONTROLLER, "cluster/controllers")] {
         let parent = layout.absolute(path);
         for name in znodes.children(&parent)?.unwrap_or_default() {
             if znodes.get(&format!("{parent}/{name}"))?.is_some_and(|node| node.ephemeral) {
@@ -104,18 +117,25 @@ pub fn live_servers(znodes: &dyn ZNodes, layout: &ClusterLayout) -> Result<Vec<L
     Ok(live)
 }
 
-/// Refuses a cluster with running servers.
+/// Refuses a cluster with running servers that have to be stopped.
 ///
 /// # Errors
 /// `live-cluster` that names the servers; Tier-1 errors.
-pub fn refuse_live_cluster(znodes: &dyn ZNodes, layout: &ClusterLayout) -> Result<()> {
-    let live = live_servers(znodes, layout)?;
+pub fn refuse_live_cluster(znodes: &dyn ZNodes, layout: &ClusterLayout, stopped: Stopped) -> Result<()> {
+    let mut live = live_servers(znodes, layout)?;
+    live.retain(|server| stopped == Stopped::All || server.role == CONTROLLER);
     let Some(first) = live.first() else { return Ok(()) };
+    let (servers, risk) = match stopped {
+        Stopped::All => ("segment stores and controllers", "every byte that they write meanwhile"),
+        Stopped::Controllers => ("controllers", "that they undo or never see what is written"),
+    };
     Err(OperatorError::new(
         "live-cluster",
         format!("the cluster `{}` is running: {} `{}` is registered in ZooKeeper", layout.cluster_name, first.role, first.name),
-        "stop all segment stores and controllers, wait for their ZooKeeper sessions to end (about 20 s after a kill), and run the command again; \
-         --accept-live-cluster overrides this and risks every byte that they write meanwhile",
+        format!(
+            "stop all {servers}, wait for their ZooKeeper sessions to end (about 20 s after a kill), and run the command again; \
+             --accept-live-cluster overrides this and risks {risk}"
+        ),
     )
     .because(format!("{} servers are registered", live.len()))
     .may_retry())

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::cluster::Stopped;
 use crate::contract::{ContainerId, ContainerImage, Decision, LostRange};
 use crate::error::{OperatorError, Result};
 
@@ -271,6 +272,16 @@ impl Plan {
     /// Ranges that are given up because the evidence is damaged: what else they held, the plan cannot tell.
     pub fn damaged_ranges(&self) -> usize {
         self.losses.iter().filter(|range| DAMAGE.contains(&range.reason.as_str())).count()
+    }
+
+    /// True if it changes nothing but ZNodes that a procedure staged.
+    pub fn is_of_znodes_only(&self) -> bool {
+        self.effects.iter().all(Effect::is_znode)
+    }
+
+    /// The servers that have to be stopped while it is carried out or taken back.
+    pub fn stopped(&self) -> Stopped {
+        if self.is_of_znodes_only() { Stopped::Controllers } else { Stopped::All }
     }
 
     /// Puts the parts in their canonical order and gives the plan its id.

@@ -113,7 +113,7 @@ impl Staging {
     /// The plan of what was staged; `expected` are the containers that the run was asked to recover.
     ///
     /// # Errors
-    /// `nothing-staged` if the procedure closed no container; `procedure-incomplete` for an expected one that it did
+    /// `nothing-staged` if the procedure staged no effect; `procedure-incomplete` for an expected container that it did
     /// not close; `too-many-reports`.
     pub fn into_plan(self, maker: Maker, expected: &[ContainerId]) -> Result<Plan> {
         let mut state = self.lock();
@@ -124,11 +124,13 @@ impl Staging {
                 "correct the procedure, or leave the container out with --containers; nothing was changed",
             ));
         }
-        if state.closed.is_empty() {
+        let effects = self.effects(&state);
+        if effects.is_empty() {
             return Err(OperatorError::new(
                 "nothing-staged",
-                format!("the procedure `{}` staged no container", maker.procedure),
-                "check --containers and the procedure's settings; nothing was changed",
+                format!("the procedure `{}` staged nothing", maker.procedure),
+                "if it writes only what is missing, all of it is there already and the servers can be started; else check \
+                 --containers and the procedure's settings; nothing was changed",
             ));
         }
         if state.reports_dropped > 0 {
@@ -139,7 +141,6 @@ impl Staging {
             ));
         }
         let Shared { survey, znodes, directory, .. } = &*self.0;
-        let effects = self.effects(&state);
         let plan = Plan {
             format_version: PLAN_FORMAT_VERSION,
             id: String::new(),

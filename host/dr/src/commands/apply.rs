@@ -16,7 +16,7 @@ use crate::output::next;
 pub(super) fn apply(session: &Session, arguments: &RunArguments) -> Result<ExitCode> {
     let (recovery, plan) = open(session, arguments, Purpose::Recover)?;
     recovery.journalled(|| {
-        recovery.refuse_bad_beginnings()?;
+        recovery.refuse_bad_beginnings(plan.stopped())?;
         // Before the question: somebody else may be at work already.
         recovery.journal()?;
         recovery.show(&plan);

@@ -35,7 +35,7 @@ pub(super) fn make(session: &Session, arguments: &PlanArguments) -> Result<ExitC
     let parallel = source::parallel(arguments.source.parallel);
     let recovery = Recovery::new(session, open, arguments.directory.clone(), parallel, consent);
     recovery.journalled(|| {
-        recovery.refuse_bad_beginnings()?;
+        recovery.refuse_bad_beginnings(chosen.stopped())?;
         let plan = recovery.new_plan(&chosen, arguments.source.containers.as_ref(), Then::Stop)?;
         recovery.show(&plan);
         recovery.say_what_is_next(&next::after_planning(recovery.program(), &recovery.directory));

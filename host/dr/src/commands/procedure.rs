@@ -7,9 +7,10 @@ use crate::policy::OperatorPolicy;
 use crate::procedures::library::Library;
 use crate::procedures::signing::{KeyId, Standing, Trust};
 use crate::procedures::{Module, cache, operator_error};
+use dr_engine::cluster::Stopped;
 use dr_engine::error::{OperatorError, Result};
 use dr_engine::plan::Maker;
-use dr_runtime::{Grant, Procedure, Runtime, Setting};
+use dr_runtime::{Capability, Grant, Procedure, Runtime, Setting};
 
 /// A component that was read, and what its signatures are worth. It may be compiled.
 pub(super) struct Approved {
@@ -102,6 +103,12 @@ fn refuse_settings_given_twice(settings: &[(String, String)]) -> Result<()> {
 }
 
 impl Chosen {
+    /// The servers that have to be stopped for what it can do.
+    pub(super) fn stopped(&self) -> Stopped {
+        let writes_logs = self.procedure.description().capabilities.contains(&Capability::OpenFreshContainer);
+        if writes_logs { Stopped::All } else { Stopped::Controllers }
+    }
+
     /// For the plan.
     pub(super) fn maker(&self) -> Maker {
         let description = self.procedure.description();

@@ -30,11 +30,13 @@ pub(super) fn run(session: &Session, arguments: &RecoverArguments) -> Result<Exi
     let recovery =
         Recovery::new(session, open, directory, parallel, arguments.consent).retrying_for(arguments.retry_for);
     recovery.journalled(|| {
-        recovery.refuse_bad_beginnings()?;
         let plan = if apply::has_plan(&recovery.directory) {
+            let plan = recovery.old_plan()?;
+            recovery.refuse_bad_beginnings(plan.stopped())?;
             warn_of_flags_without_effect(session, arguments, &recovery);
-            recovery.old_plan()?
+            plan
         } else {
+            recovery.refuse_bad_beginnings(chosen.stopped())?;
             let then = if arguments.dry_run { Then::Stop } else { Then::Apply };
             recovery.new_plan(&chosen, arguments.source.containers.as_ref(), then)?
         };

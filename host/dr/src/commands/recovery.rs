@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dr_engine::apply::{self, Application, Patience, RolledBack};
-use dr_engine::cluster::{refuse_existing_logs, refuse_live_cluster};
+use dr_engine::cluster::{Stopped, refuse_existing_logs, refuse_live_cluster};
 use dr_engine::contract::ContainerId;
 use dr_engine::error::{OperatorError, Result};
 use dr_engine::journal::{Entry, Journal};
@@ -102,8 +102,8 @@ impl<'a> Recovery<'a> {
         outcome
     }
 
-    /// What would stop the application is looked for before the work of planning.
-    pub(super) fn refuse_bad_beginnings(&self) -> Result<()> {
+    /// What would stop the application is looked for before the work of planning. `stopped` are the servers that must not run.
+    pub(super) fn refuse_bad_beginnings(&self, stopped: Stopped) -> Result<()> {
         let OpenTarget { tier2, tier1, target, .. } = &self.open;
         source::refuse_inside(&target.root, &self.directory, "the run directory", "--run-directory")?;
         if let Some(other) = apply::in_progress(tier2.as_ref())?
@@ -112,7 +112,7 @@ impl<'a> Recovery<'a> {
             return Err(apply::refuse_other_recovery(&other));
         }
         if !self.consent.accept_live_cluster {
-            refuse_live_cluster(tier1.znodes.as_ref(), &tier1.layout)?;
+            refuse_live_cluster(tier1.znodes.as_ref(), &tier1.layout, stopped)?;
         }
         tier1.ledgers.check(&tier1.layout.ledger_layout(0))?;
         Ok(())
@@ -139,7 +139,11 @@ impl<'a> Recovery<'a> {
         let OpenTarget { target, configuration, tier2, tier1 } = &self.open;
         recording::check_place(chosen, &target.root)?;
         let survey = source::survey(self.session, tier2.clone(), configuration.container_count)?;
-        let expected = source::containers(survey.container_count(), selection)?;
+        // One that cannot rebuild containers is not expected to.
+        let expected = match chosen.stopped() {
+            Stopped::All => source::containers(survey.container_count(), selection)?,
+            Stopped::Controllers => Vec::new(),
+        };
         survey.refuse_newer_version()?;
         survey.refuse_stripped(&expected)?;
         refuse_existing_logs(tier1.znodes.as_ref(), &tier1.layout, &expected)?;
@@ -157,7 +161,7 @@ impl<'a> Recovery<'a> {
         self.run_procedure(chosen, staging.clone(), selected)?;
         progress.stage_finished(PLANNING);
         let plan = staging.clone().into_plan(chosen.maker(), &expected)?;
-        if then == Then::Stop {
+        if then == Then::Stop && !plan.is_of_znodes_only() {
             apply::refuse_unsteady(survey.listing(), tier2.as_ref()).map_err(|error| self.with_resume(error))?;
         }
         report::write(&plan, &staging.into_loss_report(&plan), &self.directory, &target.root)?;
@@ -274,6 +278,10 @@ impl<'a> Recovery<'a> {
     }
 
     fn verify(&self, plan: &Plan) -> Result<()> {
+        if plan.is_of_znodes_only() {
+            // The application has looked at each of them.
+            return Ok(());
+        }
         let containers: Vec<_> = plan.containers.iter().map(|container| container.container).collect();
         let scope = Scope {
             container_count: Some(plan.container_count),

@@ -137,7 +137,11 @@ pub(crate) fn summary(plan: &Plan, location: &Tier1Location, directory: &Path, c
     let containers = counted(plan.containers.len() as u64, "container", "containers");
     let segments = counted(plan.segments(), "segment", "segments");
     let data: u64 = plan.containers.iter().map(|container| container.data_bytes).sum();
-    let head = format!("Recovered {containers} with {segments} and {} of data", bytes(data));
+    let head = if plan.is_of_znodes_only() {
+        format!("Wrote {}", counted(plan.effects.len() as u64, "ZNode", "ZNodes"))
+    } else {
+        format!("Recovered {containers} with {segments} and {} of data", bytes(data))
+    };
     let place = shown(&location.to_string());
     let mut text = format!("\n{} into {place}.\n", colour.green(&head));
     if !plan.losses.is_empty() {

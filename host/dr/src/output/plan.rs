@@ -179,6 +179,9 @@ pub(crate) fn consequence(absent: &AbsentMetadata) -> &'static str {
 }
 
 fn containers(plan: &Plan) -> String {
+    if plan.containers.is_empty() {
+        return String::new();
+    }
     let columns = [
         ("Container", Align::Right),
         ("Segments", Align::Right),

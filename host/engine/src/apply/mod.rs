@@ -111,7 +111,7 @@ fn apply_once<'a>(
 ) -> Result<Vec<(ContainerId, i64)>> {
     let Application { plan, directory, tier1, layout, .. } = application;
     if !application.accept_live_cluster {
-        refuse_live_cluster(tier1.znodes, layout)?;
+        refuse_live_cluster(tier1.znodes, layout, plan.stopped())?;
     }
     rollback::refuse_rolled_back(directory)?;
     if steps.is_new() {

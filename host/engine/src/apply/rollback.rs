@@ -98,7 +98,7 @@ fn roll_back_once<'a>(
     let Application { plan, directory, .. } = application;
     let file = directory.join(ROLLBACK_FILE);
     if !application.accept_live_cluster {
-        refuse_live_cluster(application.tier1.znodes, application.layout)?;
+        refuse_live_cluster(application.tier1.znodes, application.layout, plan.stopped())?;
     }
     if read(directory)?.is_none() {
         refuse_other_place(application)?;
@@ -145,8 +145,12 @@ struct Rollback<'a> {
 }
 
 impl Rollback<'_> {
-    /// A store that booted has changed its log ZNode and left objects behind.
+    /// A store that booted has changed its log ZNode and left objects behind; a controller that started, the ZNodes that were
+    /// written for it.
     fn refuse_booted(&self) -> Result<()> {
+        if self.application.plan.is_of_znodes_only() {
+            return self.refuse_changed_znodes();
+        }
         for effect in &self.application.plan.effects {
             let Effect::CommitLog { container, path, epoch } = effect else { continue };
             let Some(node) = self.application.tier1.znodes.get(path)? else { continue };
@@ -176,6 +180,19 @@ impl Rollback<'_> {
             now.objects,
             now.bytes
         )))
+    }
+
+    fn refuse_changed_znodes(&self) -> Result<()> {
+        for (index, effect) in self.application.plan.effects.iter().enumerate() {
+            let (Effect::CreateZnode { path, data } | Effect::SetZnode { path, data, .. }) = effect else { continue };
+            // One that an interrupted run may not have come to can be absent, or as it was.
+            let is_done = matches!(self.steps.state(index), Some(State::Done { .. }));
+            let now = self.application.tier1.znodes.get(path)?;
+            if is_done && now.is_none_or(|node| node.data != *data) {
+                return Err(store_booted(format!("the ZNode `{path}` was changed since")));
+            }
+        }
+        Ok(())
     }
 
     fn all_effects(&self, bundle: &UndoBundle) -> Result<RolledBack> {
@@ -277,8 +294,8 @@ fn store_booted(why: String) -> OperatorError {
     OperatorError::new(
         "store-booted",
         "the recovery cannot be rolled back any more: something has worked on its result",
-        "go on with the recovered cluster; what a new log holds exists nowhere else. If no store was started, find out what \
-         changed Tier-1 or Tier-2 and undo that first",
+        "go on with the recovered cluster; what a new log holds exists nowhere else. If no store and no controller was started, \
+         find out what changed Tier-1 or Tier-2 and undo that first",
     )
     .because(why)
 }

@@ -3,17 +3,23 @@
 
 use std::path::{Path, PathBuf};
 
-/// Environment variable with the path of the component, for the compiler; set from outside, it replaces the component.
-const TOTAL_LOSS: &str = "DR_PROCEDURE_TOTAL_LOSS";
+/// Environment variables with the paths of the components, for the compiler, and their files; set from outside, they replace
+/// the components.
+const COMPONENTS: [(&str, &str); 2] =
+    [("DR_PROCEDURE_TOTAL_LOSS", "total-loss.wasm"), ("DR_PROCEDURE_CONTROLLER", "controller.wasm")];
 
 fn main() -> Result<(), String> {
-    println!("cargo::rerun-if-env-changed={TOTAL_LOSS}");
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests/total-loss.wasm");
-    let component = std::env::var_os(TOTAL_LOSS).map_or(built, PathBuf::from);
+    COMPONENTS.iter().try_for_each(|(variable, file)| find(variable, file))
+}
+
+fn find(variable: &str, file: &str) -> Result<(), String> {
+    println!("cargo::rerun-if-env-changed={variable}");
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests").join(file);
+    let component = std::env::var_os(variable).map_or(built, PathBuf::from);
     println!("cargo::rerun-if-changed={}", component.display());
     let component = component.canonicalize().map_err(|error| {
         format!("{}: {error}; the procedures are not built yet, run `cargo xtask setup`", component.display())
     })?;
-    println!("cargo::rustc-env={TOTAL_LOSS}={}", component.display());
+    println!("cargo::rustc-env={variable}={}", component.display());
     Ok(())
 }

@@ -363,6 +363,51 @@ fn another_procedure_runs_instead_of_the_built_in_one() {
     assert_eq!((signer.as_str().unwrap().len(), of_signed), (64, maker("file")));
 }
 
+/// Names of the ZNodes below the cluster's root that a plan creates, without ids that are random in every capture.
+fn created_znodes(plan: &Path) -> Vec<String> {
+    let plan: serde_json::Value = serde_json::from_slice(&std::fs::read(plan).unwrap()).unwrap();
+    let effects = plan["effects"].as_array().unwrap();
+    assert!(effects.iter().all(|effect| effect["effect"] == "create-znode"), "{effects:#?}");
+    effects.iter().map(|effect| effect["path"].as_str().unwrap().replace("/pravega/lab/", "")).collect()
+}
+
+#[test]
+fn what_only_controllers_knew_is_written_alone_once_and_taken_back_as_long_as_nobody_used_it() {
+    let place = Place::new("flushed");
+    let before = place.tier2();
+    let recover = |run| place.dr("recover", &["--yes", "--procedure", "controller", "--run-directory", run]);
+    let said = recover("run").expect_code(0);
+    assert!(said.stdout.contains("ZNodes into") && !said.stdout.contains("container"), "{}", said.stdout);
+    let created = created_znodes(&place.path("run/plan.json"));
+    let host = "recovery-00000000-0000-0000-0000-000000000000";
+    let of = |name: &str| format!("{name}/{host}");
+    let expected = ["abortStreamReaders", "commitStreamReaders", "kvtStreamReaders", "scaleGroup"];
+    let expected: Vec<String> = expected.iter().map(|group| format!("{}/{group}", of("eventProcessors"))).collect();
+    assert_eq!(
+        created.iter().filter(|path| path.starts_with("eventProcessors/")).cloned().collect::<Vec<_>>(),
+        expected
+    );
+    let open =
+        created.iter().filter(|path| path.starts_with(&format!("{}/alpha_%_transactions_%_", of("hostTxnIndex"))));
+    assert_eq!(open.count(), 2, "{created:#?}");
+    assert!(
+        created.contains(&"counter".to_owned()) && created.contains(&"buckets/0/YmV0YS4yLXgvdXBkYXRlZA==".to_owned())
+    );
+    // Nothing was under way but the two open transactions.
+    assert!(!created.iter().any(|path| path.starts_with("hostRequestIndex/") || path.starts_with("txnCommitOrderer/")));
+    let unchanged: BTreeMap<_, _> = place.tier2().into_iter().filter(|(key, _)| !key.starts_with("_dr/")).collect();
+    assert!(unchanged == before && !place.tier1_has_log());
+    let again = recover("again").expect_code(1);
+    assert!(again.stderr.contains("error[nothing-staged]"), "{}", again.stderr);
+
+    let roll_back = || dr::run(place.tree.directory.path(), ["rollback", "run", "--yes"]);
+    let counter = place.path("tier1/znodes/pravega/lab/counter");
+    assert!(counter.exists(), "{:?}", counter);
+    roll_back().expect_code(0);
+    assert!(!counter.exists());
+    recover("third").expect_code(0);
+}
+
 #[test]
 fn a_run_directory_or_tier1_inside_tier2_is_refused() {
     let place = Place::new("flushed");

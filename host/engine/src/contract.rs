@@ -245,6 +245,29 @@ pub struct TransactionCounter {
     pub low: i64,
 }
 
+/// Work that controllers had under way, or something of it that the operator has to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingWork {
+    /// `transaction`, `commit-order`, `event-processors`, `request` or `attention`; an open set, see the WIT.
+    pub kind: String,
+    /// What it is about.
+    pub subject: String,
+    /// Why the ZNode is needed, or what the operator has to do.
+    pub reason: String,
+    /// The ZNode by which a controller finds it; none for `attention`.
+    pub znode: Option<PendingZNode>,
+}
+
+/// A ZNode by which a controller finds work that is pending.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingZNode {
+    /// Relative to the cluster's root.
+    pub path: String,
+    /// Content. Hexadecimal where it is written down.
+    #[serde(with = "hexadecimal")]
+    pub data: Vec<u8>,
+}
+
 /// A ZNode as a procedure sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZNode {
@@ -422,6 +445,11 @@ pub trait RecoveryHost: Send + Sync {
     /// # Errors
     /// `conflict` before `finish`.
     fn highest_transaction_counter(&self) -> CallResult<Option<TransactionCounter>>;
+    /// Work that controllers had under way, as the tables in Tier-2 tell.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    fn list_pending_work(&self) -> CallResult<Box<dyn Pages<PendingWork>>>;
     /// A ZNode, real or staged. Paths are relative to the cluster's root.
     ///
     /// # Errors

@@ -1,6 +1,10 @@
-//! What the controller's tables tell, gathered while the tables are read for their indexes.
+//! What the controller's tables tell, gathered while the tables are read for their indexes, or by reading them alone.
 
-use std::collections::{BTreeMap, HashMap};
+mod event_processors;
+mod pending;
+mod tables;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use dr_formats::controller::{
     self, CONFIGURATION_KEY, RetentionKind, STATE_KEY, StreamConfiguration, TransactionId, bucket_node, bucket_of,
@@ -11,6 +15,8 @@ use dr_formats::table::TableEntry;
 
 use crate::contract::{Retention, StreamState, TransactionCounter};
 
+pub(crate) use self::tables::ControllerTablesCache;
+
 /// Scope and stream.
 type StreamName = (String, String);
 
@@ -20,6 +26,8 @@ pub struct ControllerEvidence {
     metadata: BTreeMap<StreamName, Vec<MetadataTable>>,
     /// Id that ends the names of a stream's present tables; others are leftovers of deleted namesakes.
     present: HashMap<StreamName, Uuid>,
+    /// Streams that were taken out of their scope.
+    deleted: HashSet<StreamName>,
     highest: Option<TransactionCounter>,
 }
 
@@ -38,6 +46,7 @@ impl ControllerEvidence {
             self.metadata.entry(stream).or_default().append(&mut tables);
         }
         self.present.extend(other.present);
+        self.deleted.extend(other.deleted);
         self.highest = self.highest.max(other.highest);
     }
 
@@ -128,6 +137,9 @@ impl<'a> TableWatch<'a> {
         match self.table {
             ControllerTable::Scope { scope, .. } => {
                 for (stream, newest) in self.streams {
+                    if value(&newest).is_none() {
+                        evidence.deleted.insert((scope.to_owned(), stream.clone()));
+                    }
                     if let Some(id) = value(&newest).and_then(|bytes| controller::decode_table_id(bytes).ok()) {
                         evidence.present.insert((scope.to_owned(), stream), id);
                     }

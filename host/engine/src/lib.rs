@@ -40,6 +40,7 @@ mod stream_tables;
 pub mod survey;
 mod table_index;
 mod table_scan;
+pub mod time;
 mod unfinished;
 pub mod verify;
 mod witness;

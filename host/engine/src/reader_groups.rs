@@ -125,6 +125,21 @@ pub fn renew(
     Ok((renewed, Some(renewal)))
 }
 
+/// The readers of a group by its newest state, sorted; none if the state cannot be read.
+///
+/// # Errors
+/// Tier-2 errors.
+pub(crate) fn readers_of(evidence: &ContainerEvidence, name: &str, tier2: &dyn Tier2) -> Result<Option<Vec<String>>> {
+    let Some(segment) = evidence.segment(name).filter(|segment| segment.standing != Standing::Deleted) else {
+        return Ok(Some(Vec::new()));
+    };
+    let (chain, start) = segment.held();
+    let Some(bytes) = state_bytes(chain, start.max(chain.first_start), chain.end(), tier2)? else { return Ok(None) };
+    let history = History::read(&bytes, |_| Ok(true))?;
+    let readers = |state: ReaderGroupState| state.assigned.into_keys().collect();
+    Ok(if history.is_broken { None } else { Some(history.state.map(readers).unwrap_or_default()) })
+}
+
 /// The bytes of a state; none if there are too many for one.
 fn state_bytes(chain: &Chain, start: u64, end: u64, tier2: &dyn Tier2) -> Result<Option<Vec<u8>>> {
     if end - start > STATE_BYTES_MAX { Ok(None) } else { chain.read_range(tier2, start, end).map(Some) }

@@ -11,8 +11,8 @@ use dr_backends::tier1::ZNodes;
 use crate::cluster::ClusterLayout;
 use crate::contract::{
     AttributeUpdate, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision, EndedTransaction,
-    FreshContainer, Level, LostRange, Measure, MetadataRow, NewSegment, Object, PAGE_ROWS_MAX, Pages, RecoveryHost,
-    RenewedGroup, Segment, StreamState, TransactionCounter, Truncation, VecPages, ZNode,
+    FreshContainer, Level, LostRange, Measure, MetadataRow, NewSegment, Object, PAGE_ROWS_MAX, Pages, PendingWork,
+    RecoveryHost, RenewedGroup, Segment, StreamState, TransactionCounter, Truncation, VecPages, ZNode,
 };
 use crate::controller::ControllerEvidence;
 use crate::error::{OperatorError, Result};
@@ -200,12 +200,17 @@ impl Staging {
         Ok(survey.evidence(container)?)
     }
 
+    /// Reads what the controller's tables tell: as they were recovered, or as they are if no container was.
     fn after_tasks<T>(&self, read: impl FnOnce(&ControllerEvidence) -> T) -> CallResult<T> {
         let state = self.lock();
         if !state.tasks_done {
             return Err(CallError::Conflict("the controller's state is complete only in `finish`".to_owned()));
         }
-        Ok(read(&state.controller))
+        if !state.closed.is_empty() {
+            return Ok(read(&state.controller));
+        }
+        drop(state);
+        Ok(read(&self.0.survey.controller_tables()?.evidence))
     }
 }
 
@@ -310,6 +315,10 @@ impl RecoveryHost for Staging {
 
     fn highest_transaction_counter(&self) -> CallResult<Option<TransactionCounter>> {
         self.after_tasks(ControllerEvidence::highest_transaction_counter)
+    }
+
+    fn list_pending_work(&self) -> CallResult<Box<dyn Pages<PendingWork>>> {
+        Ok(Box::new(VecPages::new(self.0.survey.pending_work()?)))
     }
 
     fn znode(&self, path: &str) -> CallResult<Option<ZNode>> {

@@ -12,6 +12,7 @@ use dr_formats::controller::TransactionId;
 use crate::apply::recoveries;
 use crate::committed::{Committed, Fate, Fates, Open};
 use crate::contract::{ContainerId, ContainerSummary, Segment};
+use crate::controller::ControllerTablesCache;
 use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
 use crate::listing::{ListedContainer, Listing};
@@ -40,6 +41,7 @@ pub struct Survey {
     named: Mutex<Option<Arc<NamedSegments>>>,
     read_segments: ReadSegments,
     unfinished: UnfinishedCache,
+    controller_tables: ControllerTablesCache,
 }
 
 /// What a container tells of transactions, remembered when the rest of its evidence is forgotten.
@@ -78,6 +80,7 @@ impl Survey {
             named: Mutex::default(),
             read_segments: ReadSegments::default(),
             unfinished: UnfinishedCache::default(),
+            controller_tables: ControllerTablesCache::default(),
         };
         survey.check_container_count()?;
         Ok(survey)
@@ -143,6 +146,10 @@ impl Survey {
 
     pub(crate) fn unfinished_cache(&self) -> &UnfinishedCache {
         &self.unfinished
+    }
+
+    pub(crate) fn controller_tables_cache(&self) -> &ControllerTablesCache {
+        &self.controller_tables
     }
 
     fn load_settled(&self, container: ContainerId) -> Result<ContainerEvidence> {

@@ -15,5 +15,6 @@ wasmtime::component::bindgen!({
         "pravega:recovery/containers.fresh-container": crate::glue::FreshContainer,
         "pravega:recovery/containers.metadata-listing": crate::glue::MetadataListing,
         "pravega:recovery/controller.stream-listing": crate::glue::StreamListing,
+        "pravega:recovery/controller.pending-work-listing": crate::glue::PendingWorkListing,
     },
 });

@@ -1,4 +1,4 @@
-//! The built-in procedure against a host in memory: what it stages, what it reports, what it costs.
+//! The built-in procedures against a host in memory: what it stages, what it reports, what it costs.
 // Helpers of tests may fail like tests.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
@@ -7,8 +7,8 @@ mod support;
 use std::sync::Arc;
 
 use dr_engine::contract::{
-    CoreAttribute, EndedTransaction, Measure, MetadataRow, RecoveryHost, Retention, Segment, StreamState,
-    TransactionCounter, ZNode,
+    CoreAttribute, EndedTransaction, Measure, MetadataRow, PendingWork, PendingZNode, RecoveryHost, Retention, Segment,
+    StreamState, TransactionCounter, ZNode,
 };
 use dr_runtime::recording::exhaust;
 use dr_runtime::{Execution, Limits, Procedure, Runtime};
@@ -248,4 +248,36 @@ fn whatever_call_fails_the_procedure_ends_cleanly() {
         // Every answer matters: nothing is recovered as if a call had not failed.
         assert_eq!(exhausted.succeeded, 0, "{set:?}");
     }
+}
+
+/// The other built-in procedure, which takes the same steps in `finish` and one more.
+#[test]
+fn what_controllers_had_under_way_is_handed_over_once() {
+    let runtime = Runtime::new(Limits::default()).unwrap();
+    let procedure = runtime.load(&guest("controller"), "controller").unwrap();
+    let work = |path: Option<&str>| PendingWork {
+        kind: "something-new".into(),
+        subject: "stream s/t".into(),
+        reason: "because".into(),
+        znode: path.map(|path| PendingZNode { path: path.into(), data: vec![7] }),
+    };
+    let world = || MockHost {
+        counter: Some(TransactionCounter { high: 0, low: 3 }),
+        pending: vec![work(Some("a/new")), work(Some("a/known")), work(None)],
+        znodes: std::collections::BTreeMap::from([("a/known".to_owned(), ZNode { data: vec![], version: 3 })]).into(),
+        ..MockHost::with_segments(2, 1)
+    };
+    let host = Arc::new(world());
+    let execution = procedure.execute(host.clone(), &[], &[], 2, &()).unwrap();
+    assert_eq!(execution.tasks, []);
+    let expected = [
+        "create znode counter [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]",
+        "create znode a/new [7]",
+        "decision stream s/t handed over to the next controller",
+        "decision stream s/t left to the operator",
+    ];
+    assert_eq!(host.told(), expected);
+    assert_eq!(host.logged(), ["- Warning stream s/t: because"]);
+    let exhausted = exhaust(&procedure, &[], &|| Arc::new(world())).unwrap();
+    assert_eq!((exhausted.broken, exhausted.succeeded), (vec![], 0));
 }

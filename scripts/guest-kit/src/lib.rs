@@ -27,14 +27,16 @@ pub mod bindings {
     });
 }
 
+mod controller_state;
 mod pages;
 mod settings;
 
 pub use bindings::pravega::recovery::{containers, controller, coordination, storage, types};
 pub use bindings::{Description, Parameter, Task};
+pub use controller_state::{hand_over_pending_work, put_streams_under_retention, raise_transaction_counter};
 pub use pages::{
-    Listing, Pages, Rows, leftover_object_pages, metadata_object_pages, metadata_row_pages, segment_pages, segments,
-    streams,
+    Listing, Pages, Rows, leftover_object_pages, metadata_object_pages, metadata_row_pages, pending_work,
+    segment_pages, segments, streams,
 };
 pub use settings::Settings;
 pub use types::{ContainerId, Error};

@@ -1,7 +1,9 @@
 //! Listings as iterators: of pages where work is done in pages, of rows where it is done one by one.
 
 use crate::bindings::pravega::recovery::containers::{MetadataListing, MetadataRow, open_old_metadata};
-use crate::bindings::pravega::recovery::controller::{StreamListing, StreamState, list_streams};
+use crate::bindings::pravega::recovery::controller::{
+    PendingWork, PendingWorkListing, StreamListing, StreamState, list_pending_work, list_streams,
+};
 use crate::bindings::pravega::recovery::storage::{
     Object, ObjectListing, Segment, SegmentListing, list_leftover_objects, list_metadata_objects, list_segments,
 };
@@ -29,7 +31,13 @@ macro_rules! listing {
     )*};
 }
 
-listing!(SegmentListing => Segment, ObjectListing => Object, MetadataListing => MetadataRow, StreamListing => StreamState);
+listing!(
+    SegmentListing => Segment,
+    ObjectListing => Object,
+    MetadataListing => MetadataRow,
+    StreamListing => StreamState,
+    PendingWorkListing => PendingWork
+);
 
 /// Iterates over the pages of a listing; ends after the last page or the first error.
 pub struct Pages<L: Listing> {
@@ -127,4 +135,12 @@ pub fn metadata_row_pages(container: ContainerId) -> Result<Pages<MetadataListin
 /// Whatever the host answers.
 pub fn streams() -> Result<Rows<StreamListing>> {
     list_streams().map(|listing| Pages::new(listing).rows())
+}
+
+/// Work that controllers had under way.
+///
+/// # Errors
+/// Whatever the host answers.
+pub fn pending_work() -> Result<Rows<PendingWorkListing>> {
+    list_pending_work().map(|listing| Pages::new(listing).rows())
 }

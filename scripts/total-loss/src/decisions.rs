@@ -1,10 +1,9 @@
 //! What the procedure decides, one function a decision. None of them calls the host.
 
 use dr_guest_kit::containers::{CoreAttribute, EndedTransaction, MetadataRow, RenewedGroup};
-use dr_guest_kit::controller::{StreamState, TransactionCounter};
 use dr_guest_kit::report::LostRange;
 use dr_guest_kit::storage::{Measurement, Segment};
-use dr_guest_kit::{Error, Result, Settings};
+use dr_guest_kit::{Result, Settings};
 
 /// What the operator set.
 pub struct Policy {
@@ -206,32 +205,6 @@ pub fn attributes_to_copy(mut attributes: Vec<CoreAttribute>) -> Vec<CoreAttribu
     attributes
 }
 
-/// A counter value above every transaction id that can ever have been issued: the upper half grows by one, because ids
-/// above the highest one found may have been issued, used and forgotten.
-pub fn safe_counter(highest: Option<TransactionCounter>) -> Result<TransactionCounter> {
-    let high = highest.map_or(0, |counter| counter.high);
-    let exhausted =
-        || Error::Conflict(format!("the transaction counter stands at its end, {high}; it cannot be raised"));
-    Ok(TransactionCounter { high: high.checked_add(1).ok_or_else(exhausted)?, low: 0 })
-}
-
-/// The counter as its ZNode holds it.
-pub fn encode_counter(counter: TransactionCounter) -> Vec<u8> {
-    [&counter.high.to_be_bytes()[..], &counter.low.to_be_bytes()[..]].concat()
-}
-
-/// Whether a counter ZNode has to be raised. One that no controller could read has to be replaced.
-pub fn counter_is_below(data: &[u8], safe: TransactionCounter) -> bool {
-    let Some((high, low)) = data.split_first_chunk::<4>() else { return true };
-    let Ok(low) = <[u8; 8]>::try_from(low) else { return true };
-    (i32::from_be_bytes(*high), i64::from_be_bytes(low)) < (safe.high, safe.low)
-}
-
-/// Whether the controller has to find a stream for retention.
-pub fn needs_retention_node(stream: &StreamState) -> bool {
-    stream.retention.is_some() && !matches!(stream.state.as_str(), "creating" | "sealed")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -400,33 +373,5 @@ mod tests {
         let all = (0..16).map(|id| CoreAttribute { id, value: 1 }).collect();
         let ids: Vec<u64> = attributes_to_copy(all).iter().map(|attribute| attribute.id).collect();
         assert_eq!(ids, [0, 1, 2, 3, 4, 5, 6, 9, 12, 13, 14, 15]);
-    }
-
-    #[test]
-    fn the_counter_only_rises() {
-        let counter = |high, low| TransactionCounter { high, low };
-        assert_eq!(encode_counter(safe_counter(None).unwrap()), [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(safe_counter(Some(counter(4, 77))).unwrap(), counter(5, 0));
-        assert!(safe_counter(Some(counter(i32::MAX, 0))).is_err());
-        assert!(counter_is_below(&encode_counter(counter(4, i64::MAX)), counter(5, 0)));
-        assert!(!counter_is_below(&encode_counter(counter(5, 0)), counter(5, 0)));
-        assert!(!counter_is_below(&encode_counter(counter(5, 10_000)), counter(5, 0)));
-        assert!(counter_is_below(b"garbage", counter(5, 0)));
-    }
-
-    #[test]
-    fn retention_is_for_streams_that_live() {
-        let stream = |state: &str, limit: Option<i64>| StreamState {
-            scope: "s".into(),
-            name: "n".into(),
-            state: state.into(),
-            retention: limit.map(|limit| dr_guest_kit::controller::Retention { kind: "time".into(), limit }),
-            retention_znode: "buckets/0/x".into(),
-        };
-        assert!(needs_retention_node(&stream("active", Some(1))));
-        assert!(needs_retention_node(&stream("something-new", Some(1))));
-        assert!(!needs_retention_node(&stream("active", None)));
-        assert!(!needs_retention_node(&stream("sealed", Some(1))));
-        assert!(!needs_retention_node(&stream("creating", Some(1))));
     }
 }

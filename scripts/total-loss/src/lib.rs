@@ -17,9 +17,9 @@ use decisions::{Fate, Kept, Policy};
 use dr_guest_kit::containers::{AttributeUpdate, FreshContainer, MetadataRow, NewSegment, Truncation};
 use dr_guest_kit::storage::{Measurement, ObjectListing, Segment};
 use dr_guest_kit::{
-    ContainerId, Description, Error, Pages, Parameter, Procedure, Result, Settings, Task, containers, controller,
-    coordination, leftover_object_pages, metadata_object_pages, metadata_row_pages, report, segment_pages, storage,
-    streams,
+    ContainerId, Description, Error, Pages, Parameter, Procedure, Result, Settings, Task, containers,
+    leftover_object_pages, metadata_object_pages, metadata_row_pages, put_streams_under_retention,
+    raise_transaction_counter, report, segment_pages, storage,
 };
 
 struct TotalLoss;
@@ -269,31 +269,6 @@ fn truncation(container: ContainerId, kept: &Kept, row: &MetadataRow) -> Option<
         );
     }
     Some(Truncation { segment: kept.name.clone(), start_offset })
-}
-
-/// Makes sure that no transaction id is ever issued twice.
-fn raise_transaction_counter() -> Result<()> {
-    const COUNTER: &str = "counter";
-    let safe = decisions::safe_counter(controller::highest_transaction_counter()?)?;
-    match coordination::get(COUNTER)? {
-        None => coordination::create(COUNTER, &decisions::encode_counter(safe)),
-        Some(node) if decisions::counter_is_below(&node.data, safe) => {
-            coordination::set(COUNTER, &decisions::encode_counter(safe), node.version)
-        }
-        Some(_) => Ok(()),
-    }
-}
-
-/// The controller finds the streams that it truncates by ZNodes, which it never writes again by itself. Their content
-/// means nothing.
-fn put_streams_under_retention() -> Result<()> {
-    for stream in streams()? {
-        let stream = stream?;
-        if decisions::needs_retention_node(&stream) && coordination::get(&stream.retention_znode)?.is_none() {
-            coordination::create(&stream.retention_znode, &[])?;
-        }
-    }
-    Ok(())
 }
 
 fn report_left_out(segment: &Segment, policy: &Policy) {

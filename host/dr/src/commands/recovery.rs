@@ -114,7 +114,9 @@ impl<'a> Recovery<'a> {
         if !self.consent.accept_live_cluster {
             refuse_live_cluster(tier1.znodes.as_ref(), &tier1.layout, stopped)?;
         }
-        tier1.ledgers.check(&tier1.layout.ledger_layout(0))?;
+        if stopped == Stopped::All {
+            tier1.ledgers.check(&tier1.layout.ledger_layout(0))?;
+        }
         Ok(())
     }
 

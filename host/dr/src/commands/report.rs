@@ -64,7 +64,9 @@ pub(super) fn show(session: &Session, plan: &Plan, directory: &Path) {
     match LossReport::load(directory, plan) {
         Ok(report) => {
             console.event(Event::Losses(LossEvent::new(&report, &file, &page)));
-            console.text(&loss::render(&report, &page, console.manner().verbose, console.colour()));
+            if !plan.is_of_znodes_only() {
+                console.text(&loss::render(&report, &page, console.manner().verbose, console.colour()));
+            }
         }
         Err(error) => console.warning(&sentence(&error)),
     }

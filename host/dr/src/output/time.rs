@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Last second of the year 9999.
-const LAST_SECOND: u64 = 253_402_300_799;
+use dr_engine::time::{parts, timestamp};
 
 /// A name for a new run directory: `dr-run-20250302-183921`, in UTC.
 pub(crate) fn run_directory() -> PathBuf {
@@ -19,8 +18,7 @@ pub(crate) fn run_directory() -> PathBuf {
 
 /// `2025-03-02 18:39:21.007` of milliseconds since 1970, in UTC.
 pub(crate) fn moment(unix_milliseconds: u64) -> String {
-    // A damaged journal may hold any number; the loop over years shall end.
-    let [year, month, day, hour, minute, second] = parts((unix_milliseconds / 1000).min(LAST_SECOND));
+    let [year, month, day, hour, minute, second] = parts(unix_milliseconds / 1000);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:03}", unix_milliseconds % 1000)
 }
 
@@ -30,53 +28,9 @@ pub(crate) fn before(elapsed: Duration) -> String {
     timestamp(since_epoch.saturating_sub(elapsed).as_secs())
 }
 
-/// `2025-03-02T18:39:21Z` of seconds since 1970.
-fn timestamp(seconds: u64) -> String {
-    let [year, month, day, hour, minute, second] = parts(seconds);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-/// Year, month, day, hour, minute and second of seconds since 1970, in UTC.
-fn parts(seconds: u64) -> [u64; 6] {
-    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
-    let mut year = 1970;
-    while days >= days_of_year(year) {
-        days -= days_of_year(year);
-        year += 1;
-    }
-    let mut month = 1;
-    while days >= days_of_month(year, month) {
-        days -= days_of_month(year, month);
-        month += 1;
-    }
-    [year, month, days + 1, second / 3600, second / 60 % 60, second % 60]
-}
-
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-fn days_of_year(year: u64) -> u64 {
-    if is_leap(year) { 366 } else { 365 }
-}
-
-fn days_of_month(year: u64, month: u64) -> u64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_can_be_read_by_people_and_programs() {
-        assert_eq!(timestamp(1_740_937_161), "2025-03-02T17:39:21Z");
-    }
 
     #[test]
     fn dates() {

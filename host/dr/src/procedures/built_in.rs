@@ -18,11 +18,18 @@ pub(crate) struct BuiltIn {
 }
 
 /// All of them; the first is run if the operator names none.
-pub(crate) static ALL: [BuiltIn; 1] = [BuiltIn {
-    name: "total-loss",
-    version: Version::new(0, 1, 0),
-    component: include_bytes!(env!("DR_PROCEDURE_TOTAL_LOSS")),
-}];
+pub(crate) static ALL: [BuiltIn; 2] = [
+    BuiltIn {
+        name: "total-loss",
+        version: Version::new(0, 1, 0),
+        component: include_bytes!(env!("DR_PROCEDURE_TOTAL_LOSS")),
+    },
+    BuiltIn {
+        name: "controller",
+        version: Version::new(0, 1, 0),
+        component: include_bytes!(env!("DR_PROCEDURE_CONTROLLER")),
+    },
+];
 
 /// Whether the component with this digest is one of them, wherever it was read from.
 pub(crate) fn is_built_in(sha256: &str) -> bool {

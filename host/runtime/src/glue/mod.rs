@@ -26,6 +26,8 @@ pub type ObjectListing = Listing<contract::Object>;
 pub type MetadataListing = Listing<contract::MetadataRow>;
 /// Resource `controller.stream-listing`.
 pub type StreamListing = Listing<contract::StreamState>;
+/// Resource `controller.pending-work-listing`.
+pub type PendingWorkListing = Listing<contract::PendingWork>;
 /// Resource `containers.fresh-container`.
 pub struct FreshContainer(Box<dyn contract::FreshContainer>);
 

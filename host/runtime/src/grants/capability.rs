@@ -29,6 +29,8 @@ pub enum Capability {
     ListStreams,
     /// `controller.highest-transaction-counter`.
     HighestTransactionCounter,
+    /// `controller.list-pending-work`.
+    ListPendingWork,
     /// `coordination.get`.
     GetZnode,
     /// `coordination.children`.
@@ -43,7 +45,7 @@ pub enum Capability {
 
 impl Capability {
     /// All, in the order of the contract.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ListContainers,
         Self::ListSegments,
         Self::Measure,
@@ -54,6 +56,7 @@ impl Capability {
         Self::OpenOldMetadata,
         Self::ListStreams,
         Self::HighestTransactionCounter,
+        Self::ListPendingWork,
         Self::GetZnode,
         Self::ListZnodes,
         Self::CreateZnode,
@@ -75,6 +78,7 @@ impl Capability {
             Self::OpenOldMetadata => "containers.open-old-metadata",
             Self::ListStreams => "controller.list-streams",
             Self::HighestTransactionCounter => "controller.highest-transaction-counter",
+            Self::ListPendingWork => "controller.list-pending-work",
             Self::GetZnode => "coordination.get",
             Self::ListZnodes => "coordination.children",
             Self::CreateZnode => "coordination.create",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dr_engine::contract::{
     CallError, CallResult, ContainerId, ContainerSummary, Decision, FreshContainer, Instance, Level, LostRange,
-    Measure, MetadataRow, Object, Pages, RecoveryHost, Segment, StreamState, TransactionCounter, ZNode,
+    Measure, MetadataRow, Object, Pages, PendingWork, RecoveryHost, Segment, StreamState, TransactionCounter, ZNode,
 };
 
 use super::capability::Capability;
@@ -99,6 +99,10 @@ impl RecoveryHost for Granted {
 
     fn highest_transaction_counter(&self) -> CallResult<Option<TransactionCounter>> {
         self.ask(Capability::HighestTransactionCounter)?.highest_transaction_counter()
+    }
+
+    fn list_pending_work(&self) -> CallResult<Box<dyn Pages<PendingWork>>> {
+        self.ask(Capability::ListPendingWork)?.list_pending_work()
     }
 
     fn znode(&self, path: &str) -> CallResult<Option<ZNode>> {

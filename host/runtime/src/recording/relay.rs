@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use dr_engine::contract::{
     AttributeUpdate, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision, EndedTransaction,
-    FreshContainer, Instance, Level, LostRange, Measure, MetadataRow, NewSegment, Object, Pages, RecoveryHost,
-    RenewedGroup, Segment, StreamState, TransactionCounter, Truncation, ZNode,
+    FreshContainer, Instance, Level, LostRange, Measure, MetadataRow, NewSegment, Object, Pages, PendingWork,
+    RecoveryHost, RenewedGroup, Segment, StreamState, TransactionCounter, Truncation, ZNode,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -244,6 +244,11 @@ impl RecoveryHost for Relay {
 
     fn highest_transaction_counter(&self) -> CallResult<Option<TransactionCounter>> {
         self.call("controller.highest-transaction-counter", json!({}), |host| host.highest_transaction_counter())
+    }
+
+    fn list_pending_work(&self) -> CallResult<Box<dyn Pages<PendingWork>>> {
+        let calls = ("controller.list-pending-work", "controller.pending-work-listing.next-page");
+        self.list(calls, json!({}), |host| host.list_pending_work())
     }
 
     fn znode(&self, path: &str) -> CallResult<Option<ZNode>> {

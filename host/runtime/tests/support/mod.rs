@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use dr_engine::contract::{
     AttributeUpdate, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision, EndedTransaction,
-    FreshContainer, Level, LostRange, Measure, MetadataRow, NewSegment, Object, Pages, RecoveryHost, RenewedGroup,
-    Segment, StreamState, TransactionCounter, Truncation, VecPages, ZNode,
+    FreshContainer, Level, LostRange, Measure, MetadataRow, NewSegment, Object, Pages, PendingWork, RecoveryHost,
+    RenewedGroup, Segment, StreamState, TransactionCounter, Truncation, VecPages, ZNode,
 };
 
 /// What the host knows, and what it was told.
@@ -22,6 +22,7 @@ pub struct MockHost {
     pub unfinished: BTreeMap<ContainerId, Vec<EndedTransaction>>,
     pub streams: Vec<StreamState>,
     pub counter: Option<TransactionCounter>,
+    pub pending: Vec<PendingWork>,
     pub znodes: Mutex<BTreeMap<String, ZNode>>,
     /// One line for everything staged or reported.
     pub told: Arc<Mutex<Vec<String>>>,
@@ -216,6 +217,10 @@ impl RecoveryHost for MockHost {
 
     fn highest_transaction_counter(&self) -> CallResult<Option<TransactionCounter>> {
         Ok(self.counter)
+    }
+
+    fn list_pending_work(&self) -> CallResult<Box<dyn Pages<PendingWork>>> {
+        Ok(Box::new(VecPages::new(self.pending.clone())))
     }
 
     fn znode(&self, path: &str) -> CallResult<Option<ZNode>> {

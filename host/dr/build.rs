@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 /// Environment variables with the paths of the components, for the compiler, and their files; set from outside, they replace
 /// the components.
-const COMPONENTS: [(&str, &str); 2] =
-    [("DR_PROCEDURE_TOTAL_LOSS", "total-loss.wasm"), ("DR_PROCEDURE_CONTROLLER", "controller.wasm")];
+const COMPONENTS: [(&str, &str); 3] = [
+    ("DR_PROCEDURE_TOTAL_LOSS", "total-loss.wasm"),
+    ("DR_PROCEDURE_ZOOKEEPER_LOSS", "zookeeper-loss.wasm"),
+    ("DR_PROCEDURE_CONTROLLER", "controller.wasm"),
+];
 
 fn main() -> Result<(), String> {
     COMPONENTS.iter().try_for_each(|(variable, file)| find(variable, file))

@@ -151,7 +151,10 @@ fn keep_tree(root: &Path, seed: u64) {
 
 /// Writes, has everything flushed, and writes until a moment that the seed decides, then kills everything. Returns the
 /// acknowledgements.
-fn load_until_kill(test: &mut TestLab, seed: u64, flush: Flush) -> PathBuf {
+///
+/// # Panics
+/// If a step fails.
+pub fn load_until_kill(test: &mut TestLab, seed: u64, flush: Flush) -> PathBuf {
     let file = test.directory.path().join(format!("acknowledged-{seed}"));
     let load = must("start a load", test.lab.start_load(&file, Some(EVENTS_PER_SECOND)));
     while must("count acknowledgements", load.acknowledged()) < 100 {

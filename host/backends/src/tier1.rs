@@ -9,6 +9,7 @@ mod embedded;
 mod fault;
 mod ledger_nodes;
 mod memory;
+mod restored;
 mod sight;
 mod znode_path;
 mod zookeeper;
@@ -21,6 +22,7 @@ pub use dr_formats::ledger_entry::{DigestType, LedgerPassword};
 pub use embedded::{EmbeddedLedgers, EmbeddedZNodes};
 pub use fault::{FaultyLedgers, FaultyZNodes, Tier1Faults};
 pub use memory::MemoryZNodes;
+pub use restored::{BookieRegistration, RegisteredLedger, RestoredLedger};
 pub use sight::{BookieSight, BookieSights, CopySight, LedgerSight, LedgerSights, Registration, Stretch};
 pub use zookeeper::{ZooKeeper, ZooKeeperOptions};
 
@@ -155,11 +157,50 @@ pub trait Ledgers: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Tier1Error::NotFound`], [`Tier1Error::Damaged`], and what `visit` returns.
     fn read(&self, id: i64, visit: &mut EntryVisitor<'_>) -> Result<(), Tier1Error>;
+    /// Calls `visit` with the payload of every entry from the first to the last of a closed ledger, or else to the first that no bookie
+    /// has. For ledgers of writers that are dead: what a living one adds meanwhile is seen or not. An entry that cannot be read ends
+    /// the reading of a closed ledger, too.
+    ///
+    /// # Errors
+    /// [`Tier1Error::NotFound`]; [`Tier1Error::Unavailable`] if a bookie that may have the next entry does not answer; what `visit`
+    /// returns.
+    fn read_as_far_as_it_goes(&self, id: i64, visit: &mut EntryVisitor<'_>) -> Result<(), Tier1Error>;
     /// Deletes the metadata of a ledger; one that is not there is no error. Bookies drop the entries by themselves.
     ///
     /// # Errors
     /// [`Tier1Error::Unavailable`].
     fn delete(&self, id: i64) -> Result<(), Tier1Error>;
+    /// All ledgers that are registered, by id.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`]; [`Tier1Error::Damaged`] that names the ledger.
+    fn registered(&self) -> Result<Vec<RegisteredLedger>, Tier1Error>;
+    /// Registers closed ledgers that bookies hold. Those that are registered already, with the same content, are no error.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Exists`] if one is registered with other content, [`Tier1Error::Layout`].
+    fn restore(&self, ledgers: &[RestoredLedger]) -> Result<(), Tier1Error>;
+    /// Ids of those of these ledgers that are not registered as [`Ledgers::restore`] would do.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`], [`Tier1Error::Layout`].
+    fn not_restored(&self, ledgers: &[RestoredLedger]) -> Result<Vec<i64>, Tier1Error>;
+    /// Makes what old bookies need to start with their data. All their ledgers must have been restored before, since bookies delete
+    /// those that are not registered. What is there already, with the same content, is no error.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Exists`] if another instance id or cookie is there.
+    fn register_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error>;
+    /// Names, below the ledgers root, of what of a registration is not there as it should be.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`].
+    fn not_registered(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error>;
+    /// Takes a registration back.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Refused`] if a bookie is running.
+    fn unregister_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error>;
 }
 
 /// What can go wrong with Tier-1.

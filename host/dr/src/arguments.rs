@@ -143,6 +143,26 @@ pub(crate) struct Tier1Arguments {
     pub(crate) ledgers_path: Option<String>,
 }
 
+/// What bookies that still have their disks left.
+#[derive(Debug, Args)]
+pub(crate) struct BookieDisksArguments {
+    /// Directories of one stopped bookie, or copies of them: those of its journals, ledgers and indexes, joined by commas, or one that holds them all. Once for each bookie. For a cluster that lost ZooKeeper
+    #[arg(long = "bookie-disks", value_name = "DIR[,DIR...]", value_parser = parse_bookie_disks)]
+    pub(crate) bookie_disks: Vec<BookieDisks>,
+}
+
+/// The directories of one bookie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BookieDisks(pub(crate) Vec<PathBuf>);
+
+fn parse_bookie_disks(text: &str) -> Result<BookieDisks, String> {
+    let directories: Vec<PathBuf> = text.split(',').map(PathBuf::from).collect();
+    if directories.iter().any(|directory| directory.as_os_str().is_empty()) {
+        return Err("directories joined by commas, without an empty one".to_owned());
+    }
+    Ok(BookieDisks(directories))
+}
+
 /// Arguments of `dr diagnose`.
 #[derive(Debug, Args)]
 pub(crate) struct DiagnoseArguments {
@@ -177,7 +197,7 @@ pub(crate) struct ProcedureArguments {
     /// Setting of the procedure, such as tail=whole-events; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
     pub(crate) settings: Vec<(String, String)>,
-    /// Recovery procedure to run: the file of a WebAssembly component, or a name with or without the beginning of a version, such as total-loss@0.1 [default: the built-in one for total loss]
+    /// Recovery procedure to run: the file of a WebAssembly component, or a name with or without the beginning of a version, such as total-loss@0.1 [default: the built-in one for total loss; with --bookie-disks that for a loss of ZooKeeper]
     #[arg(long, value_name = "FILE|NAME[@VERSION]")]
     pub(crate) procedure: Option<String>,
     /// Procedures by name.
@@ -223,6 +243,9 @@ pub(crate) struct RecoverArguments {
     /// Tier-1.
     #[command(flatten)]
     pub(crate) tier1: Tier1Arguments,
+    /// Bookies' disks.
+    #[command(flatten)]
+    pub(crate) disks: BookieDisksArguments,
     /// Stop after showing what would change; nothing is changed
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -252,6 +275,9 @@ pub(crate) struct PlanArguments {
     /// Tier-1.
     #[command(flatten)]
     pub(crate) tier1: Tier1Arguments,
+    /// Bookies' disks.
+    #[command(flatten)]
+    pub(crate) disks: BookieDisksArguments,
     /// Procedure.
     #[command(flatten)]
     pub(crate) procedure: ProcedureArguments,
@@ -433,7 +459,7 @@ pub(crate) struct ReplayArguments {
     /// What `dr plan --record FILE` wrote
     #[arg(value_name = "RECORDING")]
     pub(crate) recording: PathBuf,
-    /// Procedure to run: the file of a WebAssembly component, or a name with or without the beginning of a version [default: the built-in one for total loss]
+    /// Procedure to run: the file of a WebAssembly component, or a name with or without the beginning of a version [default: the built-in one for total loss; with --bookie-disks that for a loss of ZooKeeper]
     #[arg(value_name = "PROCEDURE")]
     pub(crate) procedure: Option<String>,
     /// Procedures by name.

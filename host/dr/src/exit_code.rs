@@ -44,6 +44,7 @@ impl ExitCode {
             | "cache-unusable"
             | "policy-unreadable"
             | "policy-invalid"
+            | "ledger-password"
             | "plan-unreadable"
             | "journal-missing"
             | "journal-broken"
@@ -92,7 +93,7 @@ impl ExitCode {
             | "surveys-mixed"
             | "not-confirmed"
             | "no-terminal" => Self::Refused,
-            "verification-failed" | "replay-differs" => Self::Problems,
+            "verification-failed" | "restore-incomplete" | "replay-differs" => Self::Problems,
             _ => Self::Failed,
         }
     }

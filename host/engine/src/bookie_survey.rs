@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{OperatorError, Result};
 
 pub use self::file::BookieSurvey;
+pub(crate) use self::frame::summarise;
 pub use self::merge::{MergedEntry, MergedSurveys};
 pub use self::take::{Take, take};
 

@@ -337,6 +337,72 @@ pub struct LostRange {
     pub reason: String,
 }
 
+/// A bookie, as its disks show it; the WIT's `bookies.bookie`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bookie {
+    /// Id, by its cookie.
+    pub id: String,
+    /// Ledgers of which it holds an entry.
+    pub ledgers: u64,
+    /// Entries that it holds whole.
+    pub entries: u64,
+    /// What is odd about its disks, in words.
+    pub findings: Vec<String>,
+}
+
+/// A ledger, put together from all disks; the WIT's `ledgers.ledger`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Id.
+    pub id: i64,
+    /// Container whose log it is part of.
+    pub container: Option<ContainerId>,
+    /// Why it is part of no log: `empty`, `no-container`, `superseded`; an open set. Empty if it is part of one.
+    pub stray: String,
+    /// Entries that can be read from the first on.
+    pub entries: u64,
+    /// Payload bytes in them.
+    pub bytes: u64,
+    /// First operation that begins in them; 0 if none does.
+    pub first_operation: i64,
+    /// Last one.
+    pub last_operation: i64,
+    /// Bookies that hold any of them.
+    pub bookies: Vec<String>,
+    /// Entries that no disk holds although one holds later ones.
+    pub missing: u64,
+}
+
+/// A durable log, put together from ledgers; the WIT's `logs.log`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DurableLog {
+    /// Whose it is.
+    pub container: ContainerId,
+    /// Ledgers, in the order of the log.
+    pub ledgers: Vec<i64>,
+    /// First operation, by sequence number.
+    pub first_operation: i64,
+    /// Last one.
+    pub last_operation: i64,
+    /// Entries.
+    pub entries: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A log that was read whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredLog {
+    /// Ledgers.
+    pub ledgers: u32,
+    /// Operations that the store will replay.
+    pub operations: u64,
+    /// Sequence number of the last one.
+    pub last_operation: i64,
+    /// Epoch written to its ZNode.
+    pub epoch: u64,
+}
+
 /// A fresh container in the overlay.
 pub trait FreshContainer: Send {
     /// Adds segments, all or none.
@@ -475,6 +541,48 @@ pub trait RecoveryHost: Send + Sync {
     /// # Errors
     /// `not-found`; `conflict` for another version or a node with children.
     fn delete_znode(&self, path: &str, expected_version: i32) -> CallResult<()>;
+    /// Bookies whose disks were read, by id. Hosts without disks answer this call and the following ones as it is done here.
+    ///
+    /// # Errors
+    /// `not-found` if no disks were given.
+    fn bookies(&self) -> CallResult<Vec<Bookie>> {
+        Err(no_disks())
+    }
+    /// Stages the registration of bookies.
+    ///
+    /// # Errors
+    /// `not-found`; `conflict` if a ledger would be deleted, or for a second call.
+    fn register_bookies(&self, _ids: &[String]) -> CallResult<()> {
+        Err(no_disks())
+    }
+    /// Ledgers that any disk holds an entry of, by id.
+    ///
+    /// # Errors
+    /// `not-found` if no disks were given.
+    fn ledgers(&self) -> CallResult<Box<dyn Pages<Ledger>>> {
+        Err(no_disks())
+    }
+    /// Stages registering ledgers that are part of no log.
+    ///
+    /// # Errors
+    /// `not-found`; `conflict` for one that is part of a log or was kept before; `invalid` for one without an entry 0.
+    fn keep_ledgers(&self, _ids: &[i64]) -> CallResult<()> {
+        Err(no_disks())
+    }
+    /// Durable logs, by container.
+    ///
+    /// # Errors
+    /// `not-found` if no disks were given.
+    fn durable_logs(&self) -> CallResult<Vec<DurableLog>> {
+        Err(no_disks())
+    }
+    /// Reads a log whole and stages its ledgers and its log ZNode.
+    ///
+    /// # Errors
+    /// `not-found`; `damaged` if something is missing; `conflict` if the container was restored or opened before.
+    fn restore_log(&self, _container: ContainerId) -> CallResult<RestoredLog> {
+        Err(no_disks())
+    }
     /// A line for the run's log; `task` is the id of the task that speaks, if one does.
     fn log(&self, task: Option<&str>, level: Level, message: &str);
     /// How far a task is; a total of 0 is not known.
@@ -485,6 +593,11 @@ pub trait RecoveryHost: Send + Sync {
     fn loss(&self, range: LostRange);
     /// The runtime calls this after the last task succeeded and before `finish`.
     fn tasks_done(&self);
+}
+
+/// What a host without bookies' disks answers.
+pub fn no_disks() -> CallError {
+    CallError::NotFound("no disks of bookies were given; --bookie-disks names them".to_owned())
 }
 
 /// Hands out the rows of a vector page by page.

@@ -22,6 +22,7 @@ mod fresh;
 mod hash_table;
 mod image;
 pub mod journal;
+pub mod ledgers;
 pub mod listing;
 mod merged;
 mod named_segments;

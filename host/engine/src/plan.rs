@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use dr_formats::ledger_entry::DigestType;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -40,6 +41,13 @@ pub enum Effect {
         entries: u64,
         /// Their bytes.
         bytes: u64,
+    },
+    /// Register ledgers that bookies hold, closed at their ends.
+    RestoreLedgers {
+        /// Whose log they are; none if they are part of no log.
+        container: Option<ContainerId>,
+        /// The ledgers, in the order of the log.
+        ledgers: Vec<PlannedLedger>,
     },
     /// Move objects of a container to `<place>/<key>`.
     MoveAside {
@@ -75,6 +83,30 @@ pub enum Effect {
         /// Version it must have.
         expected_version: i32,
     },
+    /// Make what old bookies need to start with the data that they hold. All ledgers are registered before.
+    RegisterBookies {
+        /// Instance id of their cluster, if they have one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instance_id: Option<String>,
+        /// The bookies.
+        bookies: Vec<PlannedBookie>,
+        /// The highest ledger that was seen; new ones get higher ids.
+        highest_ledger: i64,
+    },
+    /// Create the log ZNode of a container, naming the ledgers that its `RestoreLedgers` registered.
+    RestoreLog {
+        /// Whose log.
+        container: ContainerId,
+        /// Absolute path of the log ZNode.
+        path: String,
+        /// Epoch in it; the store runs with the next one.
+        epoch: u64,
+        /// Ids of its ledgers, in the order of the log.
+        ledgers: Vec<i64>,
+        /// Behind what the store begins to read; none for the whole log.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        truncation: Option<PlannedTruncation>,
+    },
     /// Create the log ZNode of a container, naming the ledger that its `WriteLog` made.
     CommitLog {
         /// Whose log.
@@ -91,15 +123,17 @@ impl Effect {
     fn rank(&self) -> u8 {
         match self {
             Effect::WriteLog { .. } => 0,
-            Effect::MoveAside { .. } => 1,
-            Effect::CreateZnode { .. } | Effect::SetZnode { .. } | Effect::DeleteZnode { .. } => 2,
-            Effect::CommitLog { .. } => 3,
+            Effect::RestoreLedgers { .. } => 1,
+            Effect::MoveAside { .. } => 2,
+            Effect::CreateZnode { .. } | Effect::SetZnode { .. } | Effect::DeleteZnode { .. } => 3,
+            Effect::RegisterBookies { .. } => 4,
+            Effect::RestoreLog { .. } | Effect::CommitLog { .. } => 5,
         }
     }
 
     /// True for the effects on single ZNodes that a procedure staged.
     pub(crate) fn is_znode(&self) -> bool {
-        self.rank() == 2
+        matches!(self, Effect::CreateZnode { .. } | Effect::SetZnode { .. } | Effect::DeleteZnode { .. })
     }
 
     /// The ZNode that it changes, if it changes one.
@@ -108,8 +142,12 @@ impl Effect {
             Effect::CreateZnode { path, .. }
             | Effect::SetZnode { path, .. }
             | Effect::DeleteZnode { path, .. }
+            | Effect::RestoreLog { path, .. }
             | Effect::CommitLog { path, .. } => Some(path),
-            Effect::WriteLog { .. } | Effect::MoveAside { .. } => None,
+            Effect::WriteLog { .. }
+            | Effect::RestoreLedgers { .. }
+            | Effect::MoveAside { .. }
+            | Effect::RegisterBookies { .. } => None,
         }
     }
 
@@ -118,7 +156,12 @@ impl Effect {
         match self {
             Effect::WriteLog { container, image, .. } => (*container, image),
             Effect::MoveAside { container, place, .. } => (*container, place),
-            Effect::CommitLog { container, path, .. } => (*container, path),
+            // Those that are part of no log come last.
+            Effect::RestoreLedgers { container, .. } => (container.unwrap_or(ContainerId::MAX), ""),
+            Effect::RegisterBookies { .. } => (0, ""),
+            Effect::RestoreLog { container, path, .. } | Effect::CommitLog { container, path, .. } => {
+                (*container, path)
+            }
             Effect::CreateZnode { path, .. } | Effect::SetZnode { path, .. } | Effect::DeleteZnode { path, .. } => {
                 (0, path)
             }
@@ -133,6 +176,110 @@ pub struct MovedObject {
     pub key: String,
     /// Its size, by which it is recognised.
     pub size: u64,
+}
+
+/// A ledger that is registered again. Its password, which its metadata hold, comes from the configuration and is in no plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedLedger {
+    /// Id.
+    pub id: i64,
+    /// Id of its last entry.
+    pub last_entry: i64,
+    /// Payload bytes.
+    pub length: i64,
+    /// Bookies that take turns.
+    pub ensemble_size: usize,
+    /// Copies of each entry.
+    pub write_quorum: usize,
+    /// Copies that were confirmed.
+    pub ack_quorum: usize,
+    /// How its entries are protected.
+    pub digest_type: PlannedDigest,
+    /// Who holds which entries; the first begins at 0.
+    pub stretches: Vec<PlannedStretch>,
+}
+
+/// Bookies that hold a stretch of a ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStretch {
+    /// Its first entry.
+    pub first_entry: i64,
+    /// Ids of the bookies, in the order of the ensemble.
+    pub bookies: Vec<String>,
+}
+
+/// A place in a log up to which it is truncated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTruncation {
+    /// Id of the ledger.
+    pub ledger: i64,
+    /// Place of the ledger in the log, from 1.
+    pub sequence: u32,
+    /// The last entry that is not read.
+    pub entry: u32,
+}
+
+/// How entries are protected, by the names of `bookkeeper.digest.type.name`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING-KEBAB-CASE")]
+pub enum PlannedDigest {
+    /// CRC-32.
+    Crc32,
+    /// HMAC-SHA1.
+    Mac,
+    /// CRC-32C.
+    Crc32c,
+    /// Nothing.
+    Dummy,
+}
+
+impl From<DigestType> for PlannedDigest {
+    fn from(digest_type: DigestType) -> Self {
+        match digest_type {
+            DigestType::Crc32 => Self::Crc32,
+            DigestType::Hmac => Self::Mac,
+            DigestType::Crc32c => Self::Crc32c,
+            DigestType::Dummy => Self::Dummy,
+        }
+    }
+}
+
+impl From<PlannedDigest> for DigestType {
+    fn from(digest: PlannedDigest) -> Self {
+        match digest {
+            PlannedDigest::Crc32 => Self::Crc32,
+            PlannedDigest::Mac => Self::Hmac,
+            PlannedDigest::Crc32c => Self::Crc32c,
+            PlannedDigest::Dummy => Self::Dummy,
+        }
+    }
+}
+
+/// A bookie that is registered again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedBookie {
+    /// Id.
+    pub id: String,
+    /// Bytes of its cookie, lower-case hex.
+    #[serde(with = "hex_bytes")]
+    pub cookie: Vec<u8>,
+}
+
+/// A container whose log is restored as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoredContainer {
+    /// Which one.
+    pub container: ContainerId,
+    /// Ledgers of its log.
+    pub ledgers: u32,
+    /// Operations that the store will replay.
+    pub operations: u64,
+    /// Sequence number of the last one.
+    pub last_operation: i64,
+    /// Bytes of the log.
+    pub bytes: u64,
+    /// Epoch written to its log ZNode.
+    pub epoch: u64,
 }
 
 /// What made the plan.
@@ -255,6 +402,9 @@ pub struct Plan {
     pub evidence: EvidenceDigest,
     /// By container.
     pub containers: Vec<ContainerPlan>,
+    /// Containers whose logs are restored, by number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<RestoredContainer>,
     /// What the procedure chose.
     pub decisions: Vec<Decision>,
     /// What is lost.
@@ -291,6 +441,7 @@ impl Plan {
     pub fn seal(mut self) -> Result<Self> {
         self.effects.sort_by(|a, b| (a.rank(), a.subject()).cmp(&(b.rank(), b.subject())));
         self.containers.sort_by_key(|container| container.container);
+        self.restored.sort_by_key(|container| container.container);
         let decision_key = |d: &Decision| (d.container, d.subject.clone(), d.choice.clone(), d.reason.clone());
         self.decisions.sort_by_key(decision_key);
         self.losses.sort_by(|a, b| (a.container, &a.segment, a.first).cmp(&(b.container, &b.segment, b.first)));
@@ -341,6 +492,14 @@ impl Plan {
             return Err(unreadable("its content does not match its id; it was edited or cut".to_owned()));
         }
         Ok(plan)
+    }
+
+    /// The containers that it brings back, by number.
+    pub fn all_containers(&self) -> Vec<ContainerId> {
+        let rebuilt = self.containers.iter().map(|container| container.container);
+        let mut all: Vec<_> = rebuilt.chain(self.restored.iter().map(|restored| restored.container)).collect();
+        all.sort_unstable();
+        all
     }
 
     /// Segments in all containers.

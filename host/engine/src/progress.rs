@@ -15,6 +15,8 @@ pub enum Unit {
     ZNodes,
     /// Ledgers.
     Ledgers,
+    /// Bookies.
+    Bookies,
 }
 
 /// Receives progress. Calls come from several threads.

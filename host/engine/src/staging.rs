@@ -1,6 +1,7 @@
 //! One run of a procedure: its reads come from the survey, its writes are staged here and become the plan.
 
 mod damage;
+mod restore;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,9 +11,10 @@ use dr_backends::tier1::ZNodes;
 
 use crate::cluster::ClusterLayout;
 use crate::contract::{
-    AttributeUpdate, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision, EndedTransaction,
-    FreshContainer, Level, LostRange, Measure, MetadataRow, NewSegment, Object, PAGE_ROWS_MAX, Pages, PendingWork,
-    RecoveryHost, RenewedGroup, Segment, StreamState, TransactionCounter, Truncation, VecPages, ZNode,
+    AttributeUpdate, Bookie, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision,
+    DurableLog, EndedTransaction, FreshContainer, Ledger, Level, LostRange, Measure, MetadataRow, NewSegment, Object,
+    PAGE_ROWS_MAX, Pages, PendingWork, RecoveryHost, RenewedGroup, RestoredLog, Segment, StreamState,
+    TransactionCounter, Truncation, VecPages, ZNode,
 };
 use crate::controller::ControllerEvidence;
 use crate::error::{OperatorError, Result};
@@ -20,6 +22,7 @@ use crate::evidence::ContainerEvidence;
 use crate::evidence_file;
 use crate::fresh::FreshSegments;
 use crate::image::{self, Built, BuiltImage};
+use crate::ledgers::LedgerEvidence;
 use crate::overlay::ZNodeOverlay;
 use crate::plan::{
     AbsentMetadata, ContainerPlan, Effect, Maker, MovedObject, PLAN_FORMAT_VERSION, Plan, image_file_name,
@@ -29,6 +32,7 @@ use crate::progress::Progress;
 use crate::report::{ContainerAccount, LossReport, Streams};
 use crate::survey::Survey;
 use crate::witness::WitnessedZNodes;
+use restore::Restored;
 
 /// Most decisions and most losses that one run records. Bounds a guest that reports without end.
 pub const REPORTS_MAX: usize = 1_000_000;
@@ -43,6 +47,8 @@ pub struct Staging(Arc<Shared>);
 struct Shared {
     survey: Arc<Survey>,
     znodes: WitnessedZNodes,
+    /// What bookies' disks tell, if any were given.
+    ledgers: Option<Box<LedgerEvidence>>,
     layout: ClusterLayout,
     directory: PathBuf,
     progress: Arc<dyn Progress>,
@@ -59,6 +65,7 @@ impl std::fmt::Debug for Shared {
 struct State {
     open: BTreeSet<ContainerId>,
     closed: BTreeMap<ContainerId, BuiltImage>,
+    restored: Restored,
     moved: BTreeMap<(ContainerId, String), BTreeMap<String, u64>>,
     znodes: ZNodeOverlay,
     controller: ControllerEvidence,
@@ -74,6 +81,11 @@ struct State {
 }
 
 impl State {
+    /// True if a container was closed or restored.
+    fn is_done(&self, container: ContainerId) -> bool {
+        self.closed.contains_key(&container) || self.restored.has_log(container)
+    }
+
     fn decide(&mut self, decision: Decision) {
         if self.decisions.len() < REPORTS_MAX {
             self.decisions.push(decision);
@@ -106,8 +118,21 @@ impl Staging {
         directory: &Path,
         progress: Arc<dyn Progress>,
     ) -> Self {
+        Self::with_disks(survey, znodes, None, layout, directory, progress)
+    }
+
+    /// The same with what the disks of bookies tell.
+    pub fn with_disks(
+        survey: Arc<Survey>,
+        znodes: Arc<dyn ZNodes>,
+        ledgers: Option<LedgerEvidence>,
+        layout: ClusterLayout,
+        directory: &Path,
+        progress: Arc<dyn Progress>,
+    ) -> Self {
         let (directory, znodes) = (directory.to_path_buf(), WitnessedZNodes::new(znodes));
-        Self(Arc::new(Shared { survey, znodes, layout, directory, progress, state: Mutex::default() }))
+        let ledgers = ledgers.map(Box::new);
+        Self(Arc::new(Shared { survey, znodes, ledgers, layout, directory, progress, state: Mutex::default() }))
     }
 
     /// The plan of what was staged; `expected` are the containers that the run was asked to recover.
@@ -117,10 +142,10 @@ impl Staging {
     /// not close; `too-many-reports`.
     pub fn into_plan(self, maker: Maker, expected: &[ContainerId]) -> Result<Plan> {
         let mut state = self.lock();
-        if let Some(container) = expected.iter().find(|container| !state.closed.contains_key(container)) {
+        if let Some(container) = expected.iter().find(|container| !state.is_done(**container)) {
             return Err(OperatorError::new(
                 "procedure-incomplete",
-                format!("the procedure `{}` did not close container {container}", maker.procedure),
+                format!("the procedure `{}` did not close or restore container {container}", maker.procedure),
                 "correct the procedure, or leave the container out with --containers; nothing was changed",
             ));
         }
@@ -149,6 +174,7 @@ impl Staging {
             maker,
             evidence: evidence_file::write(directory, survey.listing(), &survey.take_reads(), &znodes.seen())?,
             containers: state.closed.values().map(|built| container_plan(built, &state.absent_metadata)).collect(),
+            restored: state.restored.containers(),
             decisions: std::mem::take(&mut state.decisions),
             losses: std::mem::take(&mut state.losses),
             effects,
@@ -165,6 +191,7 @@ impl Staging {
 
     fn effects(&self, state: &State) -> Vec<Effect> {
         let mut effects = state.znodes.effects(&self.0.layout);
+        effects.extend(state.restored.effects(self));
         for (&container, built) in &state.closed {
             effects.push(Effect::WriteLog {
                 container,
@@ -210,7 +237,7 @@ impl Staging {
             return Ok(read(&state.controller));
         }
         drop(state);
-        Ok(read(&self.0.survey.controller_tables()?.evidence))
+        Ok(read(&self.controller_survey()?.controller_tables()?.evidence))
     }
 }
 
@@ -290,7 +317,7 @@ impl RecoveryHost for Staging {
     fn open_fresh_container(&self, container: ContainerId) -> CallResult<Box<dyn FreshContainer>> {
         let evidence = self.evidence(container)?;
         let mut state = self.lock();
-        if state.closed.contains_key(&container) || !state.open.insert(container) {
+        if state.is_done(container) || !state.open.insert(container) {
             return Err(CallError::Conflict(format!("container {container} was opened before")));
         }
         state.absent_metadata.extend(evidence.absent_metadata().map(|absent| (container, absent)));
@@ -318,7 +345,7 @@ impl RecoveryHost for Staging {
     }
 
     fn list_pending_work(&self) -> CallResult<Box<dyn Pages<PendingWork>>> {
-        Ok(Box::new(VecPages::new(self.0.survey.pending_work()?)))
+        Ok(Box::new(VecPages::new(self.controller_survey()?.pending_work()?)))
     }
 
     fn znode(&self, path: &str) -> CallResult<Option<ZNode>> {
@@ -339,6 +366,30 @@ impl RecoveryHost for Staging {
 
     fn delete_znode(&self, path: &str, expected_version: i32) -> CallResult<()> {
         self.lock().znodes.delete(&self.0.znodes, &self.0.layout, path, expected_version)
+    }
+
+    fn bookies(&self) -> CallResult<Vec<Bookie>> {
+        self.list_bookies()
+    }
+
+    fn register_bookies(&self, ids: &[String]) -> CallResult<()> {
+        self.stage_bookies(ids)
+    }
+
+    fn ledgers(&self) -> CallResult<Box<dyn Pages<Ledger>>> {
+        self.list_ledgers()
+    }
+
+    fn keep_ledgers(&self, ids: &[i64]) -> CallResult<()> {
+        self.stage_kept_ledgers(ids)
+    }
+
+    fn durable_logs(&self) -> CallResult<Vec<DurableLog>> {
+        self.list_logs()
+    }
+
+    fn restore_log(&self, container: ContainerId) -> CallResult<RestoredLog> {
+        self.stage_log(container)
     }
 
     fn log(&self, task: Option<&str>, level: Level, message: &str) {

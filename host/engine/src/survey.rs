@@ -3,7 +3,7 @@
 //! One listing for all; the metadata of a container is read when its task begins and forgotten when it ends, so that
 //! memory follows the containers in work, not the cluster.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
@@ -15,9 +15,10 @@ use crate::contract::{ContainerId, ContainerSummary, Segment};
 use crate::controller::ControllerTablesCache;
 use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
+use crate::ledgers::{SegmentTail, TailedTier2};
 use crate::listing::{ListedContainer, Listing};
 use crate::named_segments::NamedSegments;
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
 use crate::reader_groups::ReadSegments;
 use crate::stream_tables::StreamTables;
 use crate::unfinished::UnfinishedCache;
@@ -89,6 +90,16 @@ impl Survey {
     /// The objects.
     pub fn tier2(&self) -> &dyn Tier2 {
         &self.tier2
+    }
+
+    /// What survived, seen as if the store had flushed what its logs hold.
+    ///
+    /// # Errors
+    /// Those of [`Survey::take`].
+    pub(crate) fn with_tails(&self, tails: &BTreeMap<String, SegmentTail>) -> Result<Self> {
+        let tailed = TailedTier2::new(self.tier2.behind(), &self.listing, tails)?;
+        let options = SurveyOptions { container_count: Some(self.container_count()) };
+        Self::take(Arc::new(tailed), options, &Silent)
     }
 
     /// Takes out what was read of the objects so far.

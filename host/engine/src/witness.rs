@@ -64,6 +64,11 @@ impl WitnessedTier2 {
         Self { tier2, shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 
+    /// The Tier-2 behind.
+    pub(crate) fn behind(&self) -> Arc<dyn Tier2> {
+        Arc::clone(&self.tier2)
+    }
+
     /// Takes out everything that was read so far: the same whatever the order of the threads was, and however often the same
     /// was read.
     pub(crate) fn take_reads(&self) -> Reads {

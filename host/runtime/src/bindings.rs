@@ -16,5 +16,6 @@ wasmtime::component::bindgen!({
         "pravega:recovery/containers.metadata-listing": crate::glue::MetadataListing,
         "pravega:recovery/controller.stream-listing": crate::glue::StreamListing,
         "pravega:recovery/controller.pending-work-listing": crate::glue::PendingWorkListing,
+        "pravega:recovery/ledgers.ledger-listing": crate::glue::LedgerListing,
     },
 });

@@ -9,7 +9,8 @@ use crate::error::{Export, RuntimeError};
 pub const CONTRACT: &str = "0.1.0";
 
 const PACKAGE: &str = "pravega:recovery/";
-const INTERFACES: [&str; 6] = ["types", "storage", "containers", "controller", "coordination", "report"];
+const INTERFACES: [&str; 9] =
+    ["types", "storage", "containers", "controller", "coordination", "bookies", "ledgers", "logs", "report"];
 
 /// Exports beside the world's functions that are known to be harmless: Python components have an instance `exports`
 /// by which their interpreter is initialised.

@@ -31,11 +31,11 @@ mod controller_state;
 mod pages;
 mod settings;
 
-pub use bindings::pravega::recovery::{containers, controller, coordination, storage, types};
+pub use bindings::pravega::recovery::{bookies, containers, controller, coordination, ledgers, logs, storage, types};
 pub use bindings::{Description, Parameter, Task};
 pub use controller_state::{hand_over_pending_work, put_streams_under_retention, raise_transaction_counter};
 pub use pages::{
-    Listing, Pages, Rows, leftover_object_pages, metadata_object_pages, metadata_row_pages, pending_work,
+    Listing, Pages, Rows, ledger_pages, leftover_object_pages, metadata_object_pages, metadata_row_pages, pending_work,
     segment_pages, segments, streams,
 };
 pub use settings::Settings;

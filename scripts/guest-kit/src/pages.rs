@@ -4,6 +4,7 @@ use crate::bindings::pravega::recovery::containers::{MetadataListing, MetadataRo
 use crate::bindings::pravega::recovery::controller::{
     PendingWork, PendingWorkListing, StreamListing, StreamState, list_pending_work, list_streams,
 };
+use crate::bindings::pravega::recovery::ledgers::{Ledger, LedgerListing, list_ledgers};
 use crate::bindings::pravega::recovery::storage::{
     Object, ObjectListing, Segment, SegmentListing, list_leftover_objects, list_metadata_objects, list_segments,
 };
@@ -36,7 +37,8 @@ listing!(
     ObjectListing => Object,
     MetadataListing => MetadataRow,
     StreamListing => StreamState,
-    PendingWorkListing => PendingWork
+    PendingWorkListing => PendingWork,
+    LedgerListing => Ledger
 );
 
 /// Iterates over the pages of a listing; ends after the last page or the first error.
@@ -87,6 +89,14 @@ impl<L: Listing> Iterator for Rows<L> {
             }
         }
     }
+}
+
+/// Pages of the ledgers that bookies' disks hold, by id.
+///
+/// # Errors
+/// Whatever the host answers.
+pub fn ledger_pages() -> Result<Pages<LedgerListing>> {
+    list_ledgers().map(Pages::new)
 }
 
 /// Pages of the segments of a container, by name.

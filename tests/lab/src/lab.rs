@@ -199,7 +199,8 @@ impl Lab {
         let configuration = self.layout.configuration("zoo.cfg").display().to_string();
         let main = ["org.apache.zookeeper.server.ZooKeeperServerMain", &configuration];
         let port = self.state.ports.zookeeper;
-        self.start(Server::ZooKeeper, 256, &[], &main, || four_letter_word(port, "ruok").contains("imok"))
+        // `ruok` is answered before clients are.
+        self.start(Server::ZooKeeper, 256, &[], &main, || four_letter_word(port, "srvr").contains("Mode:"))
     }
 
     /// All bookies that do not run; creates BookKeeper's root in an empty ZooKeeper first.

@@ -17,8 +17,12 @@ use std::time::Duration;
 
 use super::access::LedgerAccess;
 use super::ledger_nodes::{LedgerNodes, check_quorums};
-use super::{EntryVisitor, LedgerLayout, LedgerWriter, Ledgers, Tier1Error, ZNodes};
+use super::{
+    BookieRegistration, EntryVisitor, LedgerLayout, LedgerWriter, Ledgers, RegisteredLedger, RestoredLedger,
+    Tier1Error, ZNodes,
+};
 use bookies::Bookies;
+use dr_formats::ledger_metadata::LedgerState;
 
 /// How long to wait for bookies and how much to have on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +116,39 @@ impl Ledgers for BookKeeper {
         reader::LedgerReader::new(&self.nodes, &self.bookies, &metadata, id).read_to(closed.last_entry, visit)
     }
 
+    fn read_as_far_as_it_goes(&self, id: i64, visit: &mut EntryVisitor<'_>) -> Result<(), Tier1Error> {
+        let metadata = self.nodes.metadata(id)?;
+        let last_entry = match metadata.state {
+            LedgerState::Closed { last_entry, .. } => last_entry,
+            LedgerState::Open | LedgerState::InRecovery => i64::MAX,
+        };
+        reader::LedgerReader::new(&self.nodes, &self.bookies, &metadata, id).read_until_missing(last_entry, visit)
+    }
+
     fn delete(&self, id: i64) -> Result<(), Tier1Error> {
         self.nodes.delete(id)
+    }
+    fn registered(&self) -> Result<Vec<RegisteredLedger>, Tier1Error> {
+        self.nodes.all_registered()
+    }
+
+    fn restore(&self, ledgers: &[RestoredLedger]) -> Result<(), Tier1Error> {
+        self.nodes.restore(ledgers)
+    }
+
+    fn not_restored(&self, ledgers: &[RestoredLedger]) -> Result<Vec<i64>, Tier1Error> {
+        self.nodes.not_restored(ledgers)
+    }
+
+    fn register_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
+        self.nodes.register_bookies(registration)
+    }
+
+    fn not_registered(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
+        self.nodes.not_registered(registration)
+    }
+
+    fn unregister_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
+        self.nodes.unregister_bookies(registration)
     }
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{ClosedLedger, EntryVisitor, LedgerLayout, LedgerWriter, Ledgers, Tier1Error, ZNodeData, ZNodes};
+use super::{
+    BookieRegistration, ClosedLedger, EntryVisitor, LedgerLayout, LedgerWriter, Ledgers, RegisteredLedger,
+    RestoredLedger, Tier1Error, ZNodeData, ZNodes,
+};
 
 /// Which calls fail. Clones share the count of calls.
 #[derive(Debug, Clone)]
@@ -118,8 +121,29 @@ impl Ledgers for FaultyLedgers<'_> {
     fn read(&self, id: i64, visit: &mut EntryVisitor<'_>) -> Result<(), Tier1Error> {
         self.faults.pass(self.location(), || self.ledgers.read(id, visit))
     }
+    fn read_as_far_as_it_goes(&self, id: i64, visit: &mut EntryVisitor<'_>) -> Result<(), Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.read_as_far_as_it_goes(id, visit))
+    }
     fn delete(&self, id: i64) -> Result<(), Tier1Error> {
         self.faults.pass(self.location(), || self.ledgers.delete(id))
+    }
+    fn registered(&self) -> Result<Vec<RegisteredLedger>, Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.registered())
+    }
+    fn restore(&self, ledgers: &[RestoredLedger]) -> Result<(), Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.restore(ledgers))
+    }
+    fn not_restored(&self, ledgers: &[RestoredLedger]) -> Result<Vec<i64>, Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.not_restored(ledgers))
+    }
+    fn register_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.register_bookies(registration))
+    }
+    fn not_registered(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.not_registered(registration))
+    }
+    fn unregister_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.unregister_bookies(registration))
     }
 }
 

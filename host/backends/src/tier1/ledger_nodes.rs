@@ -1,5 +1,7 @@
 //! Ledgers as ZooKeeper knows them: layout, ids, metadata. The same for real bookies and for the embedded directory.
 
+mod restore;
+
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+mod bookie_disks;
 mod diagnose;
 mod export_events;
 pub(crate) mod inspect;

@@ -4,6 +4,7 @@ use dr_engine::error::{OperatorError, Result};
 use dr_engine::plan::Plan;
 use dr_engine::report::LossReport;
 
+use super::bookie_disks;
 use super::procedure;
 use super::recovery::{Recovery, Then, code_for_losses, show as show_plan};
 use super::target::Target;
@@ -16,8 +17,10 @@ use crate::output::{next, plan_difference};
 
 /// Makes a plan.
 pub(super) fn make(session: &Session, arguments: &PlanArguments) -> Result<ExitCode> {
-    let target = Target::of(&arguments.source, &arguments.tier1)?.configure(session)?;
-    let chosen = procedure::load(&arguments.procedure)?;
+    let target = Target::of(&arguments.source, &arguments.tier1)?
+        .with_disks(&arguments.disks.bookie_disks)?
+        .configure(session)?;
+    let chosen = procedure::load(&arguments.procedure, bookie_disks::fitting(&arguments.disks))?;
     if dr_engine::apply::has_plan(&arguments.directory) {
         return Err(OperatorError::new(
             "run-directory",
@@ -26,6 +29,7 @@ pub(super) fn make(session: &Session, arguments: &PlanArguments) -> Result<ExitC
         ));
     }
     let open = target.open(session, Purpose::DryRun)?;
+    let chosen = bookie_disks::better(session, &open, &arguments.procedure, chosen)?;
     let consent = ConsentArguments {
         yes: false,
         accept_loss: false,

@@ -34,14 +34,16 @@ pub(super) struct Chosen {
     pub(super) record: Option<PathBuf>,
 }
 
-/// Finds and loads the procedure, checks the settings, and decides what it may do.
+/// Finds and loads the procedure, checks the settings, and decides what it may do. `fitting` is loaded if the operator names none;
+/// without it, the first built-in one.
 ///
 /// # Errors
 /// Those of [`find`], [`compile`] and [`OperatorPolicy`]; `configuration-setting`.
-pub(super) fn load(arguments: &ProcedureArguments) -> Result<Chosen> {
+pub(super) fn load(arguments: &ProcedureArguments, fitting: Option<&str>) -> Result<Chosen> {
     refuse_settings_given_twice(&arguments.settings)?;
     let policy = OperatorPolicy::read(&arguments.grants.policy)?;
-    let approved = find(&arguments.library, &arguments.trust, arguments.procedure.as_deref())?;
+    let name = arguments.procedure.as_deref().or(fitting);
+    let approved = find(&arguments.library, &arguments.trust, name)?;
     let procedure = compile(&approved, &policy, &arguments.cache)?;
     let settings = procedure.settings(&arguments.settings).map_err(operator_error)?;
     let grant = policy.grant(&procedure, &arguments.grants)?;
@@ -106,7 +108,12 @@ impl Chosen {
     /// The servers that have to be stopped for what it can do.
     pub(super) fn stopped(&self) -> Stopped {
         let writes_logs = self.procedure.description().capabilities.contains(&Capability::OpenFreshContainer);
-        if writes_logs { Stopped::All } else { Stopped::Controllers }
+        if writes_logs || self.restores_logs() { Stopped::All } else { Stopped::Controllers }
+    }
+
+    /// True if it can restore logs, for which the ledgers of bookies are read.
+    pub(super) fn restores_logs(&self) -> bool {
+        self.procedure.description().capabilities.contains(&Capability::RestoreLog)
     }
 
     /// For the plan.

@@ -6,6 +6,7 @@ use dr_backends::tier2::Tier2;
 use dr_engine::apply;
 use dr_engine::error::Result;
 
+use super::bookie_disks;
 use super::procedure;
 use super::recovery::{Recovery, Then, code_for_losses, refuse_nobody_to_ask};
 use super::target::Target;
@@ -18,13 +19,16 @@ use crate::output::{next, time};
 /// Does all of it.
 pub(super) fn run(session: &Session, arguments: &RecoverArguments) -> Result<ExitCode> {
     // Before hours of reading: wrong procedures, missing servers, and nobody to ask.
-    let target = Target::of(&arguments.source, &arguments.tier1)?.configure(session)?;
-    let chosen = procedure::load(&arguments.procedure)?;
+    let target = Target::of(&arguments.source, &arguments.tier1)?
+        .with_disks(&arguments.disks.bookie_disks)?
+        .configure(session)?;
+    let chosen = procedure::load(&arguments.procedure, bookie_disks::fitting(&arguments.disks))?;
     if !arguments.dry_run {
         refuse_nobody_to_ask(session, arguments.consent)?;
     }
     let purpose = if arguments.dry_run { Purpose::DryRun } else { Purpose::Recover };
     let open = target.open(session, purpose)?;
+    let chosen = bookie_disks::better(session, &open, &arguments.procedure, chosen)?;
     let directory = run_directory(session, arguments, open.tier2.as_ref())?;
     let parallel = source::parallel(arguments.source.parallel);
     let recovery =

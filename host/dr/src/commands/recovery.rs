@@ -18,10 +18,12 @@ use dr_engine::staging::Staging;
 use dr_engine::verify::Scope;
 use dr_runtime::Usage;
 
+use super::bookie_disks;
 use super::procedure::Chosen;
 use super::recording;
 use super::report;
 use super::target::OpenTarget;
+use super::tier1::OpenTier1;
 use super::verify;
 use super::{Session, source};
 use crate::arguments::{ConsentArguments, ContainerSelection};
@@ -114,7 +116,8 @@ impl<'a> Recovery<'a> {
         if !self.consent.accept_live_cluster {
             refuse_live_cluster(tier1.znodes.as_ref(), &tier1.layout, stopped)?;
         }
-        if stopped == Stopped::All {
+        // Bookies whose disks are read cannot run, and come later.
+        if stopped == Stopped::All && target.bookie_disks.is_empty() {
             tier1.ledgers.check(&tier1.layout.ledger_layout(0))?;
         }
         Ok(())
@@ -156,8 +159,10 @@ impl<'a> Recovery<'a> {
         journal.record(Entry::Surveyed { tier2: tier2.location(), objects, bytes, listing })?;
         let survey = Arc::new(survey);
         let progress = &self.session.progress;
+        let ledgers =
+            if chosen.restores_logs() { bookie_disks::read(self.session, &self.open, &self.directory)? } else { None };
         let (znodes, layout) = (tier1.znodes.clone(), tier1.layout.clone());
-        let staging = Staging::new(survey.clone(), znodes, layout, &self.directory, progress.clone());
+        let staging = Staging::with_disks(survey.clone(), znodes, ledgers, layout, &self.directory, progress.clone());
         progress.stage_started(PLANNING, Some(expected.len() as u64), Unit::Containers);
         let selected = if selection.is_some() { expected.as_slice() } else { &[] };
         self.run_procedure(chosen, staging.clone(), selected)?;
@@ -274,14 +279,21 @@ impl<'a> Recovery<'a> {
         let OpenTarget { tier1, target, .. } = &self.open;
         let summary = next::summary(plan, &tier1.location, &self.directory, self.session.console.colour());
         self.session.console.text(&summary);
+        if !plan.restored.is_empty() {
+            self.say_what_is_next(&next::after_restoring(self.program(), plan, &self.directory));
+            return Ok(code_for_losses(plan));
+        }
         let verify = target.command("verify");
         self.say_what_is_next(&next::after_recovery(self.program(), &verify, &self.directory, &tier1.location));
         Ok(code_for_losses(plan))
     }
 
     fn verify(&self, plan: &Plan) -> Result<()> {
-        if plan.is_of_znodes_only() {
-            // The application has looked at each of them.
+        if !plan.restored.is_empty() {
+            let OpenTier1 { layout, .. } = &self.open.tier1;
+            apply::verify_restored(plan, self.open.tier1.tier1(), layout)?;
+        }
+        if plan.containers.is_empty() {
             return Ok(());
         }
         let containers: Vec<_> = plan.containers.iter().map(|container| container.container).collect();

@@ -118,7 +118,7 @@ fn after_planning(plan: &Plan) -> Next {
 
 fn next_steps(recovery: &Recovery<'_>, plan: &Plan, standing: Option<Outcome>) -> Next {
     let (target, here) = (&recovery.open.target, Path::new(HERE));
-    let verify = || target.command("verify");
+    let verify = || target.command_without_disks("verify");
     match standing {
         None | Some(Outcome::Refused) => after_planning(plan),
         Some(Outcome::Verified) => next::after_recovery(PROGRAM, &verify(), here, &recovery.open.tier1.location),

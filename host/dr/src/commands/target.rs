@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tier1::{OpenTier1, Purpose};
 use super::{Session, source};
-use crate::arguments::{SourceArguments, Tier1Arguments};
+use crate::arguments::{BookieDisks, SourceArguments, Tier1Arguments};
 use crate::configuration::{Configuration, Overrides};
 
 /// Name of the file in a plan's directory.
@@ -28,6 +28,9 @@ pub(super) struct Target {
     pub(super) root: PathBuf,
     config: Vec<PathBuf>,
     overrides: Overrides,
+    /// Directories of each bookie whose disks are read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) bookie_disks: Vec<Vec<PathBuf>>,
 }
 
 /// A target whose configuration is known.
@@ -62,7 +65,20 @@ impl Target {
             root: absolute(&source.root)?,
             config: source.config.iter().map(|file| absolute(file)).collect::<Result<_>>()?,
             overrides,
+            bookie_disks: Vec::new(),
         })
+    }
+
+    /// The same with the disks of bookies.
+    ///
+    /// # Errors
+    /// `run-directory` if the system cannot say where we are.
+    pub(super) fn with_disks(mut self, disks: &[BookieDisks]) -> Result<Self> {
+        let absolute =
+            |path: &PathBuf| std::path::absolute(path).map_err(|error| run_directory_error("find", path, error));
+        let of_bookie = |BookieDisks(directories): &BookieDisks| directories.iter().map(absolute).collect();
+        self.bookie_disks = disks.iter().map(of_bookie).collect::<Result<_>>()?;
+        Ok(self)
     }
 
     /// Writes it into the directory of a plan.
@@ -103,6 +119,11 @@ impl Target {
         std::iter::once(name.to_owned()).chain(self.words()).collect()
     }
 
+    /// The same for a command that does not look at disks of bookies.
+    pub(super) fn command_without_disks(&self, name: &str) -> Vec<String> {
+        Self { bookie_disks: Vec::new(), ..self.clone() }.command(name)
+    }
+
     /// The words that say the same to a command behind its name.
     pub(super) fn words(&self) -> Vec<String> {
         let Overrides { cluster_name, container_count, tier1_directory, zookeeper, bookkeeper_zookeeper, ledgers_path } =
@@ -120,6 +141,10 @@ impl Target {
         say("--zookeeper", zookeeper.clone());
         say("--bookkeeper-zookeeper", bookkeeper_zookeeper.clone());
         say("--ledgers-path", ledgers_path.clone());
+        for directories in &self.bookie_disks {
+            let directories: Vec<_> = directories.iter().map(|directory| directory.to_string_lossy()).collect();
+            say("--bookie-disks", Some(directories.join(",")));
+        }
         words
     }
 
@@ -130,6 +155,9 @@ impl Target {
     pub(super) fn configure(self, session: &Session) -> Result<ConfiguredTarget> {
         let configuration = source::configuration(session, &self.config, &self.root, &self.overrides)?;
         let tier2 = source::open(&self.root)?;
+        for directory in self.bookie_disks.iter().flatten() {
+            source::refuse_inside(&self.root, directory, "the disk of a bookie", "--bookie-disks")?;
+        }
         if let Some(tier1) = &self.overrides.tier1_directory {
             source::refuse_inside(&self.root, tier1, "the directory for Tier-1", "--tier1 dir:PATH")?;
         }
@@ -144,7 +172,7 @@ impl ConfiguredTarget {
     /// `tier1-absent`; what the servers answer.
     pub(super) fn open(self, session: &Session, purpose: Purpose) -> Result<OpenTarget> {
         let Self { target, configuration, tier2 } = self;
-        let tier1 = OpenTier1::open(session, &configuration, purpose)?;
+        let tier1 = OpenTier1::open(session, &configuration, purpose, target.bookie_disks.is_empty())?;
         Ok(OpenTarget { target, configuration, tier2, tier1 })
     }
 }

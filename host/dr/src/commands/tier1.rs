@@ -41,11 +41,16 @@ pub(super) enum Purpose {
 }
 
 impl OpenTier1 {
-    /// Connects and finds out the cluster's name.
+    /// Connects and finds out the cluster's name. With `bookies_registered`, bookies must have been there once.
     ///
     /// # Errors
     /// `configuration-missing`, `tier1-absent`; what the servers answer.
-    pub(super) fn open(session: &Session, configuration: &Configuration, purpose: Purpose) -> Result<Self> {
+    pub(super) fn open(
+        session: &Session,
+        configuration: &Configuration,
+        purpose: Purpose,
+        bookies_registered: bool,
+    ) -> Result<Self> {
         let location = configuration.tier1()?.clone();
         match &location {
             Tier1Location::Directory(path) => Self::open_directory(session, configuration, path, purpose),
@@ -64,7 +69,8 @@ impl OpenTier1 {
                     connect(bookkeeper_zookeeper.as_str())?
                 };
                 let access = configuration.ledger_access(&name);
-                let ledgers = Arc::new(BookKeeper::open(ledger_znodes, access, BookKeeperOptions::default())?);
+                let open = if bookies_registered { BookKeeper::open } else { BookKeeper::open_as_it_is };
+                let ledgers = Arc::new(open(ledger_znodes, access, BookKeeperOptions::default())?);
                 Ok(Self { znodes, ledgers, layout: configuration.layout(&name), location, _stand_in: None })
             }
         }

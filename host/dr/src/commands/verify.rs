@@ -21,7 +21,7 @@ pub(super) fn run(session: &Session, arguments: &VerifyArguments) -> Result<Exit
     let overrides = arguments.tier1.overrides(&arguments.source);
     let configuration = source::configuration(session, &arguments.source.config, &arguments.source.root, &overrides)?;
     let tier2 = source::open(&arguments.source.root)?;
-    let tier1 = OpenTier1::open(session, &configuration, Purpose::Read)?;
+    let tier1 = OpenTier1::open(session, &configuration, Purpose::Read, true)?;
     let containers = arguments.source.containers.as_ref().map(ContainerSelection::numbers).unwrap_or_default();
     let scope = Scope {
         container_count: configuration.container_count,

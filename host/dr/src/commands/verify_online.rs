@@ -39,7 +39,7 @@ pub(super) fn run(session: &Session, arguments: &VerifyArguments) -> Result<Exit
     let plan = Plan::load(&directory)?;
     let addresses = match &arguments.online.store {
         Some(addresses) => addresses.split(',').map(|address| address.trim().to_owned()).collect(),
-        None => registered_stores(&OpenTier1::open(session, &configuration, Purpose::Read)?)?,
+        None => registered_stores(&OpenTier1::open(session, &configuration, Purpose::Read, true)?)?,
     };
     let planned = planned_segments(&directory, &plan)?;
     let count = plan.container_count;

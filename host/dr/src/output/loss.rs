@@ -93,6 +93,10 @@ pub(crate) fn reasons(figures: &Figures) -> String {
 
 /// The streams and tables for people: those that lose something, or all.
 pub(crate) fn render(report: &LossReport, page: &Path, verbose: bool, colour: Colour) -> String {
+    // Nothing was looked at one by one where logs are restored as they were.
+    if report.containers.is_empty() {
+        return String::new();
+    }
     let mut text = format!("\n{}\n", colour.bold("What becomes of streams and tables"));
     let of_users = |stream: &&StreamReport| is_of_users(stream);
     let (whole, touched): (Vec<_>, Vec<_>) =

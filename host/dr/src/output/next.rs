@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use dr_engine::apply::RolledBack;
-use dr_engine::plan::Plan;
+use dr_engine::plan::{Effect, Plan};
 use serde::Serialize;
 
 use super::text::{Colour, bytes, counted, shown};
@@ -88,6 +88,25 @@ pub(crate) fn after_recovery(program: &str, verify: &[String], directory: &Path,
     Next { steps }
 }
 
+/// After the logs and bookies of a cluster were registered again.
+pub(crate) fn after_restoring(program: &str, plan: &Plan, directory: &Path) -> Next {
+    let rollback = step(
+        "as long as no server was started, all of it can be taken back:",
+        Some(of_directory(program, "rollback", directory)),
+    );
+    let mut steps = Vec::new();
+    if plan.effects.iter().any(|effect| matches!(effect, Effect::RegisterBookies { .. })) {
+        steps.push(step("start all bookies, with their usual configuration and their disks", None));
+    }
+    steps.extend([
+        step("start all segment stores, and wait until they have registered; they replay their logs", None),
+        step("start one controller; wait until it answers, then start the others", None),
+        step("start readers and writers", None),
+        rollback,
+    ]);
+    Next { steps }
+}
+
 /// After a recovery that stopped half way.
 pub(crate) fn after_stop(program: &str, directory: &Path) -> Next {
     let of = |command| Some(of_directory(program, command, directory));
@@ -137,7 +156,11 @@ pub(crate) fn summary(plan: &Plan, location: &Tier1Location, directory: &Path, c
     let containers = counted(plan.containers.len() as u64, "container", "containers");
     let segments = counted(plan.segments(), "segment", "segments");
     let data: u64 = plan.containers.iter().map(|container| container.data_bytes).sum();
-    let head = if plan.is_of_znodes_only() {
+    let head = if !plan.restored.is_empty() {
+        let logs = counted(plan.restored.len() as u64, "container", "containers");
+        let operations: u64 = plan.restored.iter().map(|restored| restored.operations).sum();
+        format!("Restored the logs of {logs} with {}", counted(operations, "operation", "operations"))
+    } else if plan.is_of_znodes_only() {
         format!("Wrote {}", counted(plan.effects.len() as u64, "ZNode", "ZNodes"))
     } else {
         format!("Recovered {containers} with {segments} and {} of data", bytes(data))

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use dr_engine::contract::{Decision, LostRange};
-use dr_engine::plan::{AbsentMetadata, ContainerPlan, Effect, Maker, Plan};
+use dr_engine::plan::{AbsentMetadata, ContainerPlan, Effect, Maker, Plan, RestoredContainer};
 use serde::Serialize;
 
 use super::next;
@@ -24,6 +24,8 @@ pub(crate) struct PlanEvent<'a> {
     run_directory: &'a Path,
     maker: &'a Maker,
     containers: &'a [ContainerPlan],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    restored: &'a [RestoredContainer],
     decisions: &'a [Decision],
     losses: &'a [LostRange],
     effects: EffectCounts,
@@ -39,6 +41,7 @@ impl<'a> PlanEvent<'a> {
             run_directory,
             maker: &plan.maker,
             containers: &plan.containers,
+            restored: &plan.restored,
             decisions: &plan.decisions,
             losses: &plan.losses,
             effects: EffectCounts::of(plan),
@@ -55,7 +58,15 @@ pub(crate) struct EffectCounts {
     znodes_created: u64,
     znodes_set: u64,
     znodes_deleted: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    ledgers_registered: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    bookies_registered: u64,
     logs_committed: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl fmt::Display for EffectCounts {
@@ -88,7 +99,9 @@ impl EffectCounts {
                 Effect::CreateZnode { .. } => counts.znodes_created += 1,
                 Effect::SetZnode { .. } => counts.znodes_set += 1,
                 Effect::DeleteZnode { .. } => counts.znodes_deleted += 1,
-                Effect::CommitLog { .. } => counts.logs_committed += 1,
+                Effect::RestoreLedgers { ledgers, .. } => counts.ledgers_registered += ledgers.len() as u64,
+                Effect::RegisterBookies { bookies, .. } => counts.bookies_registered += bookies.len() as u64,
+                Effect::RestoreLog { .. } | Effect::CommitLog { .. } => counts.logs_committed += 1,
             }
         }
         counts
@@ -117,7 +130,12 @@ pub(crate) fn render(
         bytes(plan.evidence.bytes),
         run_directory.display()
     );
-    text.push_str(&containers(plan));
+    if !plan.containers.is_empty() {
+        text.push_str(&containers(plan));
+    }
+    if !plan.restored.is_empty() {
+        text.push_str(&restored(plan));
+    }
     text.push_str(&changes(plan, destination, colour));
     text.push_str(&oddities(plan, colour));
     text.push_str(&decisions(plan, verbose, colour));
@@ -208,6 +226,29 @@ fn containers(plan: &Plan) -> String {
     table::render(&columns, plan.containers.iter().map(row))
 }
 
+/// Containers that come back with the logs that they had.
+fn restored(plan: &Plan) -> String {
+    let columns = [
+        ("Container", Align::Right),
+        ("Ledgers", Align::Right),
+        ("Old log", Align::Right),
+        ("Operations", Align::Right),
+        ("Up to", Align::Right),
+        ("Epoch", Align::Right),
+    ];
+    let row = |restored: &RestoredContainer| {
+        vec![
+            restored.container.to_string(),
+            grouped(restored.ledgers.into()),
+            bytes(restored.bytes),
+            grouped(restored.operations),
+            restored.last_operation.to_string(),
+            restored.epoch.to_string(),
+        ]
+    };
+    table::render(&columns, plan.restored.iter().map(row))
+}
+
 /// Segments with events, tables, and the rest.
 fn by_family(container: &ContainerPlan) -> (u64, u64, u64) {
     let mut families = (0, 0, 0);
@@ -237,8 +278,16 @@ fn changes(plan: &Plan, destination: &str, colour: Colour) -> String {
     line(counts.znodes_created, format!("{} created", counted(counts.znodes_created, "ZNode", "ZNodes")));
     line(counts.znodes_set, format!("{} changed", counted(counts.znodes_set, "ZNode", "ZNodes")));
     line(counts.znodes_deleted, format!("{} deleted", counted(counts.znodes_deleted, "ZNode", "ZNodes")));
+    let registered = counted(counts.ledgers_registered, "ledger", "ledgers");
+    line(
+        counts.ledgers_registered,
+        format!("{registered} of the bookies' disks registered again, closed at their ends"),
+    );
+    let bookies = counted(counts.bookies_registered, "bookie", "bookies");
+    line(counts.bookies_registered, format!("{bookies} registered again, with the cookies that are on their disks"));
     let logs = counted(counts.logs_committed, "container", "containers");
-    line(counts.logs_committed, format!("{logs} given the new log, last of all"));
+    let which = if plan.restored.is_empty() { "the new log" } else { "the log" };
+    line(counts.logs_committed, format!("{logs} given {which}, last of all"));
     text
 }
 
@@ -370,7 +419,12 @@ fn losses(plan: &Plan, rows_max: usize, colour: Colour) -> String {
         return String::new();
     }
     if plan.losses.is_empty() {
-        return format!("\n{}\n", colour.green("Nothing that Tier-2 holds will be lost."));
+        let nothing = if plan.restored.is_empty() {
+            "Nothing that Tier-2 holds will be lost."
+        } else {
+            "Nothing that Tier-2 or the bookies hold will be lost."
+        };
+        return format!("\n{}\n", colour.green(nothing));
     }
     let columns = [
         ("Container", Align::Right),
@@ -434,6 +488,7 @@ mod tests {
                 parts: vec![],
                 znodes: None,
             },
+            restored: Vec::new(),
             containers: vec![ContainerPlan {
                 container: 0,
                 image,

@@ -217,6 +217,7 @@ fn word(unit: Unit) -> &'static str {
         Unit::Segments => "segments",
         Unit::ZNodes => "ZNodes",
         Unit::Ledgers => "ledgers",
+        Unit::Bookies => "bookies",
     }
 }
 
@@ -286,7 +287,9 @@ mod tests {
 
     #[test]
     fn every_template_can_be_read() {
-        for unit in [Unit::Objects, Unit::Containers, Unit::Bytes, Unit::Segments, Unit::ZNodes, Unit::Ledgers] {
+        for unit in
+            [Unit::Objects, Unit::Containers, Unit::Bytes, Unit::Segments, Unit::ZNodes, Unit::Ledgers, Unit::Bookies]
+        {
             for total in [None, Some(1)] {
                 bar("stage", total, unit).finish_and_clear();
             }

@@ -18,11 +18,16 @@ pub(crate) struct BuiltIn {
 }
 
 /// All of them; the first is run if the operator names none.
-pub(crate) static ALL: [BuiltIn; 2] = [
+pub(crate) static ALL: [BuiltIn; 3] = [
     BuiltIn {
         name: "total-loss",
         version: Version::new(0, 1, 0),
         component: include_bytes!(env!("DR_PROCEDURE_TOTAL_LOSS")),
+    },
+    BuiltIn {
+        name: "zookeeper-loss",
+        version: Version::new(0, 1, 0),
+        component: include_bytes!(env!("DR_PROCEDURE_ZOOKEEPER_LOSS")),
     },
     BuiltIn {
         name: "controller",

@@ -8,6 +8,7 @@ mod evidence;
 mod lock;
 mod marker;
 mod patience;
+mod restored;
 mod rollback;
 mod steps;
 mod undo;
@@ -18,7 +19,7 @@ use std::path::Path;
 
 use dr_backends::tier1::{LedgerWriter, Tier1Error};
 use dr_backends::tier2::{Tier2, Tier2Error};
-use dr_formats::log_metadata::{LedgerAddress, LedgerStatus, LogLedger, LogMetadata};
+use dr_formats::log_metadata::{FrameAddress, LedgerAddress, LedgerStatus, LogLedger, LogMetadata};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -28,6 +29,7 @@ use self::lock::ClusterLock;
 pub use self::marker::{IN_PROGRESS_KEY, InProgress, in_progress, recoveries, refuse_other_recovery};
 use self::marker::{claim, claim_ends, refuse_other_place};
 pub use self::patience::Patience;
+pub use self::restored::verify_restored;
 pub use self::rollback::{RolledBack, roll_back};
 use self::steps::Steps;
 use self::undo::UndoBundle;
@@ -35,7 +37,7 @@ use crate::cluster::{ClusterLayout, Tier1, refuse_existing_logs, refuse_live_clu
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
 use crate::journal::{Entry, Journal, State};
-use crate::plan::{Effect, MovedObject, PLAN_FILE, Plan, hex, plan_file, run_directory_error};
+use crate::plan::{Effect, MovedObject, PLAN_FILE, Plan, PlannedTruncation, hex, plan_file, run_directory_error};
 use crate::pool::for_each_bounded;
 use crate::progress::{Progress, Unit};
 
@@ -115,8 +117,7 @@ fn apply_once<'a>(
     }
     rollback::refuse_rolled_back(directory)?;
     if steps.is_new() {
-        let containers: Vec<_> = plan.containers.iter().map(|container| container.container).collect();
-        refuse_existing_logs(tier1.znodes, layout, &containers)?;
+        refuse_existing_logs(tier1.znodes, layout, &plan.all_containers())?;
         refuse_changed_images(application)?;
         refuse_changed(application, progress)?;
         application.journal.record(Entry::EvidenceChecked { plan: plan.id.clone() })?;
@@ -151,6 +152,10 @@ impl Run<'_> {
             Effect::WriteLog { bytes, .. } => Some(*bytes),
             _ => None,
         })?;
+        self.stage("registering ledgers", Unit::Ledgers, |effect| match effect {
+            Effect::RestoreLedgers { ledgers, .. } => Some(ledgers.len() as u64),
+            _ => None,
+        })?;
         self.stage("moving old metadata aside", Unit::Objects, |effect| match effect {
             Effect::MoveAside { objects, .. } => Some(objects.len() as u64),
             _ => None,
@@ -158,8 +163,12 @@ impl Run<'_> {
         self.znodes()?;
         // What was done so far can be taken back; what comes now is what servers act on.
         self.lock.map_or(Ok(()), |lock| lock.refuse_lost())?;
+        self.stage("registering bookies", Unit::Bookies, |effect| match effect {
+            Effect::RegisterBookies { bookies, .. } => Some(bookies.len() as u64),
+            _ => None,
+        })?;
         self.stage("committing containers", Unit::Containers, |effect| match effect {
-            Effect::CommitLog { .. } => Some(1),
+            Effect::RestoreLog { .. } | Effect::CommitLog { .. } => Some(1),
             _ => None,
         })?;
         let effects = self.application.plan.effects.iter().enumerate();
@@ -174,6 +183,9 @@ impl Run<'_> {
     fn stage(&self, name: &str, unit: Unit, size: impl Fn(&Effect) -> Option<u64>) -> Result<()> {
         let effects = self.application.plan.effects.iter().enumerate();
         let chosen: Vec<_> = effects.filter_map(|(index, effect)| Some((index, effect, size(effect)?))).collect();
+        if chosen.is_empty() {
+            return Ok(());
+        }
         self.progress.stage_started(name, Some(chosen.iter().map(|(_, _, size)| size).sum()), unit);
         for_each_bounded(self.application.parallel, &chosen, |&(index, effect, size)| {
             self.one_effect(index, effect)?;
@@ -237,11 +249,24 @@ impl Run<'_> {
             Effect::MoveAside { place, objects, .. } => {
                 objects.iter().try_for_each(|object| move_aside(self.application.tier2, object, place))
             }
+            Effect::RestoreLedgers { container, ledgers } => {
+                let ledgers = restored::ledgers(*container, ledgers, self.application.layout);
+                Ok(self.application.tier1.ledgers.restore(&ledgers)?)
+            }
+            Effect::RegisterBookies { .. } => {
+                let registration = restored::registration(effect);
+                registration.map_or(Ok(()), |registration| {
+                    Ok(self.application.tier1.ledgers.register_bookies(&registration)?)
+                })
+            }
+            Effect::RestoreLog { path, epoch, ledgers, truncation, .. } => {
+                self.create_znode(path, &log_metadata(*epoch, ledgers, *truncation)?)
+            }
             Effect::CreateZnode { path, data } => self.create_znode(path, data),
             Effect::SetZnode { path, data, expected_version } => self.set_znode(path, data, *expected_version),
             Effect::DeleteZnode { path, expected_version } => self.delete_znode(path, *expected_version),
             Effect::CommitLog { container, path, epoch } => {
-                self.create_znode(path, &log_metadata(self.application.plan, self.steps, *container, *epoch)?)
+                self.create_znode(path, &written_log_metadata(self.application.plan, self.steps, *container, *epoch)?)
             }
         }
     }
@@ -326,8 +351,8 @@ fn ledger_of(steps: &Steps<'_>, effect: usize) -> Option<i64> {
     if let Some(State::Done { ledger }) = steps.state(effect) { ledger } else { None }
 }
 
-/// What the log ZNode of a container says: one ledger, nothing truncated.
-fn log_metadata(plan: &Plan, steps: &Steps<'_>, container: ContainerId, epoch: u64) -> Result<Vec<u8>> {
+/// What the log ZNode of a container says whose log was written by its `WriteLog`.
+fn written_log_metadata(plan: &Plan, steps: &Steps<'_>, container: ContainerId, epoch: u64) -> Result<Vec<u8>> {
     let of_container = |effect: &Effect| matches!(effect, Effect::WriteLog { container: c, .. } if *c == container);
     let ledger = plan.effects.iter().position(of_container).and_then(|index| ledger_of(steps, index));
     let ledger = ledger.ok_or_else(|| {
@@ -337,14 +362,24 @@ fn log_metadata(plan: &Plan, steps: &Steps<'_>, container: ContainerId, epoch: u
             "make a new plan",
         )
     })?;
+    log_metadata(epoch, &[ledger], None)
+}
+
+/// What the log ZNode of a container says: these ledgers, to be read behind `truncation`.
+fn log_metadata(epoch: u64, ledgers: &[i64], truncation: Option<PlannedTruncation>) -> Result<Vec<u8>> {
+    let ledger = |(sequence, &ledger_id)| LogLedger { ledger_id, sequence, status: LedgerStatus::Unknown };
+    let address = |PlannedTruncation { ledger, sequence, entry }| LedgerAddress {
+        frame: FrameAddress::new(sequence, entry),
+        ledger_id: ledger,
+    };
     let metadata = LogMetadata {
         enabled: true,
         epoch,
-        truncation: LedgerAddress::START,
-        ledgers: vec![LogLedger { ledger_id: ledger, sequence: 1, status: LedgerStatus::Unknown }],
+        truncation: truncation.map_or(LedgerAddress::START, address),
+        ledgers: (1..).zip(ledgers).map(ledger).collect(),
     };
     metadata.encode().map_err(|error| {
-        let what = format!("the log ZNode of container {container} cannot be written");
+        let what = format!("a log ZNode of {} ledgers cannot be written", ledgers.len());
         OperatorError::new("log-unencodable", what, "report this as a defect of dr, with the run directory")
             .because(error)
     })

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::lock::{self, ClusterLock};
 use super::marker::{claim_again, in_progress, refuse_other_place, remove_marker};
+use super::restored::registration;
 use super::steps::Steps;
 use super::undo::UndoBundle;
-use super::{Application, log_metadata};
+use super::{Application, log_metadata, written_log_metadata};
 use crate::cluster::refuse_live_cluster;
 use crate::error::{OperatorError, Result};
 use crate::journal::{Entry, State};
@@ -152,9 +153,16 @@ impl Rollback<'_> {
             return self.refuse_changed_znodes();
         }
         for effect in &self.application.plan.effects {
-            let Effect::CommitLog { container, path, epoch } = effect else { continue };
+            let (container, path, ours) = match effect {
+                Effect::CommitLog { container, path, epoch } => {
+                    (container, path, written_log_metadata(self.application.plan, self.steps, *container, *epoch))
+                }
+                Effect::RestoreLog { container, path, epoch, ledgers, truncation } => {
+                    (container, path, log_metadata(*epoch, ledgers, *truncation))
+                }
+                _ => continue,
+            };
             let Some(node) = self.application.tier1.znodes.get(path)? else { continue };
-            let ours = log_metadata(self.application.plan, self.steps, *container, *epoch);
             let is_ours = ours.is_ok_and(|ours| ours == node.data);
             if !is_ours || node.version != 0 {
                 return Err(store_booted(format!("the log ZNode `{path}` of container {container} was changed since")));
@@ -197,9 +205,10 @@ impl Rollback<'_> {
 
     fn all_effects(&self, bundle: &UndoBundle) -> Result<RolledBack> {
         let containers = self.uncommit()?;
+        self.unregister_bookies()?;
         self.restore_znodes(bundle)?;
         let objects = self.move_back()?;
-        let ledgers = self.delete_ledgers()?;
+        let ledgers = self.delete_ledgers()? + self.forget_ledgers()?;
         Ok(RolledBack { containers, objects, ledgers })
     }
 
@@ -207,11 +216,35 @@ impl Rollback<'_> {
     fn uncommit(&self) -> Result<usize> {
         let mut containers = 0;
         for effect in self.application.plan.effects.iter().rev() {
-            if let Effect::CommitLog { path, .. } = effect {
+            if let Effect::CommitLog { path, .. } | Effect::RestoreLog { path, .. } = effect {
                 containers += usize::from(delete(self.application.tier1.znodes, path, 0)?);
             }
         }
         Ok(containers)
+    }
+
+    /// Refuses if a bookie runs; so it comes before the metadata of its ledgers go.
+    fn unregister_bookies(&self) -> Result<()> {
+        let registrations = self.application.plan.effects.iter().filter_map(registration);
+        for registration in registrations {
+            self.application.tier1.ledgers.unregister_bookies(&registration)?;
+        }
+        Ok(())
+    }
+
+    /// Takes away the metadata of ledgers that were registered again; the bookies keep the entries, since none runs.
+    fn forget_ledgers(&self) -> Result<usize> {
+        let mut forgotten = 0;
+        for (index, effect) in self.application.plan.effects.iter().enumerate() {
+            let Effect::RestoreLedgers { ledgers, .. } = effect else { continue };
+            if self.steps.state(index).is_some() {
+                for ledger in ledgers {
+                    self.application.tier1.ledgers.delete(ledger.id)?;
+                    forgotten += 1;
+                }
+            }
+        }
+        Ok(forgotten)
     }
 
     fn restore_znodes(&self, bundle: &UndoBundle) -> Result<()> {

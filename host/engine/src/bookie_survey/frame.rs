@@ -7,7 +7,7 @@ use dr_formats::operation::OperationHead;
 use super::FrameSummary;
 
 /// Summarises a payload; none if it is no frame.
-pub(super) fn summarise(payload: &[u8]) -> Option<FrameSummary> {
+pub(crate) fn summarise(payload: &[u8]) -> Option<FrameSummary> {
     read(payload).ok()
 }
 

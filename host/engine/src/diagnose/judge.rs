@@ -141,7 +141,11 @@ impl Diagnosis {
 
     /// The procedure that recovers from it, or from what is left to do; none if there is none, or none is needed.
     pub fn procedure(&self) -> Option<&'static str> {
-        (self.scenario == Scenario::TotalLoss || self.is_half_recovered()).then_some("total-loss")
+        match self.scenario {
+            Scenario::ZooKeeperLoss => Some("zookeeper-loss"),
+            _ if self.scenario == Scenario::TotalLoss || self.is_half_recovered() => Some("total-loss"),
+            _ => None,
+        }
     }
 
     /// True where survivors hold what Tier-2 may not hold, so that a recovery from Tier-2 alone would throw it away.

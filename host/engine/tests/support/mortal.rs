@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dr_backends::tier1::{
-    ClosedLedger, EntryVisitor, LedgerLayout, LedgerWriter, Ledgers, Tier1Error, ZNodeData, ZNodes,
+    BookieRegistration, ClosedLedger, EntryVisitor, LedgerLayout, LedgerWriter, Ledgers, RegisteredLedger,
+    RestoredLedger, Tier1Error, ZNodeData, ZNodes,
 };
 use dr_backends::tier2::{ObjectInfo, Tier2, Tier2Error};
 
@@ -130,8 +131,30 @@ impl Ledgers for MortalLedgers<'_> {
     fn read(&self, id: i64, visit: &mut EntryVisitor<'_>) -> Result<(), Tier1Error> {
         self.0.read(id, visit)
     }
+    fn read_as_far_as_it_goes(&self, id: i64, visit: &mut EntryVisitor<'_>) -> Result<(), Tier1Error> {
+        self.0.read_as_far_as_it_goes(id, visit)
+    }
     fn delete(&self, id: i64) -> Result<(), Tier1Error> {
         self.1.change(dead_tier1, || self.0.delete(id))
+    }
+    fn registered(&self) -> Result<Vec<RegisteredLedger>, Tier1Error> {
+        self.0.registered()
+    }
+    fn restore(&self, ledgers: &[RestoredLedger]) -> Result<(), Tier1Error> {
+        // One after the other, to die between any two.
+        ledgers.chunks(1).try_for_each(|ledger| self.1.change(dead_tier1, || self.0.restore(ledger)))
+    }
+    fn not_restored(&self, ledgers: &[RestoredLedger]) -> Result<Vec<i64>, Tier1Error> {
+        self.0.not_restored(ledgers)
+    }
+    fn register_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
+        self.1.change(dead_tier1, || self.0.register_bookies(registration))
+    }
+    fn not_registered(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
+        self.0.not_registered(registration)
+    }
+    fn unregister_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
+        self.1.change(dead_tier1, || self.0.unregister_bookies(registration))
     }
 }
 

@@ -4,9 +4,12 @@
 // The generated bindings re-export the resources, which asks for `pub` although nothing leaves this crate.
 #![allow(unreachable_pub)]
 
+mod bookies;
 mod containers;
 mod controller;
 mod coordination;
+mod ledgers;
+mod logs;
 mod report;
 mod storage;
 
@@ -28,6 +31,8 @@ pub type MetadataListing = Listing<contract::MetadataRow>;
 pub type StreamListing = Listing<contract::StreamState>;
 /// Resource `controller.pending-work-listing`.
 pub type PendingWorkListing = Listing<contract::PendingWork>;
+/// Resource `ledgers.ledger-listing`.
+pub type LedgerListing = Listing<contract::Ledger>;
 /// Resource `containers.fresh-container`.
 pub struct FreshContainer(Box<dyn contract::FreshContainer>);
 

@@ -41,11 +41,23 @@ pub enum Capability {
     SetZnode,
     /// `coordination.delete`.
     DeleteZnode,
+    /// `bookies.list-bookies`.
+    ListBookies,
+    /// `bookies.register-bookies`.
+    RegisterBookies,
+    /// `ledgers.list-ledgers`.
+    ListLedgers,
+    /// `ledgers.keep-ledgers`.
+    KeepLedgers,
+    /// `logs.list-logs`.
+    ListLogs,
+    /// `logs.restore-log`.
+    RestoreLog,
 }
 
 impl Capability {
     /// All, in the order of the contract.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 22] = [
         Self::ListContainers,
         Self::ListSegments,
         Self::Measure,
@@ -62,6 +74,12 @@ impl Capability {
         Self::CreateZnode,
         Self::SetZnode,
         Self::DeleteZnode,
+        Self::ListBookies,
+        Self::RegisterBookies,
+        Self::ListLedgers,
+        Self::KeepLedgers,
+        Self::ListLogs,
+        Self::RestoreLog,
     ];
 
     /// Its name: interface and function of the contract, joined by a dot.
@@ -84,6 +102,12 @@ impl Capability {
             Self::CreateZnode => "coordination.create",
             Self::SetZnode => "coordination.set",
             Self::DeleteZnode => "coordination.delete",
+            Self::ListBookies => "bookies.list-bookies",
+            Self::RegisterBookies => "bookies.register-bookies",
+            Self::ListLedgers => "ledgers.list-ledgers",
+            Self::KeepLedgers => "ledgers.keep-ledgers",
+            Self::ListLogs => "logs.list-logs",
+            Self::RestoreLog => "logs.restore-log",
         }
     }
 
@@ -92,7 +116,14 @@ impl Capability {
     pub fn stages(self) -> bool {
         matches!(
             self,
-            Self::MoveAside | Self::OpenFreshContainer | Self::CreateZnode | Self::SetZnode | Self::DeleteZnode
+            Self::MoveAside
+                | Self::OpenFreshContainer
+                | Self::CreateZnode
+                | Self::SetZnode
+                | Self::DeleteZnode
+                | Self::RegisterBookies
+                | Self::KeepLedgers
+                | Self::RestoreLog
         )
     }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use dr_engine::contract::{
-    CallError, CallResult, ContainerId, ContainerSummary, Decision, FreshContainer, Instance, Level, LostRange,
-    Measure, MetadataRow, Object, Pages, PendingWork, RecoveryHost, Segment, StreamState, TransactionCounter, ZNode,
+    Bookie, CallError, CallResult, ContainerId, ContainerSummary, Decision, DurableLog, FreshContainer, Instance,
+    Ledger, Level, LostRange, Measure, MetadataRow, Object, Pages, PendingWork, RecoveryHost, RestoredLog, Segment,
+    StreamState, TransactionCounter, ZNode,
 };
 
 use super::capability::Capability;
@@ -123,6 +124,30 @@ impl RecoveryHost for Granted {
 
     fn delete_znode(&self, path: &str, expected_version: i32) -> CallResult<()> {
         self.ask_for_znode(Capability::DeleteZnode, path)?.delete_znode(path, expected_version)
+    }
+
+    fn bookies(&self) -> CallResult<Vec<Bookie>> {
+        self.ask(Capability::ListBookies)?.bookies()
+    }
+
+    fn register_bookies(&self, ids: &[String]) -> CallResult<()> {
+        self.ask(Capability::RegisterBookies)?.register_bookies(ids)
+    }
+
+    fn ledgers(&self) -> CallResult<Box<dyn Pages<Ledger>>> {
+        self.ask(Capability::ListLedgers)?.ledgers()
+    }
+
+    fn keep_ledgers(&self, ids: &[i64]) -> CallResult<()> {
+        self.ask(Capability::KeepLedgers)?.keep_ledgers(ids)
+    }
+
+    fn durable_logs(&self) -> CallResult<Vec<DurableLog>> {
+        self.ask(Capability::ListLogs)?.durable_logs()
+    }
+
+    fn restore_log(&self, container: ContainerId) -> CallResult<RestoredLog> {
+        self.ask(Capability::RestoreLog)?.restore_log(container)
     }
 
     fn log(&self, task: Option<&str>, level: Level, message: &str) {

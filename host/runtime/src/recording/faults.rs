@@ -124,6 +124,10 @@ fn errors_of(call: &str) -> Vec<CallError> {
         "controller.stream-listing.next-page" | "controller.pending-work-listing.next-page" => &[E::Invalid],
         "coordination.create" => &[E::AlreadyExists, E::Invalid, E::Conflict],
         call if call.starts_with("coordination.") => &[E::NotFound, E::Invalid, E::Conflict],
+        "bookies.list-bookies" | "ledgers.list-ledgers" | "logs.list-logs" => &[E::NotFound],
+        "ledgers.ledger-listing.next-page" => &[E::Invalid],
+        "bookies.register-bookies" | "ledgers.keep-ledgers" => &[E::NotFound, E::Invalid, E::Conflict],
+        "logs.restore-log" => &[E::NotFound, E::Conflict, E::Damaged],
         _ => return Vec::new(),
     };
     let all = own.iter().chain(&OF_EVERY_CALL);

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use dr_engine::contract::{
-    AttributeUpdate, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision, EndedTransaction,
-    FreshContainer, Instance, Level, LostRange, Measure, MetadataRow, NewSegment, Object, Pages, PendingWork,
-    RecoveryHost, RenewedGroup, Segment, StreamState, TransactionCounter, Truncation, ZNode,
+    AttributeUpdate, Bookie, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision,
+    DurableLog, EndedTransaction, FreshContainer, Instance, Ledger, Level, LostRange, Measure, MetadataRow, NewSegment,
+    Object, Pages, PendingWork, RecoveryHost, RenewedGroup, RestoredLog, Segment, StreamState, TransactionCounter,
+    Truncation, ZNode,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -273,6 +274,31 @@ impl RecoveryHost for Relay {
     fn delete_znode(&self, path: &str, expected_version: i32) -> CallResult<()> {
         let arguments = json!({"path": path, "expected_version": expected_version});
         self.call("coordination.delete", arguments, |host| host.delete_znode(path, expected_version))
+    }
+
+    fn bookies(&self) -> CallResult<Vec<Bookie>> {
+        self.call("bookies.list-bookies", json!({}), |host| host.bookies())
+    }
+
+    fn register_bookies(&self, ids: &[String]) -> CallResult<()> {
+        self.call("bookies.register-bookies", json!({"ids": ids}), |host| host.register_bookies(ids))
+    }
+
+    fn ledgers(&self) -> CallResult<Box<dyn Pages<Ledger>>> {
+        let calls = ("ledgers.list-ledgers", "ledgers.ledger-listing.next-page");
+        self.list(calls, json!({}), |host| host.ledgers())
+    }
+
+    fn keep_ledgers(&self, ids: &[i64]) -> CallResult<()> {
+        self.call("ledgers.keep-ledgers", json!({"ids": ids}), |host| host.keep_ledgers(ids))
+    }
+
+    fn durable_logs(&self) -> CallResult<Vec<DurableLog>> {
+        self.call("logs.list-logs", json!({}), |host| host.durable_logs())
+    }
+
+    fn restore_log(&self, container: ContainerId) -> CallResult<RestoredLog> {
+        self.call("logs.restore-log", json!({"container": container}), |host| host.restore_log(container))
     }
 
     fn log(&self, task: Option<&str>, level: Level, message: &str) {

@@ -66,6 +66,16 @@ impl<'a> LedgerReader<'a> {
 
     /// Visits the entries from 0 to `last` in order.
     pub(super) fn read_to(&self, last: i64, visit: &mut EntryVisitor<'_>) -> Result<(), Tier1Error> {
+        self.read(last, visit)?.map_or(Ok(()), Err)
+    }
+
+    /// Visits the entries from 0 on in order, up to `last` or the first that no bookie has whole.
+    pub(super) fn read_until_missing(&self, last: i64, visit: &mut EntryVisitor<'_>) -> Result<(), Tier1Error> {
+        self.read(last, visit).map(drop)
+    }
+
+    /// Visits the entries from 0 to `last` in order. Returns why one was missing, if one was.
+    fn read(&self, last: i64, visit: &mut EntryVisitor<'_>) -> Result<Option<Tier1Error>, Tier1Error> {
         let mut ahead = VecDeque::new();
         let mut next = 0;
         loop {
@@ -73,9 +83,12 @@ impl<'a> LedgerReader<'a> {
                 ahead.push_back(self.ask(next)?);
                 next += 1;
             }
-            let Some(asked) = ahead.pop_front() else { return Ok(()) };
+            let Some(asked) = ahead.pop_front() else { return Ok(None) };
             let entry = asked.entry;
-            let body = self.receive(asked)?;
+            let body = match self.receive(asked) {
+                Err(missing @ Tier1Error::Damaged { .. }) => return Ok(Some(missing)),
+                received => received?,
+            };
             let decoded =
                 self.codec.decode(&body).map_err(|error| self.nodes.damaged(self.ledger, error.to_string()))?;
             visit(entry, decoded.payload)?;

@@ -12,7 +12,10 @@ use dr_formats::ledger_metadata::LedgerState;
 use super::super::access::LedgerAccess;
 use super::super::ledger_nodes::{LedgerNodes, OpenLedger, check_quorums, container_named_in};
 use super::super::sight::{BookieSights, CopySight, LedgerSight, LedgerSights, Stretch};
-use super::super::{ClosedLedger, EntryVisitor, LedgerLayout, LedgerWriter, Ledgers, MAXIMUM_ENTRY, Tier1Error};
+use super::super::{
+    BookieRegistration, ClosedLedger, EntryVisitor, LedgerLayout, LedgerWriter, Ledgers, MAXIMUM_ENTRY,
+    RegisteredLedger, RestoredLedger, Tier1Error,
+};
 use super::{EmbeddedZNodes, io_error};
 use crate::durable;
 
@@ -100,6 +103,14 @@ impl Ledgers for EmbeddedLedgers {
         Ok(())
     }
 
+    fn read_as_far_as_it_goes(&self, id: i64, visit: &mut EntryVisitor<'_>) -> Result<(), Tier1Error> {
+        // Here a ledger that was never closed is garbage of a writer that died.
+        match self.nodes.metadata(id)?.state {
+            LedgerState::Closed { .. } => self.read(id, visit),
+            LedgerState::Open | LedgerState::InRecovery => Ok(()),
+        }
+    }
+
     fn delete(&self, id: i64) -> Result<(), Tier1Error> {
         self.nodes.delete(id)?;
         let path = self.file_of(id);
@@ -108,6 +119,30 @@ impl Ledgers for EmbeddedLedgers {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(io_error(&path, "cannot delete", error)),
         }
+    }
+
+    fn registered(&self) -> Result<Vec<RegisteredLedger>, Tier1Error> {
+        self.nodes.all_registered()
+    }
+
+    fn restore(&self, ledgers: &[RestoredLedger]) -> Result<(), Tier1Error> {
+        self.nodes.restore(ledgers)
+    }
+
+    fn not_restored(&self, ledgers: &[RestoredLedger]) -> Result<Vec<i64>, Tier1Error> {
+        self.nodes.not_restored(ledgers)
+    }
+
+    fn register_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
+        self.nodes.register_bookies(registration)
+    }
+
+    fn not_registered(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
+        self.nodes.not_registered(registration)
+    }
+
+    fn unregister_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
+        self.nodes.unregister_bookies(registration)
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn open(session: &Session, config: &[PathBuf], arguments: &Tier1Argum
     };
     // There is no root to be compared with the configuration, so differences from it are nothing to warn of.
     let configuration = Configuration::load(config, session.environment.clone(), &overrides, Path::new(""))?;
-    OpenTier1::open(session, &configuration, Purpose::Read)
+    OpenTier1::open(session, &configuration, Purpose::Read, true)
 }
 
 /// The error for a ZNode that is not there.

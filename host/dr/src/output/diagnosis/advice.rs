@@ -205,14 +205,35 @@ impl Report<'_> {
 
     fn after_zookeeper(&self) -> Vec<Step> {
         let mut steps: Vec<Step> = self.stop_servers().into_iter().collect();
-        if self.facts.tier1.as_ref().is_ok_and(|tier1| tier1.stray_ledgers.is_empty()) {
+        let are_registered = self.facts.tier1.as_ref().is_ok_and(|tier1| !tier1.stray_ledgers.is_empty());
+        if are_registered {
+            steps.push(step("let the bookies run, or start them; the logs are put together from what they serve"));
+        } else {
             steps.push(step("stop the bookies now: a bookie deletes, some minutes after its start, every ledger that ZooKeeper does not know"));
+            steps.push(step("copy the disks of the bookies"));
+            steps.push(step(
+                "if a copy or a snapshot of ZooKeeper's data is left that is as new as the loss, start ZooKeeper on that, and look again",
+            ));
         }
-        steps.push(step("copy the disks of the bookies and of ZooKeeper"));
-        steps.push(step("if a copy or a snapshot of ZooKeeper's data is left, start ZooKeeper on that"));
-        steps.push(self.diagnose_again());
-        steps.push(step(DO_NOT_RECOVER));
-        steps.push(self.look_at_tier2());
+        let mut more = vec!["--directory", RUN_DIRECTORY];
+        if !are_registered {
+            steps.push(step(
+                "in the next command, name the directories of each bookie in place of DIRECTORIES, joined by commas, with --bookie-disks once for each bookie",
+            ));
+            more.extend(["--bookie-disks", "DIRECTORIES"]);
+        }
+        if self.place.cluster.is_none() {
+            steps.push(step(
+                "put the cluster's name, pravegaservice.clusterName of the segment stores, in place of NAME below",
+            ));
+            more.extend(["--cluster", "NAME"]);
+        }
+        steps.push(Step {
+            sentence: "work out how the logs are restored; this changes nothing:".to_owned(),
+            command: self.command("plan", &more),
+        });
+        let apply = next::of_directory(&self.place.program, "apply", RUN_DIRECTORY.as_ref());
+        steps.push(step_with("carry it out; it says in which order to start the servers then:", apply));
         steps
     }
 

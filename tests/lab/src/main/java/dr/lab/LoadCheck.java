@@ -234,7 +234,7 @@ public final class LoadCheck {
                 if (expectedEvents != null && key < Load.FIRST_REMOVED_KEY && number != expectedValues.getOrDefault(key, -1)) {
                     return Checks.BAD + "key " + key + " expected number " + expectedValues.get(key) + " found " + number;
                 }
-                if (number < updates.getOrDefault(key, -1)) {
+                if (number < updates.getOrDefault(key, -1) && !isRemoved(key, number)) {
                     lost++;
                 }
             }
@@ -243,16 +243,26 @@ public final class LoadCheck {
         return present + " keys, " + lost + " older than acknowledged";
     }
 
+    /** True if a key is absent because that was asked for last: acknowledged, or under way when the load was killed. */
+    private boolean isRemoved(int key, int number) {
+        int last = updates.getOrDefault(key, -1);
+        return number < 0 && (Load.removes(key, last) || removalMayHaveFollowed(key, last));
+    }
+
+    /** True if the removal of a key behind this update was acknowledged, or was the next thing to do. */
+    private boolean removalMayHaveFollowed(int key, int number) {
+        long last = updates.entrySet().stream()
+            .mapToLong(update -> (long) update.getValue() * Load.TABLE_KEYS + update.getKey()).max().orElse(-1);
+        return Load.removes(key, number + 1) && (number + 1L) * Load.TABLE_KEYS + key <= last + 1;
+    }
+
     /** What was flushed must not be undone: no older value, no removed key back, no key gone without a removal behind it. */
     private String wrongAfterFlush(int key, int number) {
         int flushed = flushedUpdates.getOrDefault(key, -1);
         if (number >= 0) {
             return number < flushed ? "key " + key + " number " + number + " is older than the flushed " + flushed : null;
         }
-        long last = updates.entrySet().stream()
-            .mapToLong(update -> (long) update.getValue() * Load.TABLE_KEYS + update.getKey()).max().orElse(-1);
-        boolean gone = flushed < 0 || Load.removes(key, flushed)
-            || Load.removes(key, flushed + 1) && (flushed + 1L) * Load.TABLE_KEYS + key <= last + 1;
+        boolean gone = flushed < 0 || Load.removes(key, flushed) || removalMayHaveFollowed(key, flushed);
         return gone ? null : "key " + key + " was flushed with number " + flushed + " and is gone";
     }
 

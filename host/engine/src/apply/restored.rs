@@ -1,0 +1,79 @@
+//! Ledgers and bookies that a plan registers again.
+
+use dr_backends::tier1::{BookieRegistration, RestoredLedger};
+
+use super::log_metadata;
+use crate::cluster::{ClusterLayout, Tier1};
+use crate::contract::ContainerId;
+use crate::error::{OperatorError, Result};
+use crate::plan::{Effect, Plan, PlannedLedger};
+
+/// Planned ledgers in the words of the backend. The custom metadata are Pravega's own; those of a ledger that is part of no log name
+/// no container.
+pub(super) fn ledgers(
+    container: Option<ContainerId>,
+    planned: &[PlannedLedger],
+    layout: &ClusterLayout,
+) -> Vec<RestoredLedger> {
+    let mut custom_metadata = layout.ledger_layout(container.unwrap_or_default()).custom_metadata;
+    if container.is_none() {
+        custom_metadata.truncate(1);
+    }
+    let ledger = |planned: &PlannedLedger| RestoredLedger {
+        id: planned.id,
+        ensemble_size: planned.ensemble_size,
+        write_quorum: planned.write_quorum,
+        ack_quorum: planned.ack_quorum,
+        digest_type: planned.digest_type.into(),
+        last_entry: planned.last_entry,
+        length: planned.length,
+        stretches: planned.stretches.iter().map(|stretch| (stretch.first_entry, stretch.bookies.clone())).collect(),
+        custom_metadata: custom_metadata.clone(),
+    };
+    planned.iter().map(ledger).collect()
+}
+
+/// The registration of an effect, if it is one.
+pub(super) fn registration(effect: &Effect) -> Option<BookieRegistration> {
+    let Effect::RegisterBookies { instance_id, bookies, highest_ledger } = effect else { return None };
+    Some(BookieRegistration {
+        instance_id: instance_id.clone(),
+        cookies: bookies.iter().map(|bookie| (bookie.id.clone(), bookie.cookie.clone())).collect(),
+        highest_ledger: *highest_ledger,
+    })
+}
+
+/// Looks at everything that a plan registered again, without asking a bookie: they cannot start before this is there.
+///
+/// # Errors
+/// `restore-incomplete` that names what is not as it should be; Tier-1 errors.
+pub fn verify_restored(plan: &Plan, tier1: Tier1<'_>, layout: &ClusterLayout) -> Result<()> {
+    let mut wrong: Vec<String> = Vec::new();
+    for effect in &plan.effects {
+        match effect {
+            Effect::RestoreLedgers { container, ledgers: planned } => {
+                let missing = tier1.ledgers.not_restored(&ledgers(*container, planned, layout))?;
+                wrong.extend(missing.into_iter().map(|id| format!("the metadata of ledger {id}")));
+            }
+            Effect::RegisterBookies { .. } => {
+                if let Some(registration) = registration(effect) {
+                    let missing = tier1.ledgers.not_registered(&registration)?;
+                    wrong.extend(missing.into_iter().map(|name| format!("`{name}` below the ledgers root")));
+                }
+            }
+            Effect::RestoreLog { path, epoch, ledgers, truncation, .. } => {
+                let expected = log_metadata(*epoch, ledgers, *truncation)?;
+                if tier1.znodes.get(path)?.is_none_or(|node| node.data != expected) {
+                    wrong.push(format!("`{path}`"));
+                }
+            }
+            _ => {}
+        }
+    }
+    let Some(first) = wrong.first() else { return Ok(()) };
+    Err(OperatorError::new(
+        "restore-incomplete",
+        format!("{first} is not as the plan wrote it, nor are {} others", wrong.len() - 1),
+        "find out who else writes to this ZooKeeper; then run `dr apply` with the same directory again",
+    ))
+}

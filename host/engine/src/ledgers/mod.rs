@@ -1,0 +1,174 @@
+//! Ledgers as bookies' disks hold them, when ZooKeeper no longer tells which there are.
+//!
+//! ZooKeeper held, for each ledger, who holds its entries and where it ends, and, for each container, which ledgers
+//! are its log and in which order. Both follow from the entries themselves: the operations of a log are numbered
+//! without a gap over all its ledgers, a metadata checkpoint names the container, and an entry that was sent again to the next ledger ends
+//! the one before. See design note 013.
+
+mod chain;
+mod ensembles;
+mod evidence;
+mod log_tail;
+mod reading;
+mod registered;
+mod tailed;
+
+pub use self::chain::{Junction, Link, LogChain, UnplacedLedger, chains};
+pub use self::ensembles::{Stretch, ensembles};
+pub use self::evidence::{DiskBookie, FollowedLog, LedgerEvidence, Payloads};
+pub use self::log_tail::{LogTail, ReplayStart, SegmentTail, TailError};
+pub use self::reading::read_disks;
+pub use self::registered::read_registered;
+pub use self::tailed::TailedTier2;
+
+use std::collections::BTreeSet;
+
+use dr_formats::ledger_entry::DigestType;
+
+use crate::contract::ContainerId;
+
+/// A ledger, put together from all disks that hold entries of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskLedger {
+    /// Id.
+    pub id: i64,
+    /// Entries that at least one disk holds whole, by id.
+    pub entries: Vec<DiskEntry>,
+    /// Which bookie holds which of them: runs of entry ids, by bookie.
+    pub holders: Vec<Holder>,
+    /// How its entries are protected.
+    pub digest_type: DigestType,
+    /// Containers that its operations name. More than one is damage.
+    pub containers: BTreeSet<ContainerId>,
+}
+
+/// What one bookie holds of a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Number of the bookie among those that were read.
+    pub bookie: usize,
+    /// Runs of entry ids, first and last, ascending.
+    pub runs: Vec<(i64, i64)>,
+}
+
+/// An entry of a ledger: one frame of a durable log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskEntry {
+    /// Id, from 0.
+    pub id: i64,
+    /// Payload bytes of the ledger up to and with it.
+    pub ledger_length: u64,
+    /// Checksum of its payload, to recognise an entry that was sent twice.
+    pub payload_checksum: u32,
+    /// Operations that begin in it; none if it only continues one.
+    pub operations: Option<Operations>,
+    /// It begins with the rest of an operation.
+    pub begins_inside: bool,
+    /// Its last operation goes on in the next entry.
+    pub ends_open: bool,
+}
+
+/// Sequence numbers of operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Operations {
+    /// The first.
+    pub first: i64,
+    /// The last.
+    pub last: i64,
+}
+
+impl DiskLedger {
+    /// Its entries from 0 up to the first that no disk holds.
+    pub fn unbroken(&self) -> &[DiskEntry] {
+        let unbroken = self.entries.iter().zip(0..).take_while(|(entry, id)| entry.id == *id).count();
+        &self.entries[..unbroken]
+    }
+
+    /// Operations that begin in its unbroken part.
+    pub fn operations(&self) -> Option<Operations> {
+        let mut all = self.unbroken().iter().filter_map(|entry| entry.operations);
+        let first = all.next()?;
+        Some(Operations { first: first.first, last: all.next_back().unwrap_or(first).last })
+    }
+
+    /// Entries that no disk holds, although one holds later ones: first and last, ascending.
+    pub fn holes(&self) -> Vec<(i64, i64)> {
+        let mut next = 0;
+        let mut holes = Vec::new();
+        for entry in &self.entries {
+            if entry.id > next {
+                holes.push((next, entry.id - 1));
+            }
+            next = entry.id + 1;
+        }
+        holes
+    }
+}
+
+impl Holder {
+    /// True if it holds this entry.
+    pub fn holds(&self, entry: i64) -> bool {
+        let behind = self.runs.partition_point(|(first, _)| *first <= entry);
+        behind > 0 && self.runs[behind - 1].1 >= entry
+    }
+
+    /// The first entry that it holds from this one on.
+    pub fn next_from(&self, entry: i64) -> Option<i64> {
+        let run = self.runs.iter().find(|(_, last)| *last >= entry)?;
+        Some(run.0.max(entry))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod test_support {
+    use super::*;
+
+    /// A ledger of entries with these first and last operations.
+    pub(crate) fn ledger(id: i64, container: Option<ContainerId>, operations: &[(i64, i64)]) -> DiskLedger {
+        let entry = |(id, &(first, last)): (i64, &(i64, i64))| DiskEntry {
+            id,
+            ledger_length: 100 * (id as u64 + 1),
+            payload_checksum: (first * 1000 + last) as u32,
+            operations: Some(Operations { first, last }),
+            begins_inside: false,
+            ends_open: false,
+        };
+        let entries: Vec<_> = (0..).zip(operations).map(entry).collect();
+        let runs = vec![(0, operations.len() as i64 - 1)];
+        let holders = (0..3).map(|bookie| Holder { bookie, runs: runs.clone() }).collect();
+        DiskLedger {
+            id,
+            entries,
+            holders,
+            digest_type: DigestType::Crc32c,
+            containers: container.into_iter().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::test_support::ledger;
+    use super::*;
+
+    #[test]
+    fn a_ledger_is_unbroken_up_to_its_first_hole() {
+        let mut broken = ledger(7, None, &[(1, 3), (4, 4), (5, 9), (10, 11)]);
+        assert_eq!(broken.operations(), Some(Operations { first: 1, last: 11 }));
+        assert!(broken.holes().is_empty());
+        broken.entries.remove(2);
+        assert_eq!(broken.unbroken().len(), 2);
+        assert_eq!(broken.operations(), Some(Operations { first: 1, last: 4 }));
+        assert_eq!(broken.holes(), [(2, 2)]);
+        broken.entries.remove(0);
+        assert_eq!((broken.operations(), broken.holes()), (None, vec![(0, 0), (2, 2)]));
+    }
+
+    #[test]
+    fn a_holder_holds_its_runs() {
+        let holder = Holder { bookie: 0, runs: vec![(0, 4), (8, 9)] };
+        let held: Vec<i64> = (0..12).filter(|entry| holder.holds(*entry)).collect();
+        assert_eq!(held, [0, 1, 2, 3, 4, 8, 9]);
+        assert_eq!([holder.next_from(2), holder.next_from(5), holder.next_from(10)], [Some(2), Some(8), None]);
+    }
+}

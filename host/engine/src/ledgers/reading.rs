@@ -1,0 +1,180 @@
+//! Puts ledgers together from what is on the disks of several bookies.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use dr_backends::bookie_disk::BookieDisk;
+use dr_formats::ledger_entry::LedgerPassword;
+
+use super::{DiskBookie, DiskEntry, DiskLedger, Holder, LedgerEvidence, Operations, Payloads};
+use crate::bookie_survey::{
+    BookieSurvey, EntrySummary, FrameSummary, MergedEntry, MergedSurveys, SurveyHeader, Take, read_payload, take,
+};
+use crate::error::{OperatorError, Result};
+use crate::plan::run_directory_error;
+use crate::progress::Progress;
+
+/// Reads the disks of stopped bookies, each given by its directories. Surveys of them, which are removed at the end, are written to
+/// `scratch`, a directory that does not exist yet.
+///
+/// # Errors
+/// Those of [`BookieDisk::open`], [`take`] and [`MergedSurveys`]; `ledger-password` if ledgers have another password than `password`.
+pub fn read_disks(
+    bookies: &[Vec<PathBuf>],
+    password: &LedgerPassword,
+    parallel: usize,
+    scratch: &Path,
+    progress: &dyn Progress,
+) -> Result<LedgerEvidence> {
+    std::fs::create_dir(scratch).map_err(|error| run_directory_error("create", scratch, error))?;
+    let evidence = survey_and_merge(bookies, password, parallel, scratch, progress);
+    let removed = std::fs::remove_dir_all(scratch);
+    let evidence = evidence?;
+    removed.map_err(|error| run_directory_error("remove", scratch, error))?;
+    Ok(evidence)
+}
+
+fn survey_and_merge(
+    bookies: &[Vec<PathBuf>],
+    password: &LedgerPassword,
+    parallel: usize,
+    scratch: &Path,
+    progress: &dyn Progress,
+) -> Result<LedgerEvidence> {
+    let disks: Vec<BookieDisk> =
+        bookies.iter().map(|directories| BookieDisk::open(directories)).collect::<std::result::Result<_, _>>()?;
+    let mut surveys = Vec::new();
+    for (number, disk) in disks.iter().enumerate() {
+        let output = scratch.join(format!("bookie-{number}"));
+        let header = take(disk, &Take { password: password.clone(), parallel, output: &output }, progress)?;
+        refuse_other_password(&header, password)?;
+        surveys.push(BookieSurvey::open(&output)?);
+    }
+    let mut merged = MergedSurveys::new(surveys)?;
+    let known = merged.headers().map(bookie).collect();
+    let mut ledgers = Vec::new();
+    let mut copies = BTreeMap::new();
+    while let Some(entry) = merged.next_entry()? {
+        add(&entry, &mut ledgers);
+        copies.insert((entry.ledger_id, entry.entry_id), entry.copies);
+    }
+    Ok(LedgerEvidence::new(known, ledgers, Box::new(DiskPayloads { disks, copies, password: password.clone() })))
+}
+
+fn refuse_other_password(header: &SurveyHeader, password: &LedgerPassword) -> Result<()> {
+    match header.ledgers.iter().find(|ledger| ledger.has_password(password) == Some(false)) {
+        None => Ok(()),
+        Some(ledger) => Err(OperatorError::new(
+            "ledger-password",
+            format!(
+                "ledger {} on the disks of bookie {} has another password than the configured one",
+                ledger.ledger_id, header.bookie_id
+            ),
+            "set bookkeeper.connect.security.auth.pwd in a file given with --config as the segment stores have it",
+        )),
+    }
+}
+
+fn bookie(header: &SurveyHeader) -> DiskBookie {
+    let finding = |oddity: &dr_backends::bookie_disk::Oddity| {
+        format!("{}: {}: {}", oddity.path.display(), oddity.kind, oddity.detail)
+    };
+    DiskBookie {
+        id: header.bookie_id.clone(),
+        cookie: header.cookie.clone(),
+        instance_id: header.instance_id.clone(),
+        entries: header.entries,
+        findings: header.oddities.listed.iter().map(finding).collect(),
+    }
+}
+
+/// Adds the next entry of all ledgers, which come in the order of ledgers and entries.
+fn add(merged: &MergedEntry, ledgers: &mut Vec<DiskLedger>) {
+    let Some((_, summary)) = merged.copies.last() else { return };
+    if ledgers.last().is_none_or(|ledger| ledger.id != merged.ledger_id) {
+        ledgers.push(DiskLedger {
+            id: merged.ledger_id,
+            entries: Vec::new(),
+            holders: Vec::new(),
+            digest_type: summary.digest_type,
+            containers: BTreeSet::new(),
+        });
+    }
+    let Some(ledger) = ledgers.last_mut() else { return };
+    let length = u64::try_from(summary.length).unwrap_or(0);
+    ledger.entries.push(DiskEntry::of(merged.entry_id, length, summary.payload_checksum, summary.frame.as_ref()));
+    ledger.containers.extend(summary.frame.iter().flat_map(|frame| &frame.container_ids));
+    for (bookie, _) in &merged.copies {
+        match ledger.holders.iter_mut().find(|holder| holder.bookie == *bookie) {
+            Some(holder) => holder.add(merged.entry_id),
+            None => ledger.holders.push(Holder { bookie: *bookie, runs: vec![(merged.entry_id, merged.entry_id)] }),
+        }
+    }
+}
+
+impl Holder {
+    /// Adds an entry, not below those that are there.
+    fn add(&mut self, entry: i64) {
+        match self.runs.last_mut() {
+            Some((_, last)) if *last >= entry - 1 => *last = entry,
+            _ => self.runs.push((entry, entry)),
+        }
+    }
+}
+
+impl DiskEntry {
+    /// What an entry tells of the log that it is a frame of; one of another application than Pravega tells nothing.
+    pub(super) fn of(id: i64, ledger_length: u64, payload_checksum: u32, frame: Option<&FrameSummary>) -> Self {
+        let operations = frame.and_then(|frame| {
+            Some(Operations { first: frame.first_sequence_number?, last: frame.last_sequence_number? })
+        });
+        Self {
+            id,
+            ledger_length,
+            payload_checksum,
+            operations,
+            begins_inside: frame.is_some_and(|frame| frame.begins_inside_record),
+            ends_open: frame.is_some_and(|frame| frame.ends_inside_record),
+        }
+    }
+}
+
+/// Copies of each entry: number of the bookie, and where it has it.
+type Copies = BTreeMap<(i64, i64), Vec<(usize, EntrySummary)>>;
+
+/// Reads entries back from the disks.
+#[derive(Debug)]
+struct DiskPayloads {
+    disks: Vec<BookieDisk>,
+    copies: Copies,
+    password: LedgerPassword,
+}
+
+impl Payloads for DiskPayloads {
+    fn read(&self, ledger: i64, last_entry: i64, visit: &mut dyn FnMut(i64, &[u8])) -> Result<()> {
+        for entry in 0..=last_entry {
+            visit(entry, &self.read_entry(ledger, entry)?);
+        }
+        Ok(())
+    }
+}
+
+impl DiskPayloads {
+    fn read_entry(&self, ledger: i64, entry: i64) -> Result<Vec<u8>> {
+        let mut failure = None;
+        // The newest first, as in the rest of the evidence.
+        for (bookie, summary) in self.copies.get(&(ledger, entry)).into_iter().flatten().rev() {
+            match read_payload(&self.disks[*bookie], summary, &self.password) {
+                Ok(payload) => return Ok(payload),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| {
+            OperatorError::new(
+                "survey-mismatch",
+                format!("no disk holds entry {entry} of ledger {ledger}"),
+                "give the disks of all bookies with --bookie-disks",
+            )
+        }))
+    }
+}

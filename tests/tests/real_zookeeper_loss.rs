@@ -1,0 +1,100 @@
+//! A real cluster killed under load that loses ZooKeeper, or only what segment stores kept there, and nothing else: whatever had
+//! been acknowledged is read back, and the cluster goes on with its old bookies and its old logs.
+
+// In a test a panic is the way to fail.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use dr_lab::WorkloadSize;
+use dr_tests::dr;
+use dr_tests::history::{Flush, load_until_kill};
+use dr_tests::real_servers::{self, TestLab, assert_all_ok, assert_no_container_failed, must};
+
+/// Seeds of the moments of the crashes, one for each loss of ZooKeeper; others with `DR_TEST_SEEDS`, separated by commas.
+const DEFAULT_SEEDS: &str = "3,5";
+/// No session outlives its server for so long.
+const SESSION_SECONDS: u32 = 90;
+
+fn seeds() -> Vec<u64> {
+    let seeds = std::env::var("DR_TEST_SEEDS").unwrap_or(DEFAULT_SEEDS.to_owned());
+    eprintln!("DR_TEST_SEEDS={seeds}");
+    seeds.split(',').map(|seed| seed.parse().unwrap()).collect()
+}
+
+/// Loses what ZooKeeper held, and restores it from the disks of the bookies.
+fn lose_zookeeper_and_recover(test: &mut TestLab) {
+    must("wipe ZooKeeper", test.lab.wipe_zookeeper());
+    must("start ZooKeeper", test.lab.start_zookeeper());
+    let disks = (0..test.lab.options().bookie_count).map(|bookie| test.lab.bookie_directory(bookie));
+    let flags: Vec<_> =
+        disks.flat_map(|disk| ["--bookie-disks".to_owned(), disk.to_str().unwrap().to_owned()]).collect();
+    recover(test, &flags);
+}
+
+fn recover(test: &TestLab, flags: &[String]) {
+    let run =
+        (1..).map(|number| test.directory.path().join(format!("run-{number}"))).find(|run| !run.exists()).unwrap();
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let (root, properties) = (text(&test.lab.tier2_directory()), text(&test.lab.properties_file()));
+    let mut arguments = ["recover", &root, "--config", &properties, "--yes", "--run-directory", &text(&run)]
+        .map(str::to_owned)
+        .to_vec();
+    arguments.extend_from_slice(flags);
+    let finished = (0..SESSION_SECONDS).find_map(|_| {
+        let finished = dr::run(test.directory.path(), &arguments);
+        // ZooKeeper keeps the sessions of killed servers for a while.
+        if !finished.stderr.contains("error[live-cluster]") {
+            return Some(finished);
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        None
+    });
+    let finished = finished.unwrap().expect_code(0);
+    eprintln!("{}", finished.stdout);
+}
+
+fn start(step: &str, test: &mut TestLab) {
+    must("start the bookies", test.lab.start_bookies());
+    must("start the servers", test.lab.start_servers());
+    assert_no_container_failed(step, &test.lab);
+}
+
+/// Reads back what was acknowledged to a load: all of it.
+fn check(step: &str, acknowledgements: &Path, test: &TestLab) {
+    let report = must("check the load", test.lab.check_load(acknowledgements));
+    assert_all_ok(step, &report.report());
+    eprintln!("{step}: {report:?}");
+    assert!(report.acknowledged_events > 1000, "{step}: {report:?}");
+    assert_eq!((report.read_events, report.lost_events), (report.acknowledged_events, 0), "{step}");
+    assert_eq!((report.lost_updates, report.lost_transactions, report.torn_transactions), (0, 0, 0), "{step}");
+}
+
+#[test]
+fn nothing_that_was_acknowledged_is_lost_with_zookeeper() {
+    if !real_servers::are_wanted() {
+        return;
+    }
+    let mut test = real_servers::up(|options| options.writer_flush_milliseconds = 1000);
+    let truth = test.directory.path().join("truth.json");
+    must("run the workload", test.lab.run_workload(&truth, WorkloadSize::Small));
+    let mut loads = Vec::new();
+    for (number, seed) in (1..).zip(seeds()) {
+        loads.push(load_until_kill(&mut test, seed, Flush::Once));
+        lose_zookeeper_and_recover(&mut test);
+        let step = format!("after loss {number}");
+        start(&step, &mut test);
+        loads.iter().for_each(|load| check(&step, load, &test));
+    }
+    assert_all_ok("what was at rest is read back", &must("check", test.lab.run_checker(&truth)));
+    assert_all_ok("old and new streams take work", &must("do more", test.lab.more(&truth)));
+
+    loads.push(load_until_kill(&mut test, 9, Flush::Never));
+    must("start Tier-1 again", test.lab.start_tier1());
+    must("delete the ZNodes of the logs", test.lab.delete_znode("/pravega/lab/segmentstore"));
+    recover(&test, &[]);
+    must("start the servers", test.lab.start_servers());
+    loads.iter().for_each(|load| check("after the loss of the logs' ZNodes", load, &test));
+    must("take the lab down", test.lab.down());
+}

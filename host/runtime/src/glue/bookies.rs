@@ -14,6 +14,7 @@ impl Host for State {
     fn register_bookies(&mut self, ids: Vec<String>) -> HostResult<()> {
         self.check_rows(&ids)?;
         ids.iter().try_for_each(|id| self.check_text(id))?;
+        self.stage(ids.len(), super::bytes_of(ids.iter().map(String::as_str)))?;
         self.call("bookies.register-bookies", |host| host.register_bookies(&ids))
     }
 }

@@ -14,13 +14,15 @@ impl Host for State {
 
     fn keep_ledgers(&mut self, ids: Vec<i64>) -> HostResult<()> {
         self.check_rows(&ids)?;
+        self.stage(ids.len(), size_of_val(&*ids))?;
         self.call("ledgers.keep-ledgers", |host| host.keep_ledgers(&ids))
     }
 }
 
 impl HostLedgerListing for State {
     fn next_page(&mut self, listing: Resource<LedgerListing>, limit: u32) -> HostResult<Vec<Ledger>> {
-        self.with("ledgers.ledger-listing.next-page", &listing, |listing| listing.page(limit))
+        let rows = self.page_rows(limit)?;
+        self.with("ledgers.ledger-listing.next-page", &listing, |listing| listing.page(rows))
     }
 
     fn drop(&mut self, listing: Resource<LedgerListing>) -> wasmtime::Result<()> {

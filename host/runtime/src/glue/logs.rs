@@ -12,6 +12,8 @@ impl Host for State {
     }
 
     fn restore_log(&mut self, container: u32) -> HostResult<RestoredLog> {
+        // Its ledgers, and its ZNode.
+        self.stage(2, 0)?;
         let restored = self.call("logs.restore-log", |host| host.restore_log(container))?;
         let contract::RestoredLog { ledgers, operations, last_operation, epoch } = restored;
         Ok(RestoredLog { ledgers, operations, last_operation, epoch })

@@ -147,7 +147,9 @@ impl RecoveryHost for Granted {
     }
 
     fn restore_log(&self, container: ContainerId) -> CallResult<RestoredLog> {
-        self.ask(Capability::RestoreLog)?.restore_log(container)
+        let host = self.ask(Capability::RestoreLog)?;
+        self.grant.scope.check_container(container)?;
+        host.restore_log(container)
     }
 
     fn log(&self, task: Option<&str>, level: Level, message: &str) {

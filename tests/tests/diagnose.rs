@@ -139,6 +139,9 @@ fn ledgers_that_no_log_names_are_a_loss_of_zookeeper() {
     let (text, event) = place.diagnose("zookeeper-loss", 5);
     golden::compare("diagnose/logs-deleted", &without_figures(&text));
     assert!(event["containers"].as_array().unwrap().iter().all(|container| container["readable_ledgers"] == 1));
+    // What it advises brings the logs back.
+    place.recover(&["--run-directory", "run-2"]);
+    place.diagnose("recovered-not-booted", 5);
 }
 
 #[test]

@@ -150,7 +150,10 @@ impl<'a> Recovery<'a> {
             Stopped::Controllers => Vec::new(),
         };
         survey.refuse_newer_version()?;
-        survey.refuse_stripped(&expected)?;
+        // A log that is restored holds its container's metadata itself.
+        if !chosen.restores_logs() {
+            survey.refuse_stripped(&expected)?;
+        }
         refuse_existing_logs(tier1.znodes.as_ref(), &tier1.layout, &expected)?;
         create_run_directory(&self.directory)?;
         target.save(&self.directory)?;

@@ -123,7 +123,11 @@ mod tests {
         let listing = Listing::take_known(tier2.as_ref(), 1, &Silent).unwrap();
         let tailed = TailedTier2::new(tier2, &listing, &tails).unwrap();
         let mut objects = Vec::new();
-        tailed.list("", &mut |object| Ok(objects.push((object.key, object.size)))).unwrap();
+        let mut visit = |object: ObjectInfo| {
+            objects.push((object.key, object.size));
+            Ok(())
+        };
+        tailed.list("", &mut visit).unwrap();
         objects.sort();
         let whole = ChunkName { segment: "scope/whole/0.#epoch.0", epoch: 7, offset: 0, uuid: NO_UUID }.to_string();
         assert_eq!(objects, [(key(0), 5), (key(5), 3), (whole, 5)]);

@@ -3,6 +3,9 @@
 // In a test a panic is the way to fail.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+#[path = "captured_trees/bookies.rs"]
+mod bookies;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

@@ -207,9 +207,13 @@ impl Report<'_> {
     fn held_by_survivors(&self) -> Option<String> {
         let readable: u64 = self.diagnosis.containers.iter().map(|container| container.readable_bytes).sum();
         let ledgers: u64 = self.diagnosis.containers.iter().map(|container| container.readable_ledgers).sum();
+        let consequence = match self.diagnosis.scenario {
+            Scenario::ZooKeeperLoss => "but nothing of them is lost if the logs are restored",
+            _ => "and `dr recover` would throw that part away",
+        };
         (ledgers > 0).then(|| {
             format!(
-                "{} of operations in {} that can still be read: a part of them may not be in Tier-2, and `dr recover` would throw that part away.",
+                "{} of operations in {} that can still be read: a part of them may not be in Tier-2, {consequence}.",
                 bytes(readable),
                 counted(ledgers, "ledger", "ledgers")
             )

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use dr_backends::tier1::{Ledgers, Tier1Error};
 use dr_engine::error::Result;
 use dr_engine::ledgers::{self, LedgerEvidence};
 
@@ -9,9 +10,13 @@ use super::procedure::{self, Chosen};
 use super::target::OpenTarget;
 use super::{Session, source};
 use crate::arguments::{BookieDisksArguments, ProcedureArguments};
+use crate::output::text::counted;
 
 /// Name of the procedure that restores logs.
 pub(super) const RESTORING: &str = "zookeeper-loss";
+
+/// Newest ledgers of logs that are tried, to see whether their bookies are left. The newest of all may never have been written to.
+const LEDGERS_TRIED: usize = 64;
 
 /// Directory in that of the run, for what is needed while disks are read.
 const SCRATCH: &str = "surveys";
@@ -36,7 +41,7 @@ pub(super) fn fitting(disks: &BookieDisksArguments) -> Option<&'static str> {
 }
 
 /// The procedure that fits better than the one that was loaded because none was named: where ZooKeeper still names ledgers of
-/// logs, and enough bookies run that can hold them, the logs are restored.
+/// logs, and bookies serve them, the logs are restored.
 ///
 /// # Errors
 /// Tier-1 errors; those of [`procedure::load`].
@@ -49,14 +54,29 @@ pub(super) fn better(
     if arguments.procedure.is_some() || chosen.restores_logs() {
         return Ok(chosen);
     }
-    let tier1 = &open.tier1;
-    let of_logs = tier1.ledgers.registered()?.iter().filter(|ledger| ledger.container.is_some()).count();
-    if of_logs == 0 || tier1.ledgers.check(&tier1.layout.ledger_layout(0)).is_err() {
+    let ledgers = open.tier1.ledgers.as_ref();
+    let of_logs: Vec<i64> =
+        ledgers.registered()?.iter().filter(|ledger| ledger.container.is_some()).map(|ledger| ledger.id).collect();
+    // Where the bookies are lost, their ledgers' metadata may be left; then there is nothing to restore.
+    if !of_logs.iter().rev().take(LEDGERS_TRIED).any(|&ledger| is_served(ledgers, ledger)) {
         return Ok(chosen);
     }
     session.console.remark(&format!(
-        "ZooKeeper names {of_logs} ledgers of containers' logs, and bookies run that can hold them: the logs are restored from them \
-         (procedure {RESTORING}); --procedure total-loss would leave out what has not reached Tier-2"
+        "ZooKeeper names {} of containers' logs, and bookies serve them: the logs are restored from them (procedure {RESTORING}); \
+         --procedure total-loss would leave out what has not reached Tier-2",
+        counted(of_logs.len() as u64, "ledger", "ledgers")
     ));
     procedure::load(arguments, Some(RESTORING))
+}
+
+/// True if some bookie gives the first entry of a ledger.
+fn is_served(ledgers: &dyn Ledgers, ledger: i64) -> bool {
+    let mut is_served = false;
+    // The first entry is enough, and whatever keeps it from being read is found again when the ledgers are read.
+    let _ = ledgers.read_as_far_as_it_goes(ledger, &mut |entry, _| {
+        is_served = true;
+        let (location, name) = (ledgers.location(), format!("ledger {ledger}, entry {entry}"));
+        Err(Tier1Error::Damaged { location, name, reason: "no more is needed".to_owned() })
+    });
+    is_served
 }

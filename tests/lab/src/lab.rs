@@ -120,6 +120,11 @@ impl Lab {
         self.layout.configuration("store.properties")
     }
 
+    /// The controller's properties file; lines that are appended win when it starts the next time.
+    pub fn controller_properties_file(&self) -> PathBuf {
+        self.layout.configuration("controller.properties")
+    }
+
     /// Root of Tier-2.
     pub fn tier2_directory(&self) -> PathBuf {
         self.layout.tier2()

@@ -328,6 +328,36 @@ impl Lab {
         Report::read(&report)
     }
 
+    /// Makes streams and transactions, and the truth about them, for [`Lab::start_handover`].
+    ///
+    /// # Errors
+    /// [`LabError::Program`] with the tail of the program's log.
+    pub fn prepare_handover(&self, truth_file: &Path) -> Result<()> {
+        self.run("Handover", &[("--truth", &text(truth_file)), ("--phase", "prepare")])
+    }
+
+    /// Starts to commit and to scale without end, so that a controller that is killed leaves work behind. Each commit that was
+    /// accepted becomes a line in `record_file`.
+    ///
+    /// # Errors
+    /// [`LabError::MissingProgram`] if Java cannot be started.
+    pub fn start_handover(&self, truth_file: &Path, record_file: &Path) -> Result<RunningLoad> {
+        let (truth, record) = (text(truth_file), text(record_file));
+        let arguments = [("--truth", truth.as_str()), ("--phase", "work"), ("--record", &record)];
+        let child = self.spawn_program("Handover", &arguments, Lifetime::Tied)?;
+        Ok(RunningLoad { child, acknowledged_file: record_file.to_owned() })
+    }
+
+    /// Whether a controller took over what another one had under way, and does what controllers do.
+    ///
+    /// # Errors
+    /// As [`Lab::run_checker`].
+    pub fn check_handover(&self, truth_file: &Path, record_file: &Path) -> Result<Report> {
+        let record = text(record_file);
+        let report = self.run_with_report("Handover", truth_file, &[("--phase", "check"), ("--record", &record)])?;
+        Report::read(&report)
+    }
+
     /// Writes the events of a length-delimited export (`dr export-events`) into a new stream, in the order of the file.
     ///
     /// # Errors

@@ -5,6 +5,8 @@
 
 #[path = "captured_trees/bookies.rs"]
 mod bookies;
+#[path = "captured_trees/restored.rs"]
+mod restored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -38,6 +40,11 @@ impl Place {
         }
         arguments.extend_from_slice(more);
         dr::run(self.tree.directory.path(), arguments)
+    }
+
+    /// Runs `dr COMMAND MORE...`.
+    fn dr_in(&self, command: &str, more: &[&str]) -> Finished {
+        dr::run(self.tree.directory.path(), [&[command], more].concat())
     }
 
     fn tier2(&self) -> BTreeMap<String, Vec<u8>> {

@@ -196,11 +196,21 @@ pub trait Ledgers: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Tier1Error::Unavailable`].
     fn not_registered(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error>;
-    /// Takes a registration back.
+    /// Paths of those nodes that a registration makes, parents included, that are there already.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`].
+    fn present_of_registration(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error>;
+    /// Takes a registration back, except what was `present` before. Ledgers have to be taken back before.
     ///
     /// # Errors
     /// [`Tier1Error::Refused`] if a bookie is running.
-    fn unregister_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error>;
+    fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error>;
+    /// Looks whether a bookie is running: its data depend on what is registered.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Refused`] if one is.
+    fn refuse_running_bookies(&self) -> Result<(), Tier1Error>;
 }
 
 /// What can go wrong with Tier-1.

@@ -142,8 +142,14 @@ impl Ledgers for FaultyLedgers<'_> {
     fn not_registered(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
         self.faults.pass(self.location(), || self.ledgers.not_registered(registration))
     }
-    fn unregister_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
-        self.faults.pass(self.location(), || self.ledgers.unregister_bookies(registration))
+    fn present_of_registration(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.present_of_registration(registration))
+    }
+    fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.unregister_bookies(registration, present))
+    }
+    fn refuse_running_bookies(&self) -> Result<(), Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.refuse_running_bookies())
     }
 }
 

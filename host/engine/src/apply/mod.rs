@@ -129,7 +129,7 @@ fn apply_once<'a>(
     }
     claim(application)?;
     if steps.is_new() {
-        UndoBundle::take(plan, tier1.znodes)?.save(directory)?;
+        UndoBundle::take(plan, *tier1)?.save(directory)?;
     }
     let ledgers = Run { application, steps, lock: lock.as_ref(), progress }.all_effects()?;
     claim_ends(application)?;

@@ -204,11 +204,14 @@ impl Rollback<'_> {
     }
 
     fn all_effects(&self, bundle: &UndoBundle) -> Result<RolledBack> {
+        if self.application.plan.effects.iter().any(|effect| registration(effect).is_some()) {
+            self.application.tier1.ledgers.refuse_running_bookies()?;
+        }
         let containers = self.uncommit()?;
-        self.unregister_bookies()?;
         self.restore_znodes(bundle)?;
         let objects = self.move_back()?;
         let ledgers = self.delete_ledgers()? + self.forget_ledgers()?;
+        self.unregister_bookies(bundle)?;
         Ok(RolledBack { containers, objects, ledgers })
     }
 
@@ -223,11 +226,11 @@ impl Rollback<'_> {
         Ok(containers)
     }
 
-    /// Refuses if a bookie runs; so it comes before the metadata of its ledgers go.
-    fn unregister_bookies(&self) -> Result<()> {
+    /// Last, since the parents of ledgers go with it.
+    fn unregister_bookies(&self, bundle: &UndoBundle) -> Result<()> {
         let registrations = self.application.plan.effects.iter().filter_map(registration);
         for registration in registrations {
-            self.application.tier1.ledgers.unregister_bookies(&registration)?;
+            self.application.tier1.ledgers.unregister_bookies(&registration, bundle.registered())?;
         }
         Ok(())
     }

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use dr_backends::tier1::ZNodes;
 use serde::{Deserialize, Serialize};
 
+use super::restored::registration;
+use crate::cluster::Tier1;
 use crate::error::{OperatorError, Result};
 use crate::plan::{Effect, Plan, hex, run_directory_error, unhex};
 use crate::run_file;
@@ -21,21 +22,34 @@ pub(super) struct UndoBundle {
     /// Content of each ZNode in lower-case hex, none for one that was absent. With all parents, so that those which are
     /// created on the way can be told from those that were there.
     znodes: BTreeMap<String, Option<String>>,
+    /// Nodes of BookKeeper that a registration of bookies would make and that were there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    registered: Vec<String>,
 }
 
 impl UndoBundle {
     /// Looks at every ZNode that the plan touches.
-    pub(super) fn take(plan: &Plan, znodes: &dyn ZNodes) -> Result<Self> {
+    pub(super) fn take(plan: &Plan, tier1: Tier1<'_>) -> Result<Self> {
         let mut paths = BTreeSet::new();
         for path in plan.effects.iter().filter_map(Effect::znode) {
             paths.extend(path.match_indices('/').skip(1).map(|(end, _)| path[..end].to_owned()));
             paths.insert(path.to_owned());
         }
         let state = |path: String| -> Result<(String, Option<String>)> {
-            let content = znodes.get(&path)?.map(|node| hex(&node.data));
+            let content = tier1.znodes.get(&path)?.map(|node| hex(&node.data));
             Ok((path, content))
         };
-        Ok(Self { plan: plan.id.clone(), znodes: paths.into_iter().map(state).collect::<Result<_>>()? })
+        let znodes = paths.into_iter().map(state).collect::<Result<_>>()?;
+        let mut registered = Vec::new();
+        for registration in plan.effects.iter().filter_map(registration) {
+            registered.extend(tier1.ledgers.present_of_registration(&registration)?);
+        }
+        Ok(Self { plan: plan.id.clone(), znodes, registered })
+    }
+
+    /// Nodes of BookKeeper that a registration of bookies leaves when it is taken back.
+    pub(super) fn registered(&self) -> &[String] {
+        &self.registered
     }
 
     /// Writes the file, over one of an earlier attempt that changed nothing.

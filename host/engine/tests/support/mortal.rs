@@ -153,8 +153,14 @@ impl Ledgers for MortalLedgers<'_> {
     fn not_registered(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
         self.0.not_registered(registration)
     }
-    fn unregister_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
-        self.1.change(dead_tier1, || self.0.unregister_bookies(registration))
+    fn present_of_registration(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
+        self.0.present_of_registration(registration)
+    }
+    fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error> {
+        self.1.change(dead_tier1, || self.0.unregister_bookies(registration, present))
+    }
+    fn refuse_running_bookies(&self) -> Result<(), Tier1Error> {
+        self.0.refuse_running_bookies()
     }
 }
 

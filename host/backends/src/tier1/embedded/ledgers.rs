@@ -141,8 +141,16 @@ impl Ledgers for EmbeddedLedgers {
         self.nodes.not_registered(registration)
     }
 
-    fn unregister_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
-        self.nodes.unregister_bookies(registration)
+    fn present_of_registration(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
+        self.nodes.present_of_registration(registration)
+    }
+
+    fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error> {
+        self.nodes.unregister_bookies(registration, present)
+    }
+
+    fn refuse_running_bookies(&self) -> Result<(), Tier1Error> {
+        self.nodes.refuse_running_bookies()
     }
 }
 

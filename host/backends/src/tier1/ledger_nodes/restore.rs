@@ -1,5 +1,7 @@
 //! Registers ledgers and bookies again whose ZNodes were lost.
 
+use std::collections::BTreeSet;
+
 use dr_formats::ledger_metadata::{Ensemble, LEDGERS_LAYOUT_NODE, LedgerMetadata, LedgerSecurity, LedgerState};
 
 use super::super::{BookieRegistration, LedgerLayout, RegisteredLedger, RestoredLedger, Tier1Error};
@@ -72,33 +74,60 @@ impl LedgerNodes {
         Ok(differing)
     }
 
-    /// Takes a registration back, unless a bookie has started on it: then the data of its ledgers depend on it.
-    pub(in super::super) fn unregister_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
+    /// Refuses if a bookie has started: without its registration it would delete the ledgers that it holds.
+    pub(in super::super) fn refuse_running_bookies(&self) -> Result<(), Tier1Error> {
         for parent in [AVAILABLE, READ_ONLY] {
             let bookies = self.znodes.children(&self.child(parent))?.unwrap_or_default();
             if let Some(bookie) = bookies.iter().find(|name| *name != "readonly") {
-                return Err(Tier1Error::Refused {
+                return Err(Tier1Error::Unavailable {
                     location: self.location(),
-                    ledger: registration.highest_ledger,
                     reason: format!(
-                        "bookie {bookie} is running; without its registration it would delete the ledgers that it holds"
+                        "bookie {bookie} is running, and would delete the ledgers that it holds if they were not registered any more; \
+                         stop it and wait until its session has ended"
                     ),
                 });
             }
         }
-        let mut nodes = self.registration_nodes(registration)?;
-        nodes.push((LEDGERS_LAYOUT_NODE.to_owned(), self.manager()?.layout_text().into_bytes()));
-        nodes.push((COOKIES.to_owned(), Vec::new()));
-        for (name, data) in nodes.iter().rev() {
-            let path = self.child(name);
-            if self.znodes.get(&path)?.is_some_and(|node| node.data == *data) {
+        Ok(())
+    }
+
+    /// Paths of those nodes that a registration makes, parents included, that are there already.
+    pub(in super::super) fn present_of_registration(
+        &self,
+        registration: &BookieRegistration,
+    ) -> Result<Vec<String>, Tier1Error> {
+        let mut present = Vec::new();
+        for path in self.paths_of_registration(registration)? {
+            if self.znodes.get(&path)?.is_some() {
+                present.push(path);
+            }
+        }
+        Ok(present)
+    }
+
+    /// Takes a registration back, except what was present before.
+    pub(in super::super) fn unregister_bookies(
+        &self,
+        registration: &BookieRegistration,
+        present: &[String],
+    ) -> Result<(), Tier1Error> {
+        self.refuse_running_bookies()?;
+        for path in self.paths_of_registration(registration)?.into_iter().rev() {
+            if !present.contains(&path) {
                 self.delete_node(&path)?;
             }
         }
-        for name in [COOKIES, "idgen-long", READ_ONLY, AVAILABLE] {
-            self.delete_node(&self.child(name))?;
-        }
         Ok(())
+    }
+
+    /// All nodes that a registration makes, parents before children.
+    fn paths_of_registration(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
+        let mut paths = BTreeSet::from([self.child(LEDGERS_LAYOUT_NODE)]);
+        paths.extend(self.registration_nodes(registration)?.into_iter().map(|(name, _)| self.child(&name)));
+        let parents = |path: &String| path.match_indices('/').skip(1).map(|(end, _)| path[..end].to_owned()).collect();
+        let parents: Vec<Vec<String>> = paths.iter().map(parents).collect();
+        paths.extend(parents.into_iter().flatten());
+        Ok(paths.into_iter().collect())
     }
 
     /// Names below the root and contents, in the order in which they are made.
@@ -238,16 +267,22 @@ mod tests {
     #[test]
     fn a_registration_is_made_once_and_taken_back_as_long_as_no_bookie_runs() {
         let (znodes, ledgers) = nodes();
+        znodes.create("/p/ledgers/available", b"").unwrap();
+        let present = ledgers.present_of_registration(&registration()).unwrap();
+        assert_eq!(present, ["/p", "/p/ledgers", "/p/ledgers/available"]);
         ledgers.register_bookies(&registration()).unwrap();
         ledgers.register_bookies(&registration()).unwrap();
         assert_eq!(ledgers.not_registered(&registration()).unwrap(), Vec::<String>::new());
         assert_eq!(znodes.get("/p/ledgers/cookies/h1:3181").unwrap().unwrap().data, registration().cookies[0].1);
         znodes.create("/p/ledgers/available/h1:3181", b"").unwrap();
-        assert!(matches!(ledgers.unregister_bookies(&registration()), Err(Tier1Error::Refused { .. })));
+        let refused = ledgers.unregister_bookies(&registration(), &present).unwrap_err().to_string();
+        assert!(refused.contains("bookie h1:3181 is running"), "{refused}");
         znodes.delete("/p/ledgers/available/h1:3181", 0).unwrap();
-        ledgers.unregister_bookies(&registration()).unwrap();
-        assert_eq!(znodes.children("/p/ledgers").unwrap().unwrap_or_default(), Vec::<String>::new());
-        assert_eq!(ledgers.not_registered(&registration()).unwrap().len(), 5);
+        ledgers.unregister_bookies(&registration(), &present).unwrap();
+        assert_eq!(znodes.children("/p/ledgers").unwrap().unwrap(), ["available"]);
+        assert_eq!(ledgers.not_registered(&registration()).unwrap().len(), 4);
+        ledgers.unregister_bookies(&registration(), &[]).unwrap();
+        assert!(znodes.get("/p").unwrap().is_none());
     }
 
     #[test]

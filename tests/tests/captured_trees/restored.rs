@@ -46,7 +46,9 @@ impl Compared {
     }
 
     fn found(&self, path: &str) -> Vec<u8> {
-        self.restored.get(path).unwrap().unwrap_or_else(|| panic!("there is no {path}")).data
+        let found = self.restored.get(path).unwrap();
+        assert!(found.is_some(), "there is no {path}");
+        found.unwrap().data
     }
 
     /// Paths in the truth below a prefix.

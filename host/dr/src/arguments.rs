@@ -16,9 +16,9 @@ pub(crate) use self::inspect::{
     ZNodeForm,
 };
 pub(crate) use self::procedure::{
-    AddArguments, CacheArguments, ExportArguments, GrantArguments, KeygenArguments, LibraryArguments, PolicyArguments,
-    ProcedureAction, ProcedureCommandArguments, SheetArguments, SignArguments, TrustArguments,
-    VerifySignatureArguments,
+    AddArguments, CacheArguments, ExportArguments, GrantArguments, KeygenArguments, LibraryArguments, PlaceArguments,
+    PolicyArguments, ProcedureAction, ProcedureCommandArguments, PullArguments, PushArguments, RegistryArguments,
+    SheetArguments, SignArguments, TrustArguments, VerifySignatureArguments,
 };
 use crate::configuration::Overrides;
 
@@ -95,7 +95,7 @@ pub(crate) enum Command {
     Inspect(InspectArguments),
     /// Run a procedure against the recording of a run and say where it does something else; needs no cluster
     Replay(ReplayArguments),
-    /// List, show, sign, export and register recovery procedures; none is run
+    /// List, show, sign, distribute and register recovery procedures; none is run
     Procedure(ProcedureCommandArguments),
     /// Write what makes a shell complete the words of dr to standard output
     Completions(CompletionsArguments),

@@ -1,6 +1,8 @@
-//! The capabilities that can be declared and granted are the functions of the contract, and stay so.
+//! The contract: the capabilities that can be declared and granted are its functions, and it grows by its rules.
 // Tests may fail loudly.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod growth;
 
 use dr_runtime::Capability;
 

@@ -36,6 +36,10 @@ pub(crate) enum ProcedureAction {
     Sign(SignArguments),
     /// Check that a trusted key signed a procedure; it is not even compiled
     Verify(VerifySignatureArguments),
+    /// Send a procedure and its signatures to an OCI registry
+    Push(PushArguments),
+    /// Fetch a procedure and its signatures from an OCI registry into a directory of procedures
+    Pull(PullArguments),
 }
 
 /// Procedures by name.
@@ -121,12 +125,9 @@ pub(crate) struct ExportArguments {
     pub(crate) library: LibraryArguments,
 }
 
-/// Arguments of `dr procedure add`.
+/// A directory into which procedures are put, and what they have to be.
 #[derive(Debug, Args)]
-pub(crate) struct AddArguments {
-    /// File of a component
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+pub(crate) struct PlaceArguments {
     /// Directory of procedures; made if it does not exist
     #[arg(long, value_name = "DIR", env = "DR_PROCEDURE_DIRECTORY")]
     pub(crate) procedure_directory: PathBuf,
@@ -136,6 +137,66 @@ pub(crate) struct AddArguments {
     /// Compiled procedures.
     #[command(flatten)]
     pub(crate) cache: CacheArguments,
+}
+
+/// Arguments of `dr procedure add`.
+#[derive(Debug, Args)]
+pub(crate) struct AddArguments {
+    /// File of a component
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where it is put.
+    #[command(flatten)]
+    pub(crate) place: PlaceArguments,
+}
+
+/// How a registry is reached. Name and password come from DR_REGISTRY_USER and DR_REGISTRY_PASSWORD, or from what
+/// `docker login` wrote down.
+#[derive(Debug, Args)]
+pub(crate) struct RegistryArguments {
+    /// Do without TLS, although the registry is another machine; one on this machine is always reached so
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+    /// Certificates of the authorities that are trusted, in PEM, instead of the public ones
+    #[arg(long, value_name = "FILE", env = "DR_REGISTRY_CERTIFICATES")]
+    pub(crate) registry_certificates: Option<PathBuf>,
+}
+
+/// Arguments of `dr procedure push`.
+#[derive(Debug, Args)]
+pub(crate) struct PushArguments {
+    /// File of a component, or name with or without the beginning of a version
+    #[arg(value_name = "FILE|NAME[@VERSION]")]
+    pub(crate) procedure: String,
+    /// Where to; without a tag, the version is one
+    #[arg(value_name = "HOST[:PORT]/REPOSITORY[:TAG]")]
+    pub(crate) reference: String,
+    /// The registry.
+    #[command(flatten)]
+    pub(crate) registry: RegistryArguments,
+    /// Procedures by name.
+    #[command(flatten)]
+    pub(crate) library: LibraryArguments,
+    /// Whose signatures count.
+    #[command(flatten)]
+    pub(crate) trust: TrustArguments,
+    /// Compiled procedures.
+    #[command(flatten)]
+    pub(crate) cache: CacheArguments,
+}
+
+/// Arguments of `dr procedure pull`.
+#[derive(Debug, Args)]
+pub(crate) struct PullArguments {
+    /// Where from
+    #[arg(value_name = "HOST[:PORT]/REPOSITORY:TAG|@DIGEST")]
+    pub(crate) reference: String,
+    /// The registry.
+    #[command(flatten)]
+    pub(crate) registry: RegistryArguments,
+    /// Where it is put.
+    #[command(flatten)]
+    pub(crate) place: PlaceArguments,
 }
 
 /// Arguments of `dr procedure keygen`.

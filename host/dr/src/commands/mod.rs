@@ -4,6 +4,7 @@ mod apply;
 mod audit;
 mod bookie_disks;
 mod diagnose;
+mod distribution;
 mod export_events;
 pub(crate) mod inspect;
 mod list_segments;

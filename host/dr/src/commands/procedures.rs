@@ -8,10 +8,10 @@ use semver::Version;
 
 use super::Session;
 use super::procedure::{Approved, compile, find};
-use super::signing;
+use super::{distribution, signing};
 use crate::arguments::{
-    AddArguments, ExportArguments, LibraryArguments, ProcedureAction, ProcedureCommandArguments, SheetArguments,
-    TrustArguments,
+    AddArguments, ExportArguments, LibraryArguments, PlaceArguments, ProcedureAction, ProcedureCommandArguments,
+    SheetArguments, TrustArguments,
 };
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
@@ -20,7 +20,7 @@ use crate::policy::OperatorPolicy;
 use crate::procedures::Module;
 use crate::procedures::library::Library;
 use crate::procedures::registry::{Registry, unwritable};
-use crate::procedures::signing::{SignatureFile, Trust, signature_path};
+use crate::procedures::signing::{Standing, Trust};
 
 /// Does what was asked for.
 pub(super) fn run(session: &Session, arguments: &ProcedureCommandArguments) -> Result<ExitCode> {
@@ -32,6 +32,8 @@ pub(super) fn run(session: &Session, arguments: &ProcedureCommandArguments) -> R
         ProcedureAction::Keygen(arguments) => signing::make_keys(session, arguments),
         ProcedureAction::Sign(arguments) => signing::sign(session, arguments),
         ProcedureAction::Verify(arguments) => signing::verify(session, arguments),
+        ProcedureAction::Push(arguments) => distribution::push(session, arguments),
+        ProcedureAction::Pull(arguments) => distribution::pull(session, arguments),
     }
 }
 
@@ -73,20 +75,28 @@ fn export(session: &Session, arguments: &ExportArguments) -> Result<ExitCode> {
 }
 
 fn add(session: &Session, arguments: &AddArguments) -> Result<ExitCode> {
-    let directory = &arguments.procedure_directory;
-    let TrustArguments { trust, require_signature } = &arguments.trust;
+    register(session, Module::read(&arguments.file)?, &arguments.place)
+}
+
+/// Puts a component and its signatures into a directory of procedures, under the name and version that it gives itself.
+pub(super) fn register(session: &Session, module: Module, place: &PlaceArguments) -> Result<ExitCode> {
+    let directory = &place.procedure_directory;
+    let TrustArguments { trust, require_signature } = &place.trust;
     let trust = Trust::open(trust, Some(directory))?.requiring(*require_signature);
-    let approved = Approved::new(Module::read(&arguments.file)?, &trust)?;
-    let procedure = compile(&approved, &OperatorPolicy::default(), &arguments.cache)?;
+    let approved = Approved::new(module, &trust)?;
+    let procedure = compile(&approved, &OperatorPolicy::default(), &place.cache)?;
     let name = &procedure.description().name;
     let version = Version::parse(&procedure.description().version).map_err(|error| {
         let what = format!("{} cannot be registered", approved.module.origin);
         OperatorError::new("procedure-invalid", what, "give it a semantic version, such as 1.2.3").because(error)
     })?;
-    let signatures = SignatureFile::read(&signature_path(&arguments.file))?;
-    let is_new = Registry::read_or_new(directory)?.add(name, &version, &approved.module, signatures)?;
+    let is_new = Registry::read_or_new(directory)?.add(name, &version, &approved.module)?;
     let outcome = if is_new { "is registered" } else { "was registered already" };
-    let sentence = format!("{name}@{version} {outcome} in {}", directory.display());
+    let signature = match &approved.standing {
+        Standing::Unsigned => "not signed".to_owned(),
+        standing => format!("signature {}", standing.in_words()),
+    };
+    let sentence = format!("{name}@{version} {outcome} in {}; {signature}", directory.display());
     session.console.event(Event::Message { sentence: &sentence });
     session.console.text(&format!("{sentence}\n"));
     Ok(ExitCode::Done)

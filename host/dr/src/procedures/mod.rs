@@ -5,6 +5,7 @@
 pub(crate) mod built_in;
 pub(crate) mod cache;
 pub(crate) mod library;
+pub(crate) mod oci;
 pub(crate) mod reference;
 pub(crate) mod registry;
 pub(crate) mod signing;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 use dr_engine::error::{OperatorError, Result};
 use dr_runtime::{Limits, RuntimeError, component_digest};
+
+use self::signing::{SignatureFile, signature_path};
 
 /// A component that was read and not looked at yet.
 #[derive(Debug)]
@@ -33,8 +36,15 @@ pub(crate) struct Module {
 pub(crate) enum Origin {
     /// It is part of this binary.
     BuiltIn(&'static str),
-    /// A file.
+    /// A file; signatures lie beside it.
     File(PathBuf),
+    /// A registry, which sends signatures along.
+    Registry {
+        /// As it was asked for.
+        reference: String,
+        /// Those that came along.
+        signatures: Option<SignatureFile>,
+    },
 }
 
 /// What somebody else says that a component is. Its own `describe` has to say the same.
@@ -53,6 +63,7 @@ impl fmt::Display for Origin {
         match self {
             Self::BuiltIn(name) => write!(formatter, "the built-in procedure {name}"),
             Self::File(path) => write!(formatter, "{}", path.display()),
+            Self::Registry { reference, .. } => formatter.write_str(reference),
         }
     }
 }
@@ -76,6 +87,18 @@ impl Module {
         }
         let bytes = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
         Ok(Self { bytes: Cow::Owned(bytes), origin: Origin::File(path.to_owned()), labels: Vec::new() })
+    }
+
+    /// The signatures that came with it.
+    ///
+    /// # Errors
+    /// `procedure-signature-wrong` if they are malformed.
+    pub(crate) fn signatures(&self) -> Result<Option<SignatureFile>> {
+        match &self.origin {
+            Origin::BuiltIn(_) => Ok(None),
+            Origin::File(path) => SignatureFile::read(&signature_path(path)),
+            Origin::Registry { signatures, .. } => Ok(signatures.clone()),
+        }
     }
 
     /// Refuses a module that says another name or version of itself than others say.

@@ -9,7 +9,7 @@ use dr_runtime::is_name;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
-use super::signing::{SignatureFile, signature_path};
+use super::signing::signature_path;
 use super::{Label, Module};
 
 /// The registry's file in a directory.
@@ -111,14 +111,8 @@ impl Registry {
     ///
     /// # Errors
     /// `procedure-registered` if the same name and version are another component; `procedure-unwritable`.
-    pub(crate) fn add(
-        &mut self,
-        name: &str,
-        version: &Version,
-        module: &Module,
-        signatures: Option<SignatureFile>,
-    ) -> Result<bool> {
-        let sha256 = module.sha256();
+    pub(crate) fn add(&mut self, name: &str, version: &Version, module: &Module) -> Result<bool> {
+        let (sha256, signatures) = (module.sha256(), module.signatures()?);
         let sign = |file: &str| {
             let signatures = signatures.map(|signatures| signatures.moved(&signature_path(&self.directory.join(file))));
             signatures.map_or(Ok(()), |signatures| signatures.write())
@@ -210,9 +204,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let version = Version::new(1, 2, 3);
         let mut registry = Registry::read_or_new(place.path()).unwrap();
-        assert!(registry.add("mine", &version, &module(b"one"), None).unwrap());
-        assert!(!registry.add("mine", &version, &module(b"one"), None).unwrap());
-        assert_eq!(registry.add("mine", &version, &module(b"two"), None).unwrap_err().code, "procedure-registered");
+        assert!(registry.add("mine", &version, &module(b"one")).unwrap());
+        assert!(!registry.add("mine", &version, &module(b"one")).unwrap());
+        assert_eq!(registry.add("mine", &version, &module(b"two")).unwrap_err().code, "procedure-registered");
 
         let registry = Registry::read(place.path()).unwrap();
         let read = registry.module(&registry.entries[0]).unwrap();

@@ -22,7 +22,7 @@ const SIGNATURES_MAX: usize = 64;
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
 /// Signatures of a component.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SignatureFile {
     path: PathBuf,
     payload: Vec<u8>,
@@ -62,18 +62,21 @@ impl SignatureFile {
     /// # Errors
     /// `procedure-signature-wrong` if it is malformed.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
-        let malformed = |why: String| {
-            let what = format!("the file of signatures {} cannot be used", path.display());
-            let next_step =
-                "get procedure and signature again; or, if you built the procedure, remove the file and sign anew";
-            OperatorError::new("procedure-signature-wrong", what, next_step).because(why)
-        };
+        let malformed = |why: String| malformed(&path.display().to_string(), why);
         let file = match File::open(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|error| malformed(error.to_string()))?,
         };
         let text = read_text(file, SIGNATURE_BYTES_MAX).map_err(|error| malformed(error.to_string()))?;
         Self::parse(path, &text).map(Some).map_err(malformed)
+    }
+
+    /// The same of a text that came from elsewhere.
+    ///
+    /// # Errors
+    /// `procedure-signature-wrong` if it is malformed.
+    pub(crate) fn of_text(origin: &str, text: &str) -> Result<Self> {
+        Self::parse(Path::new(""), text).map_err(|why| malformed(origin, why))
     }
 
     /// Understands the text of a file; the error is a clause that says what is wrong.
@@ -99,11 +102,6 @@ impl SignatureFile {
         Self { path: path.to_owned(), ..self }
     }
 
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Adds a signature. Whether it was not there yet.
     ///
     /// # Errors
@@ -118,25 +116,33 @@ impl SignatureFile {
         Ok(true)
     }
 
+    /// What stands in the file.
+    ///
+    /// # Errors
+    /// `defect`.
+    pub(crate) fn text(&self) -> Result<String> {
+        let envelope = self.envelope();
+        let mut text = serde_json::to_string_pretty(&envelope).map_err(|error| defect(&error))?;
+        text.push('\n');
+        Ok(text)
+    }
+
     /// Writes it; whoever reads it meanwhile gets the old one or the new one.
     ///
     /// # Errors
     /// `procedure-unwritable`.
     pub(crate) fn write(&self) -> Result<()> {
-        replace(&self.path, &self.to_json()?)
+        replace(&self.path, self.text()?.as_bytes())
     }
 
-    fn to_json(&self) -> Result<Vec<u8>> {
+    fn envelope(&self) -> Envelope {
         let signature =
             |(id, bytes): &(KeyId, Vec<u8>)| EnvelopeSignature { keyid: Some(id.clone()), sig: BASE64.encode(bytes) };
-        let envelope = Envelope {
+        Envelope {
             payload_type: PAYLOAD_TYPE.to_owned(),
             payload: BASE64.encode(&self.payload),
             signatures: self.signatures.iter().map(signature).collect(),
-        };
-        let mut json = serde_json::to_vec_pretty(&envelope).map_err(|error| defect(&error))?;
-        json.push(b'\n');
-        Ok(json)
+        }
     }
 
     /// The keys that signed, as the file says, which anybody can have written.
@@ -170,6 +176,12 @@ fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+fn malformed(origin: &str, why: String) -> OperatorError {
+    let what = format!("the signatures {origin} cannot be used");
+    let next_step = "get procedure and signatures again; or, if you built the procedure, remove them and sign anew";
+    OperatorError::new("procedure-signature-wrong", what, next_step).because(why)
+}
+
 fn defect(error: &serde_json::Error) -> OperatorError {
     OperatorError::new("defect", "a signature cannot be written down", "report this defect of dr").because(error)
 }
@@ -191,7 +203,7 @@ mod tests {
         let mut file = SignatureFile::new(Path::new("x.wasm.sig"), statement("1.2.0")).unwrap();
         assert!(file.sign(&first).unwrap() && file.sign(&second).unwrap());
         assert!(!file.sign(&first).unwrap(), "the same signature is added only once");
-        let text = String::from_utf8(file.to_json().unwrap()).unwrap();
+        let text = file.text().unwrap();
 
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/procedure-signature.json");
         if std::env::var_os("DR_TEST_WRITE_GOLDEN").is_some() {
@@ -211,7 +223,7 @@ mod tests {
         let key = PrivateKey::of_seed(&[1; 32]);
         let mut file = SignatureFile::new(Path::new("x.wasm.sig"), statement("1.2.0")).unwrap();
         file.sign(&key).unwrap();
-        let text = String::from_utf8(file.to_json().unwrap()).unwrap();
+        let text = file.text().unwrap();
         let id = key.public().unwrap().id.to_string();
         let read = SignatureFile::parse(Path::new(""), &text.replace(&format!("\"keyid\": \"{id}\","), "")).unwrap();
         assert_eq!(read.is_signed_by(&key.public().unwrap()), Ok(true));
@@ -221,9 +233,9 @@ mod tests {
     #[test]
     fn files_that_say_something_impossible_are_refused_with_the_reason() {
         let mut file = SignatureFile::new(Path::new("x.wasm.sig"), statement("1.2.0")).unwrap();
-        let empty = String::from_utf8(file.to_json().unwrap()).unwrap();
+        let empty = file.text().unwrap();
         file.sign(&PrivateKey::of_seed(&[1; 32])).unwrap();
-        let text = String::from_utf8(file.to_json().unwrap()).unwrap();
+        let text = file.text().unwrap();
         for (text, reason) in [
             (String::new(), "no envelope"),
             (empty, "0 signatures"),

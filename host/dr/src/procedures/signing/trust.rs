@@ -76,15 +76,14 @@ impl Trust {
     /// `procedure-signature-wrong` if they are of something else or forged, whether or not one is required;
     /// `procedure-unsigned`, `procedure-untrusted`.
     pub(crate) fn judge(&self, module: &Module) -> Result<Standing> {
-        let Origin::File(path) = &module.origin else { return Ok(Standing::BuiltIn) };
-        let signatures = SignatureFile::read(&signature_path(path))?;
-        let standing = match &signatures {
-            None => Standing::Unsigned,
-            Some(signatures) => self.standing(module, signatures)?,
+        let standing = match (&module.origin, module.signatures()?) {
+            (Origin::BuiltIn(_), _) => Standing::BuiltIn,
+            (_, None) => Standing::Unsigned,
+            (_, Some(signatures)) => self.standing(module, &signatures)?,
         };
         match (&standing, self.required) {
-            (Standing::Unsigned, true) => Err(unsigned(path)),
-            (Standing::Untrusted { keys, .. }, true) => Err(self.untrusted(path, keys)),
+            (Standing::Unsigned, true) => Err(unsigned(&module.origin)),
+            (Standing::Untrusted { keys, .. }, true) => Err(self.untrusted(&module.origin, keys)),
             _ => Ok(standing),
         }
     }
@@ -93,19 +92,19 @@ impl Trust {
         let (signed, found) = (&signatures.statement.sha256, module.sha256());
         if *signed != found {
             let why = format!("the component's SHA-256 is {found}, {signed} was signed");
-            return Err(wrong(module, signatures.path(), why));
+            return Err(wrong(module, why));
         }
         let manifest = signatures.statement.manifest.clone();
         for key in &self.keys {
-            if signatures.is_signed_by(key).map_err(|why| wrong(module, signatures.path(), why))? {
+            if signatures.is_signed_by(key).map_err(|why| wrong(module, why))? {
                 return Ok(Standing::Verified { manifest, signer: key.id.clone() });
             }
         }
         Ok(Standing::Untrusted { manifest, keys: signatures.key_ids() })
     }
 
-    fn untrusted(&self, path: &Path, keys: &[KeyId]) -> OperatorError {
-        let what = format!("{} is signed, but by nobody who is trusted", path.display());
+    fn untrusted(&self, origin: &Origin, keys: &[KeyId]) -> OperatorError {
+        let what = format!("{origin} is signed, but by nobody who is trusted");
         let next_step = "if you know whose key that is, give the file of its public key with --trust FILE or DR_TRUST, or put it into `trusted-keys` of the directory of procedures";
         let trusted: Vec<&KeyId> = self.keys.iter().map(|key| &key.id).collect();
         let trusted = if trusted.is_empty() { "no key is".to_owned() } else { joined(trusted) };
@@ -158,24 +157,25 @@ impl Standing {
             None => Ok(()),
             Some((what, said, signed)) => {
                 let why = format!("it says of itself: {what} {said}; signed was: {signed}");
-                let path = if let Origin::File(path) = &module.origin { signature_path(path) } else { PathBuf::new() };
-                Err(wrong(module, &path, why))
+                Err(wrong(module, why))
             }
         }
     }
 }
 
-fn unsigned(path: &Path) -> OperatorError {
-    let signature = signature_path(path);
-    let what = format!("{} is not signed", path.display());
-    let why = format!("a signature is required, and there is no {}", signature.display());
+fn unsigned(origin: &Origin) -> OperatorError {
+    let what = format!("{origin} is not signed");
+    let place = match origin {
+        Origin::File(path) => format!("there is no {}", signature_path(path).display()),
+        _ => "none came with it".to_owned(),
+    };
     let next_step = "get the signature from whoever gave you the procedure; or, if you looked at it and trust it, sign it with `dr procedure sign`";
-    OperatorError::new("procedure-unsigned", what, next_step).because(why)
+    OperatorError::new("procedure-unsigned", what, next_step).because(format!("a signature is required, and {place}"))
 }
 
-fn wrong(module: &Module, signature: &Path, why: String) -> OperatorError {
-    let what = format!("{} does not fit {}", signature.display(), module.origin);
-    let next_step = "find out who changed one of them, and get both again; or, if you built the procedure anew, remove the signature and sign again";
+fn wrong(module: &Module, why: String) -> OperatorError {
+    let what = format!("{} is not what its signatures are of", module.origin);
+    let next_step = "find out who changed one of them, and get both again; or, if you built the procedure anew, remove the signatures and sign again";
     OperatorError::new("procedure-signature-wrong", what, next_step).because(why)
 }
 

@@ -1,11 +1,16 @@
 //! What the instances of one run have in common.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use dr_engine::contract::Instance;
 
 /// Whether they have to stop, and what they have used up together.
 #[derive(Debug, Default)]
 pub(crate) struct RunContext {
     stop: AtomicBool,
+    underway: Mutex<Vec<Weak<Underway>>>,
     /// See [`Limits::staged_effects`](crate::Limits::staged_effects).
     pub(crate) staged_effects: Used,
     /// See [`Limits::staged_bytes`](crate::Limits::staged_bytes).
@@ -25,6 +30,37 @@ impl RunContext {
     /// Whether one failed.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
+    }
+
+    /// Where an instance writes down its host calls, as long as it holds this.
+    pub(crate) fn enter(&self, instance: &Instance) -> Arc<Underway> {
+        let underway = Arc::new(Underway { instance: instance.clone(), call: Mutex::default() });
+        self.underway.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&underway));
+        underway
+    }
+
+    /// A host call that takes longer than `most`, and whose it is.
+    pub(crate) fn overdue(&self, most: Duration) -> Option<(Instance, &'static str)> {
+        let mut all = self.underway.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|underway| underway.strong_count() > 0);
+        all.iter().filter_map(Weak::upgrade).find_map(|underway| {
+            let (call, began) = (*underway.call.lock().unwrap_or_else(PoisonError::into_inner))?;
+            (began.elapsed() > most).then(|| (underway.instance.clone(), call))
+        })
+    }
+}
+
+/// The host call that an instance makes now.
+#[derive(Debug)]
+pub(crate) struct Underway {
+    instance: Instance,
+    call: Mutex<Option<(&'static str, Instant)>>,
+}
+
+impl Underway {
+    /// A call begins, or none is made any more.
+    pub(crate) fn set(&self, call: Option<(&'static str, Instant)>) {
+        *self.call.lock().unwrap_or_else(PoisonError::into_inner) = call;
     }
 }
 

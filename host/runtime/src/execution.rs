@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dr_engine::contract::{ContainerId, Instance, RecoveryHost};
+use wasmtime::Store;
 
 use crate::bindings;
 use crate::bindings::pravega::recovery::types;
@@ -14,10 +17,14 @@ use crate::description::Setting;
 use crate::error::{Export, Failure, RuntimeError};
 use crate::grants::declared_of;
 use crate::procedure::Procedure;
+use crate::state::{State, call_time};
 use crate::usage::Usage;
 
 /// Most bytes of a task's id and of its title, each; they appear in one line.
 const TASK_TEXT_BYTES_MAX: usize = 1024;
+
+/// How often a run looks for host calls that take too long.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A piece of work that one instance does alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +37,8 @@ pub struct Task {
     pub title: String,
 }
 
-/// Watches a run. Called from the threads of the tasks; must be quick.
-pub trait Observer: Sync {
+/// Watches a run. Called from the thread that executes it; must be quick.
+pub trait Observer {
     /// `prepare` returned these tasks.
     fn prepared(&self, _tasks: &[Task]) {}
     /// A task begins.
@@ -63,8 +70,9 @@ impl Procedure {
     /// containers that the operator chose; empty means all.
     ///
     /// The first task that fails ends the run; others are stopped at their next host call or within a few
-    /// milliseconds of computing. What instances held is dropped by then. What was staged in the host stays there:
-    /// after an error the host must be thrown away.
+    /// milliseconds of computing. What instances held is dropped by then, but for one whose host call takes too long: its
+    /// thread ends when the host answers it. What was staged in the host stays there: after an error the host must be
+    /// thrown away.
     ///
     /// # Errors
     /// [`RuntimeError::Failed`], with the export, the task and the reason.
@@ -80,114 +88,179 @@ impl Procedure {
         let settings = settings.iter();
         let settings =
             settings.map(|Setting { name, value }| types::Setting { name: name.clone(), value: value.clone() });
-        let run = Run {
-            procedure: self,
+        let run = Arc::new(Run {
+            procedure: self.clone(),
             host: declared_of(host, &self.description().capabilities),
             settings: settings.collect(),
-            observer,
             context: Arc::default(),
             usage: Mutex::default(),
             usage_by_task: Mutex::default(),
-        };
-        let tasks = run.prepare(selected)?;
+        });
+        let selected = selected.to_vec();
+        let tasks = Arc::new(run.alone(Export::Prepare, move |run| run.prepare(&selected))?);
         observer.prepared(&tasks);
-        run.do_tasks(&tasks, parallel)?;
+        run.do_tasks(&tasks, parallel, observer)?;
         run.host.tasks_done();
         observer.finishing();
-        run.finish()?;
-        let usage = run.usage.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let usage_by_task = run.usage_by_task.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Execution { tasks, usage, usage_by_task, wall_time: began.elapsed() })
+        run.alone(Export::Finish, Run::finish)?;
+        let usage = std::mem::take(&mut *run.usage.lock().unwrap_or_else(PoisonError::into_inner));
+        let usage_by_task = std::mem::take(&mut *run.usage_by_task.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(Execution { tasks: tasks.to_vec(), usage, usage_by_task, wall_time: began.elapsed() })
     }
 }
 
-struct Run<'a> {
-    procedure: &'a Procedure,
+/// A run, shared by the threads on which its instances work. The thread that executes the run only waits for them, and not
+/// for ever: if a host call takes too long, the run fails and the call's thread is left behind until it returns.
+struct Run {
+    procedure: Procedure,
     host: Arc<dyn RecoveryHost>,
     settings: Vec<types::Setting>,
-    observer: &'a dyn Observer,
     context: Arc<RunContext>,
     usage: Mutex<Usage>,
     usage_by_task: Mutex<BTreeMap<String, Usage>>,
 }
 
-impl Run<'_> {
-    fn prepare(&self, selected: &[ContainerId]) -> Result<Vec<Task>, RuntimeError> {
-        let host = self.host_for(&Instance::Prepare);
-        let (answer, usage) = self
-            .procedure
-            .call(&host, None, &self.context, |exports, store| exports.call_prepare(store, &self.settings, selected));
-        self.used(&usage);
-        answer
-            .and_then(|tasks| check_tasks(tasks, self.procedure.limits().tasks))
-            .map_err(|failure| self.failed(Export::Prepare, None, failure))
+/// What a thread tells of the task with this index.
+enum Event {
+    Started(usize),
+    Ended(usize, Result<(), RuntimeError>),
+}
+
+impl Run {
+    /// Does some work on a thread of its own.
+    fn alone<T: Send + 'static>(
+        self: &Arc<Self>,
+        export: Export,
+        work: impl FnOnce(&Self) -> Result<T, RuntimeError> + Send + 'static,
+    ) -> Result<T, RuntimeError> {
+        let (sender, outcome) = mpsc::channel();
+        let run = Arc::clone(self);
+        let thread = spawn(format!("dr-{export}"), move || drop(sender.send(work(&run))))?;
+        match self.next(&outcome)? {
+            Some(outcome) => outcome,
+            None => {
+                join(thread).and(Err(RuntimeError::Machine { problem: format!("the thread of `{export}` is gone") }))
+            }
+        }
     }
 
     /// Does the tasks on at most `parallel` threads, in their order; on an error the first one in time is returned.
-    fn do_tasks(&self, tasks: &[Task], parallel: usize) -> Result<(), RuntimeError> {
-        let next = AtomicUsize::new(0);
-        let first_error = Mutex::new(None);
-        let work = || {
-            while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if self.context.is_stopped() {
-                    break;
-                }
-                if let Err(error) = self.do_task(task) {
-                    let mut first = first_error.lock().unwrap_or_else(PoisonError::into_inner);
-                    first.get_or_insert(error);
-                }
-            }
+    fn do_tasks(
+        self: &Arc<Self>,
+        tasks: &Arc<Vec<Task>>,
+        parallel: usize,
+        observer: &dyn Observer,
+    ) -> Result<(), RuntimeError> {
+        let (sender, events) = mpsc::channel();
+        let next = Arc::new(AtomicUsize::new(0));
+        let worker = |number| {
+            let (run, tasks, next, sender) = (Arc::clone(self), Arc::clone(tasks), Arc::clone(&next), sender.clone());
+            spawn(format!("dr-task-{number}"), move || run.work(&tasks, &next, &sender))
         };
-        std::thread::scope(|scope| {
-            let spawned: Result<Vec<_>, _> = (0..parallel.clamp(1, tasks.len().max(1)))
-                .map(|n| std::thread::Builder::new().name(format!("dr-task-{n}")).spawn_scoped(scope, work))
-                .collect();
-            // A machine that gives us fewer threads than asked for still gets the work done.
-            if spawned.is_err() {
-                work();
+        let mut threads = vec![worker(0)?];
+        // A machine that gives us fewer threads than asked for still gets the work done.
+        threads.extend((1..parallel.min(tasks.len())).map_while(|number| worker(number).ok()));
+        drop(sender);
+        let mut first_error = None;
+        while let Some(event) = self.next(&events)? {
+            match event {
+                Event::Started(index) => observer.task_started(&tasks[index]),
+                Event::Ended(index, outcome) => {
+                    observer.task_ended(&tasks[index], outcome.as_ref().copied());
+                    first_error = first_error.or(outcome.err());
+                }
             }
-        });
-        first_error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+        }
+        threads.into_iter().try_for_each(join)?;
+        first_error.map_or(Ok(()), Err)
+    }
+
+    /// Takes one task after the other until none is left or one has failed somewhere.
+    fn work(&self, tasks: &[Task], next: &AtomicUsize, events: &Sender<Event>) {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(task) = tasks.get(index).filter(|_| !self.context.is_stopped()) else { return };
+            // Nobody listens once the run has failed.
+            drop(events.send(Event::Started(index)));
+            let outcome = self.do_task(task);
+            if outcome.is_err() {
+                self.context.stop();
+            }
+            drop(events.send(Event::Ended(index, outcome)));
+        }
+    }
+
+    /// What a thread sends next; none when all of them have ended.
+    fn next<T>(&self, receiver: &Receiver<T>) -> Result<Option<T>, RuntimeError> {
+        loop {
+            match receiver.recv_timeout(WATCH_INTERVAL) {
+                Ok(sent) => return Ok(Some(sent)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => self.refuse_overdue_call()?,
+            }
+        }
+    }
+
+    fn refuse_overdue_call(&self) -> Result<(), RuntimeError> {
+        let limits = self.procedure.limits();
+        let Some((instance, call)) = self.context.overdue(limits.call_time) else { return Ok(()) };
+        self.context.stop();
+        Err(self.failed(&instance, call_time(limits, call)))
+    }
+
+    fn prepare(&self, selected: &[ContainerId]) -> Result<Vec<Task>, RuntimeError> {
+        let call = |exports: &bindings::Procedure, store: &mut _| exports.call_prepare(store, &self.settings, selected);
+        let (answer, _) = self.call(&Instance::Prepare, call);
+        answer
+            .and_then(|tasks| check_tasks(tasks, self.procedure.limits().tasks))
+            .map_err(|failure| self.failed(&Instance::Prepare, failure))
     }
 
     fn do_task(&self, task: &Task) -> Result<(), RuntimeError> {
-        self.observer.task_started(task);
         let Task { id, container, title } = task.clone();
         let argument = bindings::Task { id, container, title };
-        let host = self.host_for(&Instance::Run(task.id.clone()));
-        let (answer, usage) = self.procedure.call(&host, Some(&task.id), &self.context, |exports, store| {
-            exports.call_run(store, &self.settings, &argument)
-        });
-        self.used(&usage);
+        let call = |exports: &bindings::Procedure, store: &mut _| exports.call_run(store, &self.settings, &argument);
+        let instance = Instance::Run(task.id.clone());
+        let (answer, usage) = self.call(&instance, call);
         self.usage_by_task.lock().unwrap_or_else(PoisonError::into_inner).insert(task.id.clone(), usage);
-        let answer = answer.map_err(|failure| self.failed(Export::Run, Some(task), failure));
-        if answer.is_err() {
-            self.context.stop();
-        }
-        self.observer.task_ended(task, answer.as_ref().copied());
-        answer
+        answer.map_err(|failure| self.failed(&instance, failure))
     }
 
     fn finish(&self) -> Result<(), RuntimeError> {
         let call = |exports: &bindings::Procedure, store: &mut _| exports.call_finish(store, &self.settings);
-        let host = self.host_for(&Instance::Finish);
-        let (answer, usage) = self.procedure.call(&host, None, &self.context, call);
-        self.used(&usage);
-        answer.map_err(|failure| self.failed(Export::Finish, None, failure))
+        let (answer, _) = self.call(&Instance::Finish, call);
+        answer.map_err(|failure| self.failed(&Instance::Finish, failure))
     }
 
-    fn host_for(&self, instance: &Instance) -> Arc<dyn RecoveryHost> {
-        self.host.for_instance(instance).unwrap_or_else(|| Arc::clone(&self.host))
+    fn call<T>(
+        &self,
+        instance: &Instance,
+        call: impl FnOnce(&bindings::Procedure, &mut Store<State>) -> wasmtime::Result<Result<T, types::Error>>,
+    ) -> (Result<T, Failure>, Usage) {
+        let host = self.host.for_instance(instance).unwrap_or_else(|| Arc::clone(&self.host));
+        let (answer, usage) = self.procedure.call(host, instance, &self.context, call);
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner).add(&usage);
+        (answer, usage)
     }
 
-    fn used(&self, usage: &Usage) {
-        self.usage.lock().unwrap_or_else(PoisonError::into_inner).add(usage);
+    fn failed(&self, instance: &Instance, failure: Failure) -> RuntimeError {
+        let (export, task) = match instance {
+            Instance::Prepare => (Export::Prepare, None),
+            Instance::Run(task) => (Export::Run, Some(task.clone())),
+            Instance::Finish => (Export::Finish, None),
+        };
+        RuntimeError::Failed { procedure: self.procedure.description().name.clone(), export, task, failure }
     }
+}
 
-    fn failed(&self, export: Export, task: Option<&Task>, failure: Failure) -> RuntimeError {
-        let procedure = self.procedure.description().name.clone();
-        RuntimeError::Failed { procedure, export, task: task.map(|task| task.id.clone()), failure }
-    }
+fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, RuntimeError> {
+    let spawned = std::thread::Builder::new().name(name).spawn(work);
+    spawned.map_err(|error| RuntimeError::Machine { problem: format!("it gives no thread: {error}") })
+}
+
+/// Waits for a thread that has ended. A panic in it goes on here.
+fn join(thread: JoinHandle<()>) -> Result<(), RuntimeError> {
+    thread.join().map_err(|panic| std::panic::resume_unwind(panic))
 }
 
 fn check_tasks(tasks: Vec<bindings::Task>, most: usize) -> Result<Vec<Task>, Failure> {

@@ -17,6 +17,8 @@ pub struct Limits {
     /// Time that an instance may take, waiting for the host included. The last resort against a procedure that calls
     /// the host for ever; generous, since reading Tier-2 takes as long as it takes.
     pub wall_time: Duration,
+    /// Time that one host call may take. What a server or a disk never answers ends the run and not the operator's patience.
+    pub call_time: Duration,
     /// Time that an instance may compute, host calls excluded.
     pub guest_time: Duration,
     /// Fuel of an instance, about one for each WebAssembly instruction. In contrast to time, the same procedure on the
@@ -65,6 +67,7 @@ impl Default for Limits {
         Self {
             component_bytes: 64 * MIB,
             wall_time: Duration::from_secs(6 * 3600),
+            call_time: Duration::from_secs(3600),
             guest_time: Duration::from_secs(600),
             fuel: 1_000_000_000_000,
             memory_bytes: 256 * MIB,
@@ -168,11 +171,12 @@ impl Limits {
         }
     }
 
-    fn amounts(&mut self) -> [(&'static str, &mut dyn Amount); 21] {
+    fn amounts(&mut self) -> [(&'static str, &mut dyn Amount); 22] {
         // In full, so that no limit can be forgotten.
         let Self {
             component_bytes,
             wall_time,
+            call_time,
             guest_time,
             fuel,
             memory_bytes,
@@ -196,6 +200,7 @@ impl Limits {
         [
             ("component-bytes", component_bytes),
             ("wall-time-seconds", wall_time),
+            ("call-time-seconds", call_time),
             ("guest-time-seconds", guest_time),
             ("fuel", fuel),
             ("memory-bytes", memory_bytes),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dr_engine::contract::{CallError, RecoveryHost};
+use dr_engine::contract::{CallError, Instance, RecoveryHost};
 use dr_engine::plan::hex;
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -125,7 +125,7 @@ pub fn component_digest(bytes: &[u8]) -> String {
 }
 
 fn describe(shared: &Shared, ready: &ProcedurePre<State>, origin: &str) -> Result<bindings::Description, RuntimeError> {
-    let state = State::new(None, None, Arc::default(), &shared.limits);
+    let state = State::without_host(&shared.limits);
     let (described, _) =
         in_instance(shared, &shared.limits, ready, state, |exports, store| Ok(Ok(exports.call_describe(store)?)));
     described.map_err(|failure| RuntimeError::Failed {
@@ -137,6 +137,7 @@ fn describe(shared: &Shared, ready: &ProcedurePre<State>, origin: &str) -> Resul
 }
 
 /// A procedure that was checked and compiled.
+#[derive(Clone)]
 pub struct Procedure {
     shared: Arc<Shared>,
     limits: Limits,
@@ -195,12 +196,12 @@ impl Procedure {
     /// Calls one export in an instance of its own, which is gone when this returns, with all that it held.
     pub(crate) fn call<T>(
         &self,
-        host: &Arc<dyn RecoveryHost>,
-        task: Option<&str>,
+        host: Arc<dyn RecoveryHost>,
+        instance: &Instance,
         run: &Arc<RunContext>,
         call: impl FnOnce(&bindings::Procedure, &mut Store<State>) -> wasmtime::Result<Result<T, types::Error>>,
     ) -> (Result<T, Failure>, Usage) {
-        let state = State::new(Some(Arc::clone(host)), task.map(str::to_owned), Arc::clone(run), &self.limits);
+        let state = State::new(host, instance, run, &self.limits);
         in_instance(&self.shared, &self.limits, &self.ready, state, call)
     }
 }
@@ -243,9 +244,12 @@ fn failure(error: &wasmtime::Error, state: &State, limits: &Limits) -> Failure {
         Some(trap) => trap_in_words(*trap),
         None => {
             let cause = first_cause(error);
-            // The one limit whose breach has no type of its own in wasmtime.
+            // Limits whose breach has no type of its own in wasmtime.
             if cause.contains("fuel allocated for hostcalls") {
                 return limit("argument-bytes", format!("{} bytes in one call", limits.argument_bytes));
+            }
+            if cause.starts_with("resource limit exceeded") {
+                return limit("instances", format!("{} core instances, memories or tables", limits.instances));
             }
             return Failure::Rule(cause);
         }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dr_engine::contract::{CallError, CallResult, Level, RecoveryHost};
+use dr_engine::contract::{CallError, CallResult, Instance, Level, RecoveryHost};
 use wasmtime::ResourceLimiter;
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 
-use crate::context::RunContext;
+use crate::context::{RunContext, Underway};
 use crate::error::Failure;
 use crate::limits::Limits;
 use crate::usage::Usage;
@@ -50,10 +50,22 @@ pub(crate) fn exhausted(name: &str, value: impl std::fmt::Display, unit: &str) -
     CallError::Exhausted(format!("the limit `{name}` of {value} {unit} is reached"))
 }
 
+/// The limit of a host call, reached by this one.
+pub(crate) fn call_time(limits: &Limits, call: &str) -> Failure {
+    let value = format!("{} seconds for one host call, in `{call}`", limits.call_time.as_secs_f64());
+    Failure::Limit { name: "call-time-seconds", value }
+}
+
+/// Whom an instance calls, and where it writes down that it does.
+struct Host {
+    behind: Arc<dyn RecoveryHost>,
+    underway: Arc<Underway>,
+}
+
 /// Data of a store.
 pub(crate) struct State {
     /// None while the procedure only describes itself.
-    host: Option<Arc<dyn RecoveryHost>>,
+    host: Option<Host>,
     /// Id of the task, in `run`.
     task: Option<String>,
     /// What it shares with the other instances of the run.
@@ -69,18 +81,26 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Data of one instance in a run.
     pub(crate) fn new(
-        host: Option<Arc<dyn RecoveryHost>>,
-        task: Option<String>,
-        run: Arc<RunContext>,
+        host: Arc<dyn RecoveryHost>,
+        instance: &Instance,
+        run: &Arc<RunContext>,
         limits: &Limits,
     ) -> Self {
+        let host = Host { behind: host, underway: run.enter(instance) };
+        let task = if let Instance::Run(task) = instance { Some(task.clone()) } else { None };
+        Self { host: Some(host), task, run: Arc::clone(run), ..Self::without_host(limits) }
+    }
+
+    /// Data of an instance that calls nobody.
+    pub(crate) fn without_host(limits: &Limits) -> Self {
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(limits.resources);
         Self {
-            host,
-            task,
-            run,
+            host: None,
+            task: None,
+            run: Arc::default(),
             limits: limits.clone(),
             started: Instant::now(),
             resources,
@@ -142,11 +162,17 @@ impl State {
         work: impl FnOnce(&mut ResourceTable, &dyn RecoveryHost) -> CallResult<T>,
     ) -> HostResult<T> {
         self.check_end().map_err(HostError::End)?;
-        let host =
-            self.host.as_deref().ok_or_else(|| HostError::End(rule_broken("`describe` must not call the host")))?;
+        let Host { behind, underway } =
+            self.host.as_ref().ok_or_else(|| HostError::End(rule_broken("`describe` must not call the host")))?;
         let began = Instant::now();
-        let answer = work(&mut self.resources, host);
-        self.usage.count(name, began.elapsed());
+        underway.set(Some((name, began)));
+        let answer = work(&mut self.resources, behind.as_ref());
+        underway.set(None);
+        let took = began.elapsed();
+        self.usage.count(name, took);
+        if took > self.limits.call_time {
+            return Err(HostError::End(wasmtime::Error::new(Ended(call_time(&self.limits, name)))));
+        }
         answer.map_err(HostError::Call)
     }
 

@@ -30,6 +30,8 @@ pub struct MockHost {
     /// Fresh containers that exist now.
     pub open: Arc<AtomicUsize>,
     pub tasks_done: AtomicBool,
+    /// How long `storage.list-segments` takes.
+    pub listing_takes: std::time::Duration,
 }
 
 impl MockHost {
@@ -166,6 +168,7 @@ impl RecoveryHost for MockHost {
     }
 
     fn list_segments(&self, container: ContainerId) -> CallResult<Box<dyn Pages<Segment>>> {
+        std::thread::sleep(self.listing_takes);
         Ok(Box::new(VecPages::new(self.of(&self.segments, container)?.to_vec())))
     }
 

@@ -2,7 +2,10 @@
 //!
 //! The setting `how` chooses the deed. The tests of `dr-runtime` say what the host has to answer to each.
 
-use dr_guest_kit::containers::{FreshContainer, NewSegment, open_fresh_container};
+mod reentrant;
+
+use dr_guest_kit::containers::{AttributeUpdate, CoreAttribute, FreshContainer, NewSegment, open_fresh_container};
+use dr_guest_kit::storage::{ObjectListing, SegmentListing, list_segments};
 use dr_guest_kit::{
     Description, Error, Parameter, Procedure, Result, Settings, Task, coordination, report, segment_pages, segments,
     storage, task_per_container,
@@ -14,7 +17,9 @@ dr_guest_kit::export_procedure!(Misbehaving);
 
 const DEEDS: &str = "choice:nothing|abort|panic|loop|recursion|memory|host-calls|listings|long-list|long-text|\
                      long-data|log-flood|report-flood|invalid-text|unknown-segment|escape|after-close|give-up|\
-                     odd-gives-up|bear-no-error|undeclared|many-tasks|same-tasks|panic-in-prepare|loop-in-finish";
+                     odd-gives-up|bear-no-error|undeclared|cursors|forged-handle|dropped-handle|foreign-handle|\
+                     reentrance|escape-znode|staged-flood|staged-bytes|attributes|wordy-reports|not-a-number|\
+                     many-tasks|same-tasks|panic-in-prepare|loop-in-finish";
 
 /// `coordination.delete` is left out, to be called nevertheless.
 const CAPABILITIES: [&str; 6] = [
@@ -108,12 +113,74 @@ fn misbehave(how: &str, fresh: &FreshContainer, container: u32) -> Result<()> {
             fresh.close()?;
             fresh.seal_segments(&[])
         }
+        "escape-znode" => coordination::create("../../another-cluster/counter", b"x"),
+        "cursors" => lie_about_pages(container),
+        "forged-handle" => segment_listing(77).next_page(1).map(drop),
+        "dropped-handle" => {
+            let handle = handle_of(list_segments(container)?);
+            drop(segment_listing(handle));
+            segment_listing(handle).next_page(1).map(drop)
+        }
+        "foreign-handle" => object_listing(handle_of(list_segments(container)?)).next_page(1).map(drop),
+        "reentrance" => {
+            reentrant::call_back_from_the_next_allocation();
+            storage::containers().map(drop)
+        }
+        "staged-flood" => (0_u64..).try_for_each(|number| coordination::create(&format!("flood/{number}"), b"")),
+        "staged-bytes" => (0_u64..).try_for_each(|_| coordination::create("counter", &vec![0; 1_000_000])),
+        "attributes" => loop {
+            let attributes = (0..10_000).map(|id| CoreAttribute { id: 1 << 40 | id, value: 0 }).collect();
+            fresh.update_attributes(&[AttributeUpdate { segment: "s/t0000000/0.#epoch.0".to_owned(), attributes }])?;
+        },
+        "wordy-reports" => loop {
+            report::decision(None, "words", "words", &"words ".repeat(10_000));
+        },
+        "not-a-number" => {
+            not_a_number().iter().for_each(|bits| report::info(&format!("{bits:016x}")));
+            Ok(())
+        }
         "undeclared" => coordination::delete("counter", 0),
         "bear-no-error" => coordination::get("counter").map_or_else(|_| fail_loudly(), |_| Ok(())),
         "odd-gives-up" if container.is_multiple_of(2) => spin(),
         "give-up" | "odd-gives-up" => Err(Error::Failed("this procedure gives up".to_owned())),
         _ => Ok(()),
     }
+}
+
+/// Asks for pages that are too small and too large, and on behind the end.
+fn lie_about_pages(container: u32) -> Result<()> {
+    let listing = list_segments(container)?;
+    let none = listing.next_page(0).err();
+    let mut sizes = Vec::new();
+    while sizes.last() != Some(&0) {
+        sizes.push(listing.next_page(u32::MAX)?.len());
+    }
+    let behind_the_end = listing.next_page(1)?.len();
+    report::info(&format!("{none:?}; {sizes:?}; {behind_the_end}"));
+    Ok(())
+}
+
+fn handle_of(listing: SegmentListing) -> u32 {
+    listing.take_handle()
+}
+
+#[allow(unsafe_code)]
+fn segment_listing(handle: u32) -> SegmentListing {
+    // SAFETY: nothing in this guest depends on it; the host has to notice a handle that is none.
+    unsafe { SegmentListing::from_handle(handle) }
+}
+
+#[allow(unsafe_code)]
+fn object_listing(handle: u32) -> ObjectListing {
+    // SAFETY: as above.
+    unsafe { ObjectListing::from_handle(handle) }
+}
+
+/// Results that processors are free to choose the bits of.
+fn not_a_number() -> [u64; 4] {
+    let [zero, infinity] = [0.0_f64, f64::INFINITY].map(std::hint::black_box);
+    let odd = std::hint::black_box(f64::from_bits(0xfff0_dead_beef_0001));
+    [zero / zero, infinity - infinity, (-1.0_f64 * std::hint::black_box(1.0)).sqrt(), odd + 1.0].map(f64::to_bits)
 }
 
 #[allow(clippy::panic)]

@@ -182,6 +182,35 @@ fn two_runs_over_the_same_evidence_give_the_same_plan() {
 }
 
 #[test]
+fn the_calls_of_the_procedure_lie_in_the_plans_directory_unless_they_are_not_wanted() {
+    let place = Place::new("crashed");
+    let replay = |what: &str| dr::run(place.tree.directory.path(), ["replay", what]);
+    place.dr("plan", &["--directory", "one", "--parallel", "1"]).expect_code(4);
+    place.dr("plan", &["--directory", "two", "--parallel", "4", "--record", "calls.jsonl"]).expect_code(4);
+    let recording = |run: &str| std::fs::read(place.path(run).join("recording.jsonl.gz")).unwrap();
+    assert_eq!(recording("one"), recording("two"));
+    assert_eq!(replay("one").expect_code(0).stdout, replay("calls.jsonl").expect_code(0).stdout);
+    assert!(std::fs::read_to_string(place.path("calls.jsonl")).unwrap().starts_with(r#"{"recording":1,"#));
+
+    place.dr("plan", &["--directory", "none", "--no-recording"]).expect_code(4);
+    let refused = replay("none").expect_code(2);
+    assert!(refused.stderr.contains("error[recording-unreadable]"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("without --no-recording"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_plan_whose_procedure_failed_leaves_the_calls_that_it_made() {
+    let place = Place::new("never-flushed");
+    let misbehaving = guests().join("misbehaving.wasm");
+    let procedure = misbehaving.to_str().unwrap();
+    let grant = "storage.move-aside,containers.open-fresh-container,coordination.create";
+    let more = ["--directory", "run", "--procedure", procedure, "--set", "how=give-up", "--grant", grant];
+    place.dr("plan", &more).expect_code(1);
+    assert!(place.path("run/recording.jsonl.gz").is_file() && !place.path("run/plan.json").exists());
+    dr::run(place.tree.directory.path(), ["replay", "run", procedure]).expect_code(0);
+}
+
+#[test]
 fn segments_are_listed_as_table_json_and_csv_and_by_container() {
     let place = Place::new("flushed");
     let table = place.dr("list-segments", &[]).expect_code(0).stdout;

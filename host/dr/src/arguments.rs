@@ -212,7 +212,18 @@ pub(crate) struct ProcedureArguments {
     /// What is granted.
     #[command(flatten)]
     pub(crate) grants: GrantArguments,
-    /// Write every call of the procedure, and what it was told, to a new file, for `dr replay` and `dr test`
+    /// Where the calls of the procedure are written down.
+    #[command(flatten)]
+    pub(crate) recording: RecordingArguments,
+}
+
+/// Where the calls of the procedure, and what it was told, are written down.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RecordingArguments {
+    /// Do not write the calls of the procedure, and what it was told, into the run's directory
+    #[arg(long)]
+    pub(crate) no_recording: bool,
+    /// Write them to a new file, too, as plain text, for `dr replay` and `dr test`
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
 }
@@ -456,8 +467,8 @@ pub(crate) struct SurveyBookieArguments {
 /// Arguments of `dr replay`.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArguments {
-    /// What `dr plan --record FILE` wrote
-    #[arg(value_name = "RECORDING")]
+    /// Directory of a plan, or the file of a recording
+    #[arg(value_name = "DIR|RECORDING")]
     pub(crate) recording: PathBuf,
     /// Procedure to run: the file of a WebAssembly component, or a name with or without the beginning of a version [default: the built-in one for total loss; with --bookie-disks that for a loss of ZooKeeper]
     #[arg(value_name = "PROCEDURE")]

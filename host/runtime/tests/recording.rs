@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use dr_engine::contract::RecoveryHost;
-use dr_runtime::recording::{Difference, Recorder, Recording, RecordingError, replay};
+use dr_runtime::recording::{Difference, Recorder, Recording, RecordingError, RecordingWriter, replay};
 use dr_runtime::{Limits, Procedure, Runtime};
 use support::{MockHost, guest, overrides};
 
@@ -40,6 +40,34 @@ fn two_runs_give_the_same_file_which_the_procedure_follows() {
     assert!(recording.len() > 60, "{}", recording.len());
     assert!(file.contains(r#""export":"run","task":"container-5","call":"storage.list-segments","arguments":{"container":5},"answer":{"ok":null}"#), "{file}");
     assert_eq!(replay(&procedure, recording).unwrap(), None);
+}
+
+/// A recording of the same run, written while it went on: compressed, and as it is.
+fn write(procedure: &Procedure) -> (Vec<u8>, Vec<u8>) {
+    let settings = procedure.settings(&[]).unwrap();
+    let host: Arc<dyn RecoveryHost> = Arc::new(MockHost::with_segments(6, 3));
+    let writer = Arc::new(RecordingWriter::default());
+    let result = procedure.execute(writer.before(host), &settings, &[], 2, &());
+    let written = writer.finish(procedure, &settings, &[], &result).unwrap();
+    let (mut compressed, mut plain) = (Vec::new(), Vec::new());
+    written.write_compressed(&mut compressed).unwrap();
+    written.write_plain(&mut plain).unwrap();
+    (compressed, plain)
+}
+
+#[test]
+fn what_is_written_during_a_run_holds_the_same_calls_compressed_or_plain() {
+    let procedure = load("total-loss");
+    let (compressed, plain) = write(&procedure);
+    assert_eq!(write(&procedure), (compressed.clone(), plain.clone()));
+    assert!(compressed.len() * 4 < plain.len(), "{} {}", compressed.len(), plain.len());
+    let kept = read(&record(&procedure, &[])).unwrap();
+    for file in [&compressed, &plain] {
+        assert_eq!(Recording::read(&file[..]).unwrap(), kept);
+    }
+    for end in (0..compressed.len()).step_by(7) {
+        assert!(Recording::read(&compressed[..end]).is_err(), "cut at {end}");
+    }
 }
 
 #[test]

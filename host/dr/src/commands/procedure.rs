@@ -1,8 +1,6 @@
 //! The procedure of a run.
 
-use std::path::PathBuf;
-
-use crate::arguments::{CacheArguments, LibraryArguments, ProcedureArguments, TrustArguments};
+use crate::arguments::{CacheArguments, LibraryArguments, ProcedureArguments, RecordingArguments, TrustArguments};
 use crate::policy::OperatorPolicy;
 use crate::procedures::library::Library;
 use crate::procedures::signing::{KeyId, Standing, Trust};
@@ -30,8 +28,8 @@ pub(super) struct Chosen {
     pub(super) settings: Vec<Setting>,
     /// What of the host it may use.
     pub(super) grant: Grant,
-    /// File for the recording of its calls.
-    pub(super) record: Option<PathBuf>,
+    /// Where its calls are written down.
+    pub(super) recording: RecordingArguments,
 }
 
 /// Finds and loads the procedure, checks the settings, and decides what it may do. `fitting` is loaded if the operator names none;
@@ -47,7 +45,7 @@ pub(super) fn load(arguments: &ProcedureArguments, fitting: Option<&str>) -> Res
     let procedure = compile(&approved, &policy, &arguments.cache)?;
     let settings = procedure.settings(&arguments.settings).map_err(operator_error)?;
     let grant = policy.grant(&procedure, &arguments.grants)?;
-    Ok(Chosen { procedure, standing: approved.standing, settings, grant, record: arguments.record.clone() })
+    Ok(Chosen { procedure, standing: approved.standing, settings, grant, recording: arguments.recording.clone() })
 }
 
 /// Reads the procedure that was named, or the built-in one, and checks who signed it.

@@ -183,7 +183,7 @@ impl<'a> Recovery<'a> {
     }
 
     fn run_procedure(&self, chosen: &Chosen, staging: Staging, selected: &[ContainerId]) -> Result<()> {
-        let execution = recording::execute(chosen, Arc::new(staging), selected, self.parallel)?;
+        let execution = recording::execute(chosen, Arc::new(staging), selected, self.parallel, &self.directory)?;
         self.session.console.event(Event::Procedure {
             guest_seconds: execution.usage.guest_time.as_secs_f64(),
             host_seconds: execution.usage.host_time.as_secs_f64(),

@@ -9,6 +9,7 @@ use dr_runtime::recording::{Recording, RecordingError, replay};
 
 use super::Session;
 use super::procedure::{compile, find};
+use super::recording::RECORDING_FILE;
 use crate::arguments::ReplayArguments;
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
@@ -41,15 +42,16 @@ pub(super) fn run(session: &Session, arguments: &ReplayArguments) -> Result<Exit
     }
 }
 
-/// Reads a recording.
+/// Reads a recording: a file, or that of a run's directory.
 ///
 /// # Errors
 /// `recording-unreadable`.
 pub(super) fn read(path: &Path) -> Result<Recording> {
-    let read = || Recording::read(BufReader::new(File::open(path)?));
+    let path = if path.is_dir() { path.join(RECORDING_FILE) } else { path.to_owned() };
+    let read = || Recording::read(BufReader::new(File::open(&path)?));
     read().map_err(|error: RecordingError| {
         let what = format!("cannot read the recording {}", path.display());
-        OperatorError::new("recording-unreadable", what, "name a file that `dr plan --record FILE` wrote")
-            .because(error)
+        let next = "name the directory of a plan that was made without --no-recording, or a file that `dr plan --record FILE` wrote";
+        OperatorError::new("recording-unreadable", what, next).because(error)
     })
 }

@@ -41,6 +41,24 @@ pub struct Numbered {
     pub answer: Answer,
 }
 
+/// A [`Numbered`] call that is only written, without its answer.
+#[derive(Debug, Serialize)]
+pub(crate) struct Asked<'a, A> {
+    pub(crate) number: usize,
+    #[serde(flatten)]
+    pub(crate) instance: &'a Instance,
+    pub(crate) call: &'a str,
+    pub(crate) arguments: &'a A,
+}
+
+/// An [`Answer`] that is only written.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Answered<'a, T> {
+    Ok(&'a T),
+    Error(&'a CallError),
+}
+
 impl Answer {
     /// The answer of a host.
     pub(crate) fn of<T: Serialize>(answer: &CallResult<T>) -> Self {

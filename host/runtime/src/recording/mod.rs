@@ -1,8 +1,8 @@
 //! The calls that a procedure makes, written down: one representation for recordings, replays and tests.
 //!
 //! A [`Relay`] is a host that stands before another one and shows each call, and its answer, to an [`Exchange`]. A
-//! [`Recorder`] writes them down; a [`Replayer`] answers them from a [`Recording`], with no host behind; [`exhaust`] fails one
-//! call after the other.
+//! [`RecordingWriter`] writes them to a file, a [`Recorder`] keeps them as values; a [`Replayer`] answers them from a
+//! [`Recording`], with no host behind; [`exhaust`] fails one call after the other.
 
 mod call;
 mod faults;
@@ -10,6 +10,7 @@ mod file;
 mod recorder;
 mod relay;
 mod replay;
+mod writer;
 
 pub use call::{Answer, Call, Numbered};
 pub use faults::{Broken, Exhausted, exhaust};
@@ -17,3 +18,4 @@ pub use file::{FORMAT_VERSION, Head, Recording, RecordingError};
 pub use recorder::Recorder;
 pub use relay::{Exchange, Relay};
 pub use replay::{Difference, Replayer, replay};
+pub use writer::{RecordingWriter, WrittenRecording};

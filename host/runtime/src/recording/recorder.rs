@@ -1,4 +1,4 @@
-//! Writes down the calls of a run.
+//! Keeps the calls of a run as values, for tests that look at them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dr_engine::contract::{Instance, RecoveryHost};
 
 use super::call::{Answer, Call, Numbered, outcome};
-use super::file::{FORMAT_VERSION, Head, Recording};
+use super::file::{Head, Recording};
 use super::relay::{Exchange, Relay};
 use crate::description::Setting;
 use crate::error::RuntimeError;
 use crate::procedure::Procedure;
 
 /// Keeps the calls of a run by instance, so that the order is the same however tasks ran beside each other. All of them
-/// are in memory: some hundred bytes for each row of a page.
+/// are in memory: some hundred bytes for each field of a row. Real runs are written down by
+/// [`RecordingWriter`](super::RecordingWriter).
 #[derive(Debug, Default)]
 pub struct Recorder {
     calls: Mutex<BTreeMap<Instance, Vec<Numbered>>>,
@@ -42,16 +43,7 @@ impl Recorder {
         selected: &[u32],
         result: &Result<T, RuntimeError>,
     ) -> Recording {
-        let description = procedure.description();
-        let head = Head {
-            recording: FORMAT_VERSION,
-            dr_version: env!("CARGO_PKG_VERSION").to_owned(),
-            procedure: description.name.clone(),
-            version: description.version.clone(),
-            digest: procedure.digest().to_owned(),
-            settings: settings.iter().map(|setting| (setting.name.clone(), setting.value.clone())).collect(),
-            selected: selected.to_vec(),
-        };
+        let head = Head::of(procedure, settings, selected);
         let calls = std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner));
         Recording { head, calls, outcome: outcome(result) }
     }

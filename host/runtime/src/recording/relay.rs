@@ -1,4 +1,4 @@
-//! A host that shows every call to somebody, and its answer.
+//! A host that shows every call to somebody, and its answer; or has them written down.
 
 use std::sync::Arc;
 
@@ -8,11 +8,12 @@ use dr_engine::contract::{
     Object, Pages, PendingWork, RecoveryHost, RenewedGroup, RestoredLog, Segment, StreamState, TransactionCounter,
     Truncation, ZNode,
 };
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Value, json};
 
 use super::call::{Answer, Call};
+use super::writer::{RecordingWriter, WrittenInstance};
 
 /// Somebody who sees the calls of a run. Called from the threads of the tasks.
 pub trait Exchange: Send + Sync {
@@ -30,28 +31,44 @@ pub struct Relay {
     line: Line,
 }
 
-/// The exchange, and whose calls go over it.
+/// Who sees the calls of one instance.
 #[derive(Clone)]
-struct Line {
-    exchange: Arc<dyn Exchange>,
-    instance: Instance,
+enum Line {
+    /// Somebody who gets them as values.
+    Exchange(Arc<dyn Exchange>, Instance),
+    /// Somebody who only writes them down. Values would cost more than all the rest of the writing.
+    Writer(Arc<RecordingWriter>, WrittenInstance),
 }
 
 impl Line {
-    fn call<T: Serialize + DeserializeOwned>(
+    fn of_instance(&self, instance: &Instance) -> Self {
+        match self {
+            Self::Exchange(exchange, _) => Self::Exchange(exchange.clone(), instance.clone()),
+            Self::Writer(writer, _) => Self::Writer(writer.clone(), writer.instance(instance)),
+        }
+    }
+
+    /// Makes a call. Its arguments are shown before they are given away.
+    fn call<A: Serialize, T: Serialize + DeserializeOwned>(
         &self,
         call: &str,
-        arguments: Value,
-        ask: impl FnOnce() -> CallResult<T>,
+        arguments: A,
+        ask: impl FnOnce(A) -> CallResult<T>,
     ) -> CallResult<T> {
-        let call = Call { call: call.to_owned(), arguments };
-        if let Some(answer) = self.exchange.before(&self.instance, &call) {
-            self.exchange.after(&self.instance, &call, &answer);
-            return answer.into_result();
+        match self {
+            Self::Writer(_, writer) => writer.write(call, arguments, ask),
+            Self::Exchange(exchange, instance) => {
+                let shown = serde_json::to_value(&arguments).map_err(|error| CallError::Invalid(error.to_string()))?;
+                let call = Call { call: call.to_owned(), arguments: shown };
+                if let Some(answer) = exchange.before(instance, &call) {
+                    exchange.after(instance, &call, &answer);
+                    return answer.into_result();
+                }
+                let answer = ask(arguments);
+                exchange.after(instance, &call, &Answer::of(&answer));
+                answer
+            }
         }
-        let answer = ask();
-        self.exchange.after(&self.instance, &call, &Answer::of(&answer));
-        answer
     }
 }
 
@@ -62,16 +79,22 @@ fn nobody<T>() -> CallResult<T> {
 impl Relay {
     /// Shows the calls to `behind` to this exchange.
     pub fn new(behind: Option<Arc<dyn RecoveryHost>>, exchange: Arc<dyn Exchange>) -> Self {
-        Self { behind, line: Line { exchange, instance: Instance::Prepare } }
+        Self { behind, line: Line::Exchange(exchange, Instance::Prepare) }
+    }
+
+    /// Has the calls to `behind` written down.
+    pub(crate) fn written(behind: Arc<dyn RecoveryHost>, writer: Arc<RecordingWriter>) -> Self {
+        let instance = writer.instance(&Instance::Prepare);
+        Self { behind: Some(behind), line: Line::Writer(writer, instance) }
     }
 
     fn call<T: Serialize + DeserializeOwned>(
         &self,
         call: &str,
-        arguments: Value,
+        arguments: impl Serialize,
         ask: impl FnOnce(&dyn RecoveryHost) -> CallResult<T>,
     ) -> CallResult<T> {
-        self.line.call(call, arguments, || self.behind.as_deref().map_or_else(nobody, ask))
+        self.line.call(call, arguments, |_| self.behind.as_deref().map_or_else(nobody, ask))
     }
 
     /// What was opened; nothing if the exchange answered.
@@ -101,7 +124,7 @@ impl Relay {
 
     /// A call without an answer.
     fn tell(&self, call: &str, arguments: Value, tell: impl FnOnce(&dyn RecoveryHost)) {
-        let told = self.line.call(call, arguments, || {
+        let told = self.line.call(call, arguments, |_| {
             if let Some(host) = self.behind.as_deref() {
                 tell(host);
             }
@@ -124,7 +147,7 @@ impl<T: Serialize + DeserializeOwned> Pages<T> for RelayedPages<T> {
         let mut arguments = self.of.clone();
         arguments["limit"] = json!(limit);
         self.line
-            .call(self.call, arguments, || self.behind.as_mut().map_or_else(nobody, |pages| pages.next_page(limit)))
+            .call(self.call, arguments, |_| self.behind.as_mut().map_or_else(nobody, |pages| pages.next_page(limit)))
     }
 }
 
@@ -134,20 +157,46 @@ struct RelayedContainer {
     behind: Option<Box<dyn FreshContainer>>,
 }
 
+/// A container and one more argument, if there is one; or the arguments of a method of a container that is open.
+struct OfContainer<A> {
+    container: ContainerId,
+    own: Option<(&'static str, A)>,
+}
+
+impl<A: Serialize> Serialize for OfContainer<A> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("container", &self.container)?;
+        if let Some((name, argument)) = &self.own {
+            map.serialize_entry(name, argument)?;
+        }
+        map.end()
+    }
+}
+
 impl RelayedContainer {
-    fn call<T: Serialize + DeserializeOwned>(
+    fn call<A: Serialize, T: Serialize + DeserializeOwned>(
         &mut self,
         function: &str,
-        name: &str,
-        argument: &impl Serialize,
+        (name, argument): (&'static str, A),
+        ask: impl FnOnce(&mut dyn FreshContainer, A) -> CallResult<T>,
+    ) -> CallResult<T> {
+        let arguments = OfContainer { container: self.container, own: Some((name, argument)) };
+        let call = format!("containers.fresh-container.{function}");
+        self.line.call(&call, arguments, |arguments| match (&mut self.behind, arguments.own) {
+            (Some(behind), Some((_, argument))) => ask(behind.as_mut(), argument),
+            _ => nobody(),
+        })
+    }
+
+    fn call_without_arguments<T: Serialize + DeserializeOwned>(
+        &mut self,
+        function: &str,
         ask: impl FnOnce(&mut dyn FreshContainer) -> CallResult<T>,
     ) -> CallResult<T> {
-        let mut arguments = json!({"container": self.container});
-        if !name.is_empty() {
-            arguments[name] = json!(argument);
-        }
+        let arguments = OfContainer::<()> { container: self.container, own: None };
         let call = format!("containers.fresh-container.{function}");
-        self.line.call(&call, arguments, || match &mut self.behind {
+        self.line.call(&call, arguments, |_| match &mut self.behind {
             Some(behind) => ask(behind.as_mut()),
             None => nobody(),
         })
@@ -156,36 +205,32 @@ impl RelayedContainer {
 
 impl FreshContainer for RelayedContainer {
     fn create_segments(&mut self, segments: Vec<NewSegment>) -> CallResult<()> {
-        let argument = json!(segments);
-        self.call("create-segments", "segments", &argument, |fresh| fresh.create_segments(segments))
+        self.call("create-segments", ("segments", segments), |fresh, segments| fresh.create_segments(segments))
     }
 
     fn update_attributes(&mut self, updates: Vec<AttributeUpdate>) -> CallResult<()> {
-        let argument = json!(updates);
-        self.call("update-attributes", "updates", &argument, |fresh| fresh.update_attributes(updates))
+        self.call("update-attributes", ("updates", updates), |fresh, updates| fresh.update_attributes(updates))
     }
 
     fn seal_segments(&mut self, names: Vec<String>) -> CallResult<()> {
-        let argument = json!(names);
-        self.call("seal-segments", "names", &argument, |fresh| fresh.seal_segments(names))
+        self.call("seal-segments", ("names", names), |fresh, names| fresh.seal_segments(names))
     }
 
     fn truncate_segments(&mut self, truncations: Vec<Truncation>) -> CallResult<()> {
-        let argument = json!(truncations);
-        self.call("truncate-segments", "truncations", &argument, |fresh| fresh.truncate_segments(truncations))
+        let argument = ("truncations", truncations);
+        self.call("truncate-segments", argument, |fresh, truncations| fresh.truncate_segments(truncations))
     }
 
     fn renew_reader_groups(&mut self, names: Vec<String>) -> CallResult<Vec<RenewedGroup>> {
-        let argument = json!(names);
-        self.call("renew-reader-groups", "names", &argument, |fresh| fresh.renew_reader_groups(names))
+        self.call("renew-reader-groups", ("names", names), |fresh, names| fresh.renew_reader_groups(names))
     }
 
     fn end_transactions(&mut self) -> CallResult<Vec<EndedTransaction>> {
-        self.call("end-transactions", "", &(), |fresh| fresh.end_transactions())
+        self.call_without_arguments("end-transactions", |fresh| fresh.end_transactions())
     }
 
     fn close(&mut self) -> CallResult<ContainerImage> {
-        self.call("close", "", &(), |fresh| fresh.close())
+        self.call_without_arguments("close", |fresh| fresh.close())
     }
 }
 
@@ -193,8 +238,7 @@ impl RecoveryHost for Relay {
     fn for_instance(&self, instance: &Instance) -> Option<Arc<dyn RecoveryHost>> {
         let of_instance = |host: &Arc<dyn RecoveryHost>| host.for_instance(instance).unwrap_or_else(|| host.clone());
         let behind = self.behind.as_ref().map(of_instance);
-        let line = Line { exchange: Arc::clone(&self.line.exchange), instance: instance.clone() };
-        Some(Arc::new(Self { behind, line }))
+        Some(Arc::new(Self { behind, line: self.line.of_instance(instance) }))
     }
 
     fn containers(&self) -> CallResult<Vec<ContainerSummary>> {
@@ -207,7 +251,7 @@ impl RecoveryHost for Relay {
     }
 
     fn measure(&self, container: ContainerId, names: &[String]) -> CallResult<Vec<Measure>> {
-        let arguments = json!({"container": container, "names": names});
+        let arguments = OfContainer { container, own: Some(("names", names)) };
         self.call("storage.measure", arguments, |host| host.measure(container, names))
     }
 

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use dr_engine::error::{OperatorError, Result};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _};
+use ed25519_dalek::pkcs8::{
+    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _, KeypairBytes,
+};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
@@ -153,7 +155,9 @@ impl PrivateKey {
         let mut public_path = path.as_os_str().to_owned();
         public_path.push(".pub");
         let public_path = PathBuf::from(public_path);
-        let private = self.0.to_pkcs8_pem(LineEnding::LF).map_err(|error| key_defect(&error))?;
+        // Without the public key in it, which would be of PKCS #8's second version, and openssl does not read that.
+        let private = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None };
+        let private = private.to_pkcs8_pem(LineEnding::LF).map_err(|error| key_defect(&error))?;
         let public = self.public()?.to_pem()?;
         create_new(path, 0o600, private.as_bytes())?;
         create_new(&public_path, 0o644, public.as_bytes()).inspect_err(|_| {

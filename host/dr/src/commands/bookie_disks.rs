@@ -55,8 +55,14 @@ pub(super) fn better(
         return Ok(chosen);
     }
     let ledgers = open.tier1.ledgers.as_ref();
-    let of_logs: Vec<i64> =
-        ledgers.registered()?.iter().filter(|ledger| ledger.container.is_some()).map(|ledger| ledger.id).collect();
+    let mut of_logs = Vec::new();
+    for ledger in ledgers.registered()? {
+        let Some(container) = ledger.container else { continue };
+        // Those of a log that has its ZNode are in use, as after a recovery of some containers.
+        if open.tier1.znodes.get(&open.tier1.layout.log_znode(container))?.is_none() {
+            of_logs.push(ledger.id);
+        }
+    }
     // Where the bookies are lost, their ledgers' metadata may be left; then there is nothing to restore.
     if !of_logs.iter().rev().take(LEDGERS_TRIED).any(|&ledger| is_served(ledgers, ledger)) {
         return Ok(chosen);

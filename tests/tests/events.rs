@@ -75,11 +75,15 @@ fn every_command_tells_documented_events() {
         vec!["diff", "run", "run", "--output", "json"],
         vec!["audit", "run", "--output", "json"],
         vec!["rollback", "run", "--yes", "--output", "json"],
+        vec!["test", "scenario.toml", "--output", "json"],
         vec!["procedure", "list", "--output", "json"],
         vec!["procedure", "inspect", "total-loss", "--output", "json"],
         vec!["procedure", "verify", "total-loss", "--output", "json"],
         vec!["inspect", "chunk-chain", root, "no/such/segment", "--output", "json"],
     ];
+    let scenario =
+        "scenario = 1\nname = \"replayed\"\n[recording]\npath = \"calls.jsonl\"\n[expect]\noutcome = \"crash\"\n";
+    std::fs::write(tree.directory.path().join("scenario.toml"), scenario).unwrap();
     let mut seen = BTreeSet::new();
     for command in commands {
         let said = dr::run(tree.directory.path(), &command);

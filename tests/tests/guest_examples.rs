@@ -15,6 +15,7 @@ use dr_engine::progress::Silent;
 use dr_engine::staging::Staging;
 use dr_engine::survey::{Survey, SurveyOptions};
 use dr_runtime::{Failure, Limits, Procedure, Runtime, RuntimeError, Setting};
+use dr_scenario::{Faults, Scenario};
 use dr_tests::captured;
 
 // Compiled once for all tests: for one with an interpreter inside that takes a while.
@@ -107,6 +108,32 @@ fn the_procedure_in_python_makes_the_plan_of_the_built_in_one() {
             assert_same(&expected, &plan(in_python, capture, set), &format!("{capture} {set:?}"));
         }
     }
+}
+
+/// Runs the scenarios of the built-in procedure; returns in how many runs a call was made to fail.
+fn conform(procedure: &Procedure, faults: Faults) -> usize {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/total-loss/scenarios");
+    let files = dr_scenario::find(&directory).unwrap();
+    assert!(files.len() > 20, "{files:?}");
+    let tested = files.iter().map(|file| {
+        let tested = dr_scenario::run(procedure, &Scenario::read(file).unwrap(), faults).unwrap();
+        assert!(tested.passes(), "{}: {:#?} {:#?}", file.display(), tested.differences, tested.broken);
+        tested.fault_runs
+    });
+    tested.sum()
+}
+
+#[test]
+fn the_built_in_procedure_passes_its_scenarios_whatever_call_fails() {
+    let Some(built_in) = built(&BUILT_IN) else { return };
+    let runs = conform(built_in, Faults::Exhaustive);
+    assert!(runs > 2000, "{runs} runs");
+}
+
+#[test]
+fn the_procedure_in_python_passes_the_scenarios_of_the_built_in_one() {
+    let Some(in_python) = built(&IN_PYTHON) else { return };
+    conform(in_python, Faults::None);
 }
 
 #[test]

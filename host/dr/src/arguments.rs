@@ -2,6 +2,7 @@
 
 mod inspect;
 mod procedure;
+mod test;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub(crate) use self::procedure::{
     PolicyArguments, ProcedureAction, ProcedureCommandArguments, PullArguments, PushArguments, RegistryArguments,
     SheetArguments, SignArguments, TrustArguments, VerifySignatureArguments,
 };
+pub(crate) use self::test::TestArguments;
 use crate::configuration::Overrides;
 
 /// Most threads that work on containers.
@@ -95,6 +97,8 @@ pub(crate) enum Command {
     Inspect(InspectArguments),
     /// Run a procedure against the recording of a run and say where it does something else; needs no cluster
     Replay(ReplayArguments),
+    /// Run a procedure in scenarios and say where it does something else than is expected there; needs no cluster
+    Test(TestArguments),
     /// List, show, sign, distribute and register recovery procedures; none is run
     Procedure(ProcedureCommandArguments),
     /// Write what makes a shell complete the words of dr to standard output

@@ -6,9 +6,11 @@ use dr_backends::tier2::Tier2;
 use dr_formats::attribute as attributes;
 use dr_formats::names::{SegmentKind, transaction_id};
 
-use crate::contract::{AttributeUpdate, CallError, CallResult, EndedTransaction, NewSegment, RenewedGroup, Truncation};
+use crate::contract::{
+    AttributeUpdate, CallError, CallResult, ContainerId, EndedTransaction, NewSegment, RenewedGroup, Truncation,
+};
 use crate::evidence::{ContainerEvidence, MERGED_BY_RECOVERY};
-use crate::reader_groups::{self, Renewal};
+use crate::reader_groups::Renewal;
 use crate::reconcile::Standing;
 use crate::survey::Survey;
 
@@ -23,6 +25,53 @@ const REFUSED_ATTRIBUTES: [u64; 4] = [
 
 /// Most core attributes that one segment may get; Pravega defines fewer than twenty.
 const ATTRIBUTES_MAX: usize = 64;
+
+/// What the creation of a segment has to know of the old one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OldSegment {
+    /// First readable offset.
+    pub start_offset: u64,
+    /// End of the bytes that are held without a hole.
+    pub end: u64,
+    /// It holds table entries, so it cannot end inside one.
+    pub is_table: bool,
+    /// The recovery makes its content part of another segment.
+    pub is_merged: bool,
+}
+
+/// The old segments of a container: those of the evidence, or those that a test declares.
+pub trait OldSegments {
+    /// None if there is none of this name.
+    fn old_segment(&self, name: &str) -> Option<OldSegment>;
+    /// The largest length, at most `length`, at which a table ends with a whole entry.
+    ///
+    /// # Errors
+    /// Whatever reading the table can meet.
+    fn whole_table_length(&self, name: &str, length: u64) -> CallResult<u64>;
+}
+
+/// Those of the evidence.
+pub struct EvidenceSegments<'a> {
+    /// The container's.
+    pub evidence: &'a ContainerEvidence,
+    /// Where tables are read.
+    pub tier2: &'a dyn Tier2,
+}
+
+impl OldSegments for EvidenceSegments<'_> {
+    fn old_segment(&self, name: &str) -> Option<OldSegment> {
+        self.evidence.segment(name).map(|segment| OldSegment {
+            start_offset: segment.start_offset,
+            end: segment.chain.end(),
+            is_table: self.evidence.is_table(name),
+            is_merged: segment.findings.contains(&MERGED_BY_RECOVERY),
+        })
+    }
+
+    fn whole_table_length(&self, name: &str, length: u64) -> CallResult<u64> {
+        Ok(self.evidence.measure_table(name, length, self.tier2)?.whole_length)
+    }
+}
 
 /// One segment to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,11 +118,17 @@ impl FreshSegments {
     /// Adds segments, all or none.
     ///
     /// # Errors
-    /// `not-found` for one that the evidence does not list, `already-exists`, `invalid` length, `unavailable`.
-    pub fn create(&mut self, evidence: &ContainerEvidence, tier2: &dyn Tier2, new: Vec<NewSegment>) -> CallResult<()> {
+    /// `not-found` for one that is not among the old ones, `already-exists`, `invalid` length, `conflict` for one that was
+    /// merged, `unavailable`.
+    pub fn create(
+        &mut self,
+        container: ContainerId,
+        old_segments: &dyn OldSegments,
+        new: Vec<NewSegment>,
+    ) -> CallResult<()> {
         let mut created = BTreeMap::new();
         for segment in new {
-            let fresh = self.check_new(evidence, tier2, &segment)?;
+            let fresh = self.check_new(container, old_segments, &segment)?;
             if created.insert(segment.name.clone(), fresh).is_some() {
                 return Err(CallError::AlreadyExists(format!("the segment `{}` is named twice", segment.name)));
             }
@@ -84,31 +139,31 @@ impl FreshSegments {
 
     fn check_new(
         &self,
-        evidence: &ContainerEvidence,
-        tier2: &dyn Tier2,
+        container: ContainerId,
+        old_segments: &dyn OldSegments,
         segment: &NewSegment,
     ) -> CallResult<FreshSegment> {
         let name = &segment.name;
-        let reconciled = evidence
-            .segment(name)
-            .ok_or_else(|| CallError::NotFound(format!("container {} has no segment `{name}`", evidence.container)))?;
+        let old = old_segments
+            .old_segment(name)
+            .ok_or_else(|| CallError::NotFound(format!("container {container} has no segment `{name}`")))?;
         if self.segments.contains_key(name) {
             return Err(CallError::AlreadyExists(format!("the segment `{name}` was created before")));
         }
-        if reconciled.findings.contains(&MERGED_BY_RECOVERY) {
+        if old.is_merged {
             return Err(CallError::Conflict(format!(
                 "the content of `{name}` is part of the segment it was merged into"
             )));
         }
-        let (start, end) = (reconciled.start_offset, reconciled.chain.end());
+        let (start, end) = (old.start_offset, old.end);
         if segment.length < start || segment.length > end {
             return Err(CallError::Invalid(format!(
                 "the segment `{name}` holds bytes {start} to {end}, it cannot have the length {}",
                 segment.length
             )));
         }
-        if evidence.is_table(name) && segment.length != end {
-            let whole = evidence.measure_table(name, segment.length, tier2)?.whole_length;
+        if old.is_table && segment.length != end {
+            let whole = old_segments.whole_table_length(name, segment.length)?;
             if whole != segment.length {
                 return Err(CallError::Invalid(format!(
                     "the length {} lies inside an entry of the table `{name}`; the last whole one ends at {whole}",
@@ -191,26 +246,36 @@ impl FreshSegments {
         Ok(())
     }
 
-    /// Lets the state of reader groups begin anew.
+    /// Lets the state of reader groups begin anew, each as `renew` says for its name and length.
     ///
     /// # Errors
-    /// `not-found`, `invalid`, `damaged`, `unavailable`.
+    /// `not-found`; those of `renew`.
     pub fn renew_reader_groups(
         &mut self,
-        survey: &Survey,
-        evidence: &ContainerEvidence,
         names: &[String],
+        renew: impl Fn(&str, u64) -> CallResult<(RenewedGroup, Option<Renewal>)>,
     ) -> CallResult<Vec<RenewedGroup>> {
         let mut outcomes = Vec::with_capacity(names.len());
         for name in names {
             let length = self.existing(name)?.length;
-            let (outcome, renewal) = reader_groups::renew(survey, evidence, name, length)?;
+            let (outcome, renewal) = renew(name, length)?;
             outcomes.push(outcome);
             if let Some(segment) = self.segments.get_mut(name) {
                 segment.renewal = renewal;
             }
         }
         Ok(outcomes)
+    }
+
+    /// Notes that the transactions are ended now.
+    ///
+    /// # Errors
+    /// `conflict` for the second time.
+    pub fn end_transactions_once(&mut self) -> CallResult<()> {
+        if std::mem::replace(&mut self.are_transactions_ended, true) {
+            return Err(CallError::Conflict("the transactions of this container were ended before".to_owned()));
+        }
+        Ok(())
     }
 
     /// Ends the transactions that the tables among the segments hold as under way.
@@ -222,9 +287,7 @@ impl FreshSegments {
         survey: &Survey,
         evidence: &ContainerEvidence,
     ) -> CallResult<Vec<EndedTransaction>> {
-        if std::mem::replace(&mut self.are_transactions_ended, true) {
-            return Err(CallError::Conflict("the transactions of this container were ended before".to_owned()));
-        }
+        self.end_transactions_once()?;
         let unfinished = survey.unfinished_transactions()?;
         let mut ended = Vec::new();
         for (name, segment) in &mut self.segments {

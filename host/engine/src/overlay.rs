@@ -1,6 +1,6 @@
 //! ZNodes as a procedure sees them: the real ones under what it staged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dr_backends::tier1::ZNodes;
 
@@ -22,7 +22,42 @@ enum Staged {
     Deleted { expected_version: i32 },
 }
 
-/// Staged ZNodes over a real tree. Paths are relative to the cluster's root.
+/// The ZNodes under an overlay. Paths are relative to the cluster's root.
+pub trait ZNodesBelow {
+    /// None if there is no such node.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    fn get(&self, path: &str) -> CallResult<Option<ZNode>>;
+    /// Names of the children; empty if there is no such node.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    fn children(&self, path: &str) -> CallResult<Vec<String>>;
+}
+
+/// Those of a cluster.
+#[derive(Debug)]
+pub struct ClusterZNodes<'a> {
+    /// All ZNodes.
+    pub znodes: &'a dyn ZNodes,
+    /// Where those of the cluster are.
+    pub layout: &'a ClusterLayout,
+}
+
+impl ZNodesBelow for ClusterZNodes<'_> {
+    fn get(&self, path: &str) -> CallResult<Option<ZNode>> {
+        let node = self.znodes.get(&self.layout.absolute(path)).map_err(OperatorError::from)?;
+        Ok(node.map(|node| ZNode { data: node.data, version: node.version }))
+    }
+
+    fn children(&self, path: &str) -> CallResult<Vec<String>> {
+        let children = self.znodes.children(&self.layout.absolute(path)).map_err(OperatorError::from)?;
+        Ok(children.unwrap_or_default())
+    }
+}
+
+/// Staged ZNodes over others. Paths are relative to the cluster's root.
 #[derive(Debug, Default)]
 pub struct ZNodeOverlay {
     staged: BTreeMap<String, Staged>,
@@ -33,7 +68,7 @@ impl ZNodeOverlay {
     ///
     /// # Errors
     /// `invalid` path; `unavailable`.
-    pub fn get(&self, real: &dyn ZNodes, layout: &ClusterLayout, path: &str) -> CallResult<Option<ZNode>> {
+    pub fn get(&self, below: &dyn ZNodesBelow, path: &str) -> CallResult<Option<ZNode>> {
         check_path(path)?;
         match self.staged.get(path) {
             Some(Staged::Created { data }) => Ok(Some(ZNode { data: data.clone(), version: 0 })),
@@ -41,10 +76,7 @@ impl ZNodeOverlay {
                 Ok(Some(ZNode { data: data.clone(), version: expected_version + 1 }))
             }
             Some(Staged::Deleted { .. }) => Ok(None),
-            None => {
-                let node = real.get(&layout.absolute(path)).map_err(OperatorError::from)?;
-                Ok(node.map(|node| ZNode { data: node.data, version: node.version }))
-            }
+            None => below.get(path),
         }
     }
 
@@ -52,16 +84,15 @@ impl ZNodeOverlay {
     ///
     /// # Errors
     /// As [`ZNodeOverlay::get`].
-    pub fn children(&self, real: &dyn ZNodes, layout: &ClusterLayout, path: &str) -> CallResult<Vec<String>> {
+    pub fn children(&self, below: &dyn ZNodesBelow, path: &str) -> CallResult<Vec<String>> {
         check_path(path)?;
-        let real_children = real.children(&layout.absolute(path)).map_err(OperatorError::from)?;
-        let mut children: std::collections::BTreeSet<String> = real_children.unwrap_or_default().into_iter().collect();
+        let mut children: BTreeSet<String> = below.children(path)?.into_iter().collect();
         let prefix = format!("{path}/");
         for (staged_path, staged) in self.staged.range(prefix.clone()..).take_while(|(p, _)| p.starts_with(&prefix)) {
-            let below = &staged_path[prefix.len()..];
-            let child = below.split('/').next().unwrap_or(below);
+            let rest = &staged_path[prefix.len()..];
+            let child = rest.split('/').next().unwrap_or(rest);
             match staged {
-                Staged::Deleted { .. } if child == below => {
+                Staged::Deleted { .. } if child == rest => {
                     children.remove(child);
                 }
                 Staged::Deleted { .. } => {}
@@ -77,8 +108,8 @@ impl ZNodeOverlay {
     ///
     /// # Errors
     /// `already-exists`, `invalid`, `exhausted`.
-    pub fn create(&mut self, real: &dyn ZNodes, layout: &ClusterLayout, path: &str, data: Vec<u8>) -> CallResult<()> {
-        if self.get(real, layout, path)?.is_some() {
+    pub fn create(&mut self, below: &dyn ZNodesBelow, path: &str, data: Vec<u8>) -> CallResult<()> {
+        if self.get(below, path)?.is_some() {
             return Err(CallError::AlreadyExists(format!("the ZNode `{path}` exists already")));
         }
         check_size(path, &data)?;
@@ -95,16 +126,9 @@ impl ZNodeOverlay {
     ///
     /// # Errors
     /// `not-found`, `conflict`, `invalid`, `exhausted`.
-    pub fn set(
-        &mut self,
-        real: &dyn ZNodes,
-        layout: &ClusterLayout,
-        path: &str,
-        data: Vec<u8>,
-        expected_version: i32,
-    ) -> CallResult<()> {
+    pub fn set(&mut self, below: &dyn ZNodesBelow, path: &str, data: Vec<u8>, expected_version: i32) -> CallResult<()> {
         check_size(path, &data)?;
-        self.expect_version(real, layout, path, expected_version)?;
+        self.expect_version(below, path, expected_version)?;
         match self.staged.get(path) {
             Some(Staged::Created { .. }) => self.stage(path, Staged::Created { data }),
             Some(Staged::Set { expected_version, .. }) => {
@@ -119,15 +143,9 @@ impl ZNodeOverlay {
     ///
     /// # Errors
     /// `not-found`, `conflict`, `exhausted`.
-    pub fn delete(
-        &mut self,
-        real: &dyn ZNodes,
-        layout: &ClusterLayout,
-        path: &str,
-        expected_version: i32,
-    ) -> CallResult<()> {
-        self.expect_version(real, layout, path, expected_version)?;
-        if !self.children(real, layout, path)?.is_empty() {
+    pub fn delete(&mut self, below: &dyn ZNodesBelow, path: &str, expected_version: i32) -> CallResult<()> {
+        self.expect_version(below, path, expected_version)?;
+        if !self.children(below, path)?.is_empty() {
             return Err(CallError::Conflict(format!("the ZNode `{path}` has children")));
         }
         match self.staged.get(path) {
@@ -156,14 +174,8 @@ impl ZNodeOverlay {
         self.staged.iter().map(effect).collect()
     }
 
-    fn expect_version(
-        &self,
-        real: &dyn ZNodes,
-        layout: &ClusterLayout,
-        path: &str,
-        expected_version: i32,
-    ) -> CallResult<()> {
-        match self.get(real, layout, path)? {
+    fn expect_version(&self, below: &dyn ZNodesBelow, path: &str, expected_version: i32) -> CallResult<()> {
+        match self.get(below, path)? {
             None => Err(CallError::NotFound(format!("there is no ZNode `{path}`"))),
             Some(node) if node.version != expected_version => Err(CallError::Conflict(format!(
                 "the ZNode `{path}` has version {}, not {expected_version}",

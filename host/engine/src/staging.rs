@@ -20,15 +20,16 @@ use crate::controller::ControllerEvidence;
 use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
 use crate::evidence_file;
-use crate::fresh::FreshSegments;
+use crate::fresh::{EvidenceSegments, FreshSegments};
 use crate::image::{self, Built, BuiltImage};
 use crate::ledgers::LedgerEvidence;
-use crate::overlay::ZNodeOverlay;
+use crate::overlay::{ClusterZNodes, ZNodeOverlay};
 use crate::plan::{
     AbsentMetadata, ContainerPlan, Effect, Maker, MovedObject, PLAN_FORMAT_VERSION, Plan, image_file_name,
 };
 use crate::pool::{PARALLEL_READS, map_bounded};
 use crate::progress::Progress;
+use crate::reader_groups;
 use crate::report::{ContainerAccount, LossReport, Streams};
 use crate::survey::Survey;
 use crate::witness::WitnessedZNodes;
@@ -218,6 +219,10 @@ impl Staging {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn znodes_below(&self) -> ClusterZNodes<'_> {
+        ClusterZNodes { znodes: &self.0.znodes, layout: &self.0.layout }
+    }
+
     fn evidence(&self, container: ContainerId) -> CallResult<Arc<ContainerEvidence>> {
         let survey = &self.0.survey;
         if container >= survey.container_count() {
@@ -349,23 +354,23 @@ impl RecoveryHost for Staging {
     }
 
     fn znode(&self, path: &str) -> CallResult<Option<ZNode>> {
-        self.lock().znodes.get(&self.0.znodes, &self.0.layout, path)
+        self.lock().znodes.get(&self.znodes_below(), path)
     }
 
     fn znode_children(&self, path: &str) -> CallResult<Vec<String>> {
-        self.lock().znodes.children(&self.0.znodes, &self.0.layout, path)
+        self.lock().znodes.children(&self.znodes_below(), path)
     }
 
     fn create_znode(&self, path: &str, data: Vec<u8>) -> CallResult<()> {
-        self.lock().znodes.create(&self.0.znodes, &self.0.layout, path, data)
+        self.lock().znodes.create(&self.znodes_below(), path, data)
     }
 
     fn set_znode(&self, path: &str, data: Vec<u8>, expected_version: i32) -> CallResult<()> {
-        self.lock().znodes.set(&self.0.znodes, &self.0.layout, path, data, expected_version)
+        self.lock().znodes.set(&self.znodes_below(), path, data, expected_version)
     }
 
     fn delete_znode(&self, path: &str, expected_version: i32) -> CallResult<()> {
-        self.lock().znodes.delete(&self.0.znodes, &self.0.layout, path, expected_version)
+        self.lock().znodes.delete(&self.znodes_below(), path, expected_version)
     }
 
     fn bookies(&self) -> CallResult<Vec<Bookie>> {
@@ -421,7 +426,10 @@ impl RecoveryHost for Staging {
 }
 
 /// Refuses places where Pravega or a later survey would look.
-fn check_place(place: &str) -> CallResult<()> {
+///
+/// # Errors
+/// `invalid`.
+pub fn check_place(place: &str) -> CallResult<()> {
     let below = place.strip_prefix(ASIDE_PREFIX).unwrap_or_default();
     let bad_part = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(char::is_control);
     if below.split('/').any(bad_part) {
@@ -460,7 +468,8 @@ impl OpenContainer {
 impl FreshContainer for OpenContainer {
     fn create_segments(&mut self, segments: Vec<NewSegment>) -> CallResult<()> {
         let evidence = self.evidence()?;
-        self.segments.create(&evidence, self.staging.0.survey.tier2(), segments)
+        let old_segments = EvidenceSegments { evidence: &evidence, tier2: self.staging.0.survey.tier2() };
+        self.segments.create(self.container, &old_segments, segments)
     }
 
     fn update_attributes(&mut self, updates: Vec<AttributeUpdate>) -> CallResult<()> {
@@ -480,7 +489,9 @@ impl FreshContainer for OpenContainer {
 
     fn renew_reader_groups(&mut self, names: Vec<String>) -> CallResult<Vec<RenewedGroup>> {
         let evidence = self.evidence()?;
-        let outcomes = self.segments.renew_reader_groups(&self.staging.0.survey, &evidence, &names)?;
+        let survey = &self.staging.0.survey;
+        let renew = |name: &str, length| reader_groups::renew(survey, &evidence, name, length);
+        let outcomes = self.segments.renew_reader_groups(&names, renew)?;
         self.staging.lock().of_no_use.insert(self.container, self.segments.objects_of_no_use(&evidence));
         Ok(outcomes)
     }

@@ -19,6 +19,7 @@ mod glue;
 mod grants;
 mod inspect;
 mod limits;
+pub mod mock;
 mod module_cache;
 mod names;
 mod procedure;

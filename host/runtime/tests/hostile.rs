@@ -382,11 +382,11 @@ fn a_procedure_that_cannot_bear_an_error_is_found() {
     let procedure = MISBEHAVING.clone().with_limits(limits());
     let settings = procedure.settings(&overrides(&[("how", "bear-no-error")])).unwrap();
     let world = || -> Arc<dyn RecoveryHost> { Arc::new(MockHost::with_segments(1, 3)) };
-    let broken = exhaust(&procedure, &settings, &world).unwrap().broken;
+    let broken = exhaust(&procedure, &settings, &[], &world).unwrap().broken;
     assert_eq!(broken.len(), 6, "{broken:?}");
     let first = broken[0].to_string();
     assert!(first.contains("`coordination.get` failed with `not-found`: the run ended with"), "{first}");
     assert!(broken.iter().all(|broken| broken.end.contains("crashed")), "{broken:?}");
     let settings = procedure.settings(&overrides(&[("how", "panic")])).unwrap();
-    assert!(exhaust(&procedure, &settings, &world).is_err());
+    assert!(exhaust(&procedure, &settings, &[], &world).is_err());
 }

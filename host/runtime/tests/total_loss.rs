@@ -242,7 +242,7 @@ fn whatever_call_fails_the_procedure_ends_cleanly() {
             }];
             Arc::new(host)
         };
-        let exhausted = exhaust(&procedure, &settings, &world).unwrap();
+        let exhausted = exhaust(&procedure, &settings, &[], &world).unwrap();
         assert_eq!(exhausted.broken, [], "{set:?}");
         assert!(exhausted.runs > 100, "{set:?}: {} runs", exhausted.runs);
         // Every answer matters: nothing is recovered as if a call had not failed.

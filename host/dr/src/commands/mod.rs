@@ -21,6 +21,7 @@ mod signing;
 mod source;
 mod survey_bookie;
 mod target;
+mod test;
 mod tier1;
 mod verify;
 mod verify_online;
@@ -102,6 +103,7 @@ fn run_command(console: &Arc<Console>, global: &GlobalArguments, command: &Comma
         Command::SurveyBookie(arguments) => survey_bookie::run(&session, arguments),
         Command::Inspect(arguments) => inspect::run(&session, arguments),
         Command::Replay(arguments) => replay::run(&session, arguments),
+        Command::Test(arguments) => test::run(&session, arguments),
         Command::Procedure(arguments) => procedures::run(&session, arguments),
         Command::Completions(arguments) => Ok(manual::complete(&session, arguments)),
         Command::Man(arguments) => manual::write(&session, arguments),
@@ -120,6 +122,7 @@ fn manner(arguments: &Arguments) -> Manner {
         Command::Audit(audit) => audit.output == ReportFormat::Json,
         Command::Verify(verify) => verify.output == ReportFormat::Json,
         Command::Replay(replay) => replay.output == ReportFormat::Json,
+        Command::Test(test) => test.output == ReportFormat::Json,
         // Their output is something else.
         Command::ExportEvents(_) | Command::SurveyBookie(_) | Command::Completions(_) | Command::Man(_) => false,
         Command::Inspect(inspect) => inspect.output == ReportFormat::Json,
@@ -144,6 +147,7 @@ fn command_name(command: &Command) -> &'static str {
         Command::SurveyBookie(_) => "survey-bookie",
         Command::Inspect(_) => "inspect",
         Command::Replay(_) => "replay",
+        Command::Test(_) => "test",
         Command::Procedure(_) => "procedure",
         Command::Completions(_) => "completions",
         Command::Man(_) => "man",

@@ -18,6 +18,7 @@ use super::online::OnlineEvent;
 use super::plan::PlanEvent;
 use super::plan_difference::PlanDifference;
 use super::procedure::{Listed, Sheet, Signature};
+use super::test::{ScenarioResult, Totals};
 use super::verification::VerificationEvent;
 use crate::commands::inspect::sheet::{DamageEvent, Fields, FoundEvent, InspectedEvent};
 
@@ -167,6 +168,10 @@ pub(crate) enum Event<'a> {
         /// How the run ended.
         outcome: &'a str,
     },
+    /// A procedure was run in a scenario.
+    ScenarioTested(&'a ScenarioResult),
+    /// All scenarios were run.
+    ScenariosTested(&'a Totals),
     /// A procedure that can be named.
     ProcedureListed(&'a Listed),
     /// What a procedure is.

@@ -7,6 +7,40 @@ use serde_json::Value;
 
 use crate::error::{Failure, RuntimeError};
 
+/// All calls of the contract, by interface.
+pub const CALLS: [&str; 30] = [
+    "storage.containers",
+    "storage.list-segments",
+    "storage.segment-listing.next-page",
+    "storage.measure",
+    "storage.list-metadata-objects",
+    "storage.list-leftover-objects",
+    "storage.object-listing.next-page",
+    "storage.move-aside",
+    "containers.open-fresh-container",
+    "containers.fresh-container.create-segments",
+    "containers.fresh-container.update-attributes",
+    "containers.fresh-container.seal-segments",
+    "containers.fresh-container.truncate-segments",
+    "containers.fresh-container.renew-reader-groups",
+    "containers.fresh-container.end-transactions",
+    "containers.fresh-container.close",
+    "containers.open-old-metadata",
+    "containers.metadata-listing.next-page",
+    "controller.list-streams",
+    "controller.stream-listing.next-page",
+    "controller.highest-transaction-counter",
+    "coordination.get",
+    "coordination.children",
+    "coordination.create",
+    "coordination.set",
+    "coordination.delete",
+    "report.log",
+    "report.progress",
+    "report.decision",
+    "report.loss",
+];
+
 /// What a procedure asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
@@ -86,7 +120,8 @@ fn not_data(error: &serde_json::Error) -> CallError {
 
 /// How a run ended, in one word: `success`; the case of the error with which the procedure gave up, as in `not-found`;
 /// `limit:` and its name; `rule`; `crash`.
-pub(crate) fn outcome<T>(result: &Result<T, RuntimeError>) -> String {
+#[must_use]
+pub fn outcome<T>(result: &Result<T, RuntimeError>) -> String {
     match result {
         Ok(_) => "success".to_owned(),
         Err(RuntimeError::Failed { failure, .. }) => match failure {
@@ -101,7 +136,8 @@ pub(crate) fn outcome<T>(result: &Result<T, RuntimeError>) -> String {
 }
 
 /// The case's name in the contract.
-pub(crate) fn case(error: &CallError) -> &'static str {
+#[must_use]
+pub fn case(error: &CallError) -> &'static str {
     match error {
         CallError::NotFound(_) => "not-found",
         CallError::AlreadyExists(_) => "already-exists",
@@ -116,7 +152,8 @@ pub(crate) fn case(error: &CallError) -> &'static str {
 }
 
 /// An instance in words.
-pub(crate) fn in_words(instance: &Instance) -> String {
+#[must_use]
+pub fn in_words(instance: &Instance) -> String {
     match instance {
         Instance::Prepare => "`prepare`".to_owned(),
         Instance::Run(task) => format!("task `{task}`"),

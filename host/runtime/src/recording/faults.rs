@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dr_engine::contract::{CallError, Instance, RecoveryHost};
+use dr_engine::contract::{CallError, ContainerId, Instance, RecoveryHost};
 
-use super::call::{Answer, Call, case, in_words, outcome};
+use super::call::{Answer, Call, Numbered, case, in_words};
+use super::effects::Effects;
 use super::recorder::Recorder;
 use super::relay::{Exchange, Relay};
 use crate::description::Setting;
@@ -22,7 +23,8 @@ pub struct Exhausted {
     pub runs: usize,
     /// How many of them ended well all the same.
     pub succeeded: usize,
-    /// Runs that ended as no procedure should: with a crash, at a limit, or by breaking a rule.
+    /// Runs that ended as no procedure should: with a crash, at a limit, by breaking a rule, or with another plan than the run
+    /// without a fault.
     pub broken: Vec<Broken>,
 }
 
@@ -41,32 +43,35 @@ pub struct Broken {
 }
 
 /// Runs the procedure once without a fault, then once for every call that can fail and every way in which it can. Each run has
-/// a host of its own; tasks run one after the other.
+/// a host of its own; tasks run one after the other. `selected` are the containers that the operator chose.
 ///
 /// # Errors
 /// The error of the run without a fault, if it crashes, reaches a limit or breaks a rule.
 pub fn exhaust(
     procedure: &Procedure,
     settings: &[Setting],
+    selected: &[ContainerId],
     new_host: &dyn Fn() -> Arc<dyn RecoveryHost>,
 ) -> Result<Exhausted, RuntimeError> {
-    let recorder = Arc::new(Recorder::default());
-    let whole = procedure.execute(recorder.before(new_host()), settings, &[], 1, &());
-    let recording = recorder.finish(procedure, settings, &[], &whole);
+    let run = |host: Arc<dyn RecoveryHost>| {
+        let recorder = Arc::new(Recorder::default());
+        let result = procedure.execute(recorder.before(host), settings, selected, 1, &());
+        (recorder.take_calls(), result)
+    };
+    let (calls, whole) = run(new_host());
     if !is_clean(&whole) {
         return Err(whole.err().unwrap_or(RuntimeError::Machine { problem: "it ended in no known way".to_owned() }));
     }
+    let plan = Effects::of(&calls);
     let mut exhausted = Exhausted { runs: 0, succeeded: 0, broken: Vec::new() };
-    for made in recording.calls.values().flatten() {
+    for made in &calls {
         for error in errors_of(&made.call.call) {
             let case = case(&error);
             let fault = Fault { instance: made.instance.clone(), number: made.number, error, made: Mutex::default() };
-            let relay = Relay::new(Some(new_host()), Arc::new(fault));
-            let result = procedure.execute(Arc::new(relay), settings, &[], 1, &());
+            let (calls, result) = run(Arc::new(Relay::new(Some(new_host()), Arc::new(fault))));
             exhausted.runs += 1;
             exhausted.succeeded += usize::from(result.is_ok());
-            if !is_clean(&result) {
-                let end = result.as_ref().err().map_or_else(|| outcome(&result), ToString::to_string);
+            if let Some(end) = bad_end(&result, &plan, &calls) {
                 exhausted.broken.push(Broken {
                     place: format!("{}, call {}", in_words(&made.instance), made.number),
                     call: made.call.call.clone(),
@@ -77,6 +82,15 @@ pub fn exhaust(
         }
     }
     Ok(exhausted)
+}
+
+/// Why a run may not end like this, if it may not. What succeeds although a call failed has to be as good as without.
+fn bad_end<T>(result: &Result<T, RuntimeError>, plan: &Effects, calls: &[Numbered]) -> Option<String> {
+    match result {
+        Err(RuntimeError::Failed { failure: Failure::GaveUp(_), .. }) => None,
+        Err(error) => Some(error.to_string()),
+        Ok(_) => plan.first_difference(&Effects::of(calls)).map(|difference| format!("another plan: {difference}")),
+    }
 }
 
 /// It succeeded, or returned an error of the contract.

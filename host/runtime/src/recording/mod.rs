@@ -2,9 +2,11 @@
 //!
 //! A [`Relay`] is a host that stands before another one and shows each call, and its answer, to an [`Exchange`]. A
 //! [`RecordingWriter`] writes them to a file, a [`Recorder`] keeps them as values; a [`Replayer`] answers them from a
-//! [`Recording`], with no host behind; [`exhaust`] fails one call after the other.
+//! [`Recording`], with no host behind; [`exhaust`] fails one call after the other. What the calls of a run
+//! staged is told by [`Effects`].
 
 mod call;
+mod effects;
 mod faults;
 mod file;
 mod recorder;
@@ -12,7 +14,8 @@ mod relay;
 mod replay;
 mod writer;
 
-pub use call::{Answer, Call, Numbered};
+pub use call::{Answer, CALLS, Call, Numbered, case, in_words, outcome};
+pub use effects::{CreatedSegment, Effects, MovedObjects, RenewedSegment, ZNodeChange, ZNodeEffect};
 pub use faults::{Broken, Exhausted, exhaust};
 pub use file::{FORMAT_VERSION, Head, Recording, RecordingError};
 pub use recorder::Recorder;

@@ -1,7 +1,7 @@
 //! Keeps the calls of a run as values, for tests that look at them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dr_engine::contract::{Instance, RecoveryHost};
 
@@ -12,20 +12,26 @@ use crate::description::Setting;
 use crate::error::RuntimeError;
 use crate::procedure::Procedure;
 
-/// Keeps the calls of a run by instance, so that the order is the same however tasks ran beside each other. All of them
-/// are in memory: some hundred bytes for each field of a row. Real runs are written down by
-/// [`RecordingWriter`](super::RecordingWriter).
+/// Keeps the calls of a run in the order in which they were answered. All of them are in memory: some hundred bytes for each
+/// field of a row. Real runs are written down by [`RecordingWriter`](super::RecordingWriter).
 #[derive(Debug, Default)]
 pub struct Recorder {
-    calls: Mutex<BTreeMap<Instance, Vec<Numbered>>>,
+    calls: Mutex<Calls>,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    made: Vec<Numbered>,
+    by_instance: BTreeMap<Instance, usize>,
 }
 
 impl Exchange for Recorder {
     fn after(&self, instance: &Instance, call: &Call, answer: &Answer) {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_instance = calls.entry(instance.clone()).or_default();
-        let number = of_instance.len() + 1;
-        of_instance.push(Numbered { number, instance: instance.clone(), call: call.clone(), answer: answer.clone() });
+        let mut calls = self.lock();
+        let number = calls.by_instance.entry(instance.clone()).or_default();
+        *number += 1;
+        let number = *number;
+        calls.made.push(Numbered { number, instance: instance.clone(), call: call.clone(), answer: answer.clone() });
     }
 }
 
@@ -35,7 +41,13 @@ impl Recorder {
         Arc::new(Relay::new(Some(behind), self.clone()))
     }
 
-    /// The recording of a run that ended; nothing is left in the recorder.
+    /// All calls, in the order in which they were answered; nothing is left in the recorder.
+    pub fn take_calls(&self) -> Vec<Numbered> {
+        std::mem::take(&mut *self.lock()).made
+    }
+
+    /// The recording of a run that ended; nothing is left in the recorder. Its calls are kept by instance, so that their order
+    /// is the same however tasks ran beside each other.
     pub fn finish<T>(
         &self,
         procedure: &Procedure,
@@ -44,7 +56,14 @@ impl Recorder {
         result: &Result<T, RuntimeError>,
     ) -> Recording {
         let head = Head::of(procedure, settings, selected);
-        let calls = std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut calls: BTreeMap<Instance, Vec<Numbered>> = BTreeMap::new();
+        for call in self.take_calls() {
+            calls.entry(call.instance.clone()).or_default().push(call);
+        }
         Recording { head, calls, outcome: outcome(result) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -141,7 +141,7 @@ fn short(value: &Value) -> String {
 }
 
 /// Where two values differ first. The recursion is as deep as the parser of JSON allows.
-fn first_difference(expected: &Value, got: &Value, path: &str) -> Option<String> {
+pub(super) fn first_difference(expected: &Value, got: &Value, path: &str) -> Option<String> {
     match (expected, got) {
         _ if expected == got => None,
         (Value::Array(first), Value::Array(second)) if first.len() == second.len() => {

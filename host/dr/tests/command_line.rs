@@ -542,3 +542,59 @@ fn no_colours_and_no_bars_where_there_is_no_terminal() {
     let quiet = place.run("diagnose nowhere -q");
     assert!(quiet.errors.is_empty() && !quiet.output.is_empty(), "{}", quiet.errors);
 }
+
+/// A scenario with one torn event, which the built-in procedure cuts off.
+const SCENARIO: &str = "scenario = 1\nname = \"torn\"\n[[world.container]]\nid = 0\n[[world.container.segment]]\n\
+     name = \"s/t/0.#epoch.0\"\nlength = 100\nmeasurement = { whole-length = 90 }\n";
+
+#[test]
+fn a_scenario_passes_fails_or_is_updated() {
+    let place = Workplace::new();
+    let created = |length| {
+        format!(
+            "{SCENARIO}[expect.effects]\n# the length\ncreated = [{{ container = 0, segment = \"s/t/0.#epoch.0\", length = {length} }}]\n"
+        )
+    };
+    place.write("suite/good.toml", &created(90)).write("bad.toml", &created(100));
+    let good = place.run("test suite --faults exhaustive --no-cache");
+    assert_eq!(good.code, 0, "{}{}", good.output, good.errors);
+    assert!(good.output.contains("passed") && good.output.ends_with("\n1 scenario, all passed\n"), "{}", good.output);
+
+    let bad = place.run("test suite bad.toml total-loss --junit junit.xml --no-cache");
+    assert_eq!(bad.code, 5, "{}{}", bad.output, bad.errors);
+    let shown = "\ntorn (bad.toml, procedure total-loss)\n  effects.created\n    \
+         expected: { container = 0, segment = \"s/t/0.#epoch.0\", length = 100 }\n    \
+         got:      { container = 0, segment = \"s/t/0.#epoch.0\", length = 90 }\n\n2 scenarios, 1 failed\n";
+    assert!(bad.output.ends_with(shown), "{}", bad.output);
+    let junit = fs::read_to_string(place.path("junit.xml")).unwrap();
+    assert!(junit.contains(r#"<testsuite name="dr test" tests="2" failures="1">"#), "{junit}");
+    assert!(
+        junit.contains(r#"<failure message="effects.created: expected { container = 0, segment = &quot;s/t"#),
+        "{junit}"
+    );
+
+    assert_eq!(place.run("test bad.toml --update --no-cache").code, 0);
+    let updated = fs::read_to_string(place.path("bad.toml")).unwrap();
+    assert!(updated.contains("# the length\ncreated = [\n") && updated.contains("length = 90 }"), "{updated}");
+    assert_eq!(place.run("test bad.toml --no-cache").code, 0);
+}
+
+#[test]
+fn a_scenario_that_cannot_be_used_is_refused_before_any_runs() {
+    let place = Workplace::new();
+    place.write("good.toml", SCENARIO).write("typo.toml", &SCENARIO.replace("length = 100", "lenght = 100"));
+    place.run("test good.toml typo.toml").refuses(
+        2,
+        "scenario-invalid",
+        &["typo.toml:7: unknown field `lenght`", "`start-offset`"],
+    );
+    place.run("test nothing.toml").refuses(2, "scenario-unreadable", &["nothing.toml"]);
+    place.run("test total-loss").refuses(2, "configuration-test", &["no scenario is named"]);
+    place.run("test good.toml a b").refuses(2, "configuration-test", &["a and b are no scenarios"]);
+    place.run("test good.toml ./missing.wasm").refuses(2, "procedure-unreadable", &["missing.wasm"]);
+    place.write("tree.toml", "scenario = 1\nname = \"x\"\n[tree]\npath = \"good.toml\"\n");
+    place.run("test tree.toml --no-cache").refuses(2, "scenario-tree", &["good.toml", "tar"]);
+    // What expects nothing proves nothing.
+    let empty = place.run("test good.toml --no-cache");
+    assert!(empty.code == 5 && empty.output.contains("written by hand or by --update"), "{}", empty.output);
+}

@@ -125,7 +125,7 @@ fn compare<T: Row>(place: &str, expected: Option<&[T]>, got: &[T]) -> Option<Dif
     match missing {
         Some(row) => {
             let nearest = left.iter().find(|candidate| candidate.subject() == row.subject());
-            let got = nearest.map_or_else(|| "nothing of it".to_owned(), |nearest| written(nearest));
+            let got = nearest.map_or_else(|| "nothing of it".to_owned(), written);
             Some(Difference::new(place, written(row), got))
         }
         None => left.first().map(|unexpected| Difference::new(place, "nothing more", written(unexpected))),

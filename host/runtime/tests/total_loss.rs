@@ -278,6 +278,6 @@ fn what_controllers_had_under_way_is_handed_over_once() {
     ];
     assert_eq!(host.told(), expected);
     assert_eq!(host.logged(), ["- Warning stream s/t: because"]);
-    let exhausted = exhaust(&procedure, &[], &|| Arc::new(world())).unwrap();
+    let exhausted = exhaust(&procedure, &[], &[], &|| Arc::new(world())).unwrap();
     assert_eq!((exhausted.broken, exhausted.succeeded), (vec![], 0));
 }

@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dr_engine::contract::{
     CallError, CallResult, ContainerId, ContainerSummary, Decision, FreshContainer, Level, LostRange, Measure,
-    MetadataRow, Object, PAGE_ROWS_MAX, Pages, RecoveryHost, Segment, StreamState, TransactionCounter, VecPages, ZNode,
+    MetadataRow, Object, PAGE_ROWS_MAX, Pages, PendingWork, RecoveryHost, Segment, StreamState, TransactionCounter,
+    VecPages, ZNode,
 };
 use dr_engine::overlay::ZNodeOverlay;
 use dr_engine::staging::check_place;
@@ -161,6 +162,11 @@ impl RecoveryHost for MockHost {
 
     fn highest_transaction_counter(&self) -> CallResult<Option<TransactionCounter>> {
         self.after_tasks(self.world.transaction_counter)
+    }
+
+    /// No work is pending in a declared world.
+    fn list_pending_work(&self) -> CallResult<Box<dyn Pages<PendingWork>>> {
+        Ok(pages([]))
     }
 
     fn znode(&self, path: &str) -> CallResult<Option<ZNode>> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::{Failure, RuntimeError};
 
 /// All calls of the contract, by interface.
-pub const CALLS: [&str; 30] = [
+pub const CALLS: [&str; 39] = [
     "storage.containers",
     "storage.list-segments",
     "storage.segment-listing.next-page",
@@ -30,11 +30,20 @@ pub const CALLS: [&str; 30] = [
     "controller.list-streams",
     "controller.stream-listing.next-page",
     "controller.highest-transaction-counter",
+    "controller.list-pending-work",
+    "controller.pending-work-listing.next-page",
     "coordination.get",
     "coordination.children",
     "coordination.create",
     "coordination.set",
     "coordination.delete",
+    "bookies.list-bookies",
+    "bookies.register-bookies",
+    "ledgers.list-ledgers",
+    "ledgers.ledger-listing.next-page",
+    "ledgers.keep-ledgers",
+    "logs.list-logs",
+    "logs.restore-log",
     "report.log",
     "report.progress",
     "report.decision",

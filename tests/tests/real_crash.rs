@@ -11,7 +11,7 @@ use dr_tests::real_servers::{self, TestLab, assert_all_ok, must};
 /// Seeds of the moments of the crashes; others with `DR_TEST_SEEDS`, separated by commas.
 const DEFAULT_SEEDS: &str = "7,11";
 /// Total losses for each seed, all of the same cluster.
-const LOSSES: u64 = 2;
+const LOSSES: u64 = 1;
 
 /// A seed for each loss.
 fn seeds() -> Vec<u64> {

@@ -59,7 +59,13 @@ fn earlier_findings_stay_mended() {
 /// Functions that take bytes, text or a reader, but that decode nothing.
 const NO_DECODERS: &[&str] = &[
     "attribute_index::IndexBuilder::push",
+    "controller::CommitOrder::entity_node",
+    "controller::CommitOrder::seal_node",
+    "controller::Request::encode",
+    "controller::Request::node",
+    "controller::event_processors_node",
     "controller::key_of_completed_transaction",
+    "controller::transaction_index_node",
     "data_frame::FrameWriter::flush",
     "data_frame::FrameWriter::record",
     "data_frame::FrameWriter::record_alone",

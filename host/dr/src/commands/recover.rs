@@ -28,7 +28,6 @@ pub(super) fn run(session: &Session, arguments: &RecoverArguments) -> Result<Exi
     }
     let purpose = if arguments.dry_run { Purpose::DryRun } else { Purpose::Recover };
     let open = target.open(session, purpose)?;
-    let chosen = bookie_disks::better(session, &open, &arguments.procedure, chosen)?;
     let directory = run_directory(session, arguments, open.tier2.as_ref())?;
     let parallel = source::parallel(arguments.source.parallel);
     let recovery =
@@ -42,6 +41,7 @@ pub(super) fn run(session: &Session, arguments: &RecoverArguments) -> Result<Exi
         } else {
             recovery.refuse_bad_beginnings(chosen.stopped())?;
             let then = if arguments.dry_run { Then::Stop } else { Then::Apply };
+            let chosen = bookie_disks::better(session, &recovery.open, &arguments.procedure, chosen)?;
             recovery.new_plan(&chosen, arguments.source.containers.as_ref(), then)?
         };
         recovery.show(&plan);

@@ -1,11 +1,11 @@
 //! Rows and nodes of the controller.
 
 use dr_formats::controller::{
-    ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CompletedTransaction, RetentionKind,
-    RetentionPolicy, STATE_KEY, ScalingPolicy, StreamConfiguration, StreamState, TRUNCATION_KEY, TransactionCounter,
-    TransactionId, bucket_node, bucket_of, completed_transaction_of_key, decode_committing_transactions,
-    decode_key_length, decode_key_value_table_epoch, decode_stream_epoch, decode_table_id, decode_truncation,
-    epoch_of_key, sealed_segment_of_key,
+    ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CompletedTransaction, EPOCH_TRANSITION_KEY,
+    EpochTransition, RetentionKind, RetentionPolicy, STATE_KEY, ScalingPolicy, StreamConfiguration, StreamState,
+    TRUNCATION_KEY, TransactionCounter, TransactionId, bucket_node, bucket_of, completed_transaction_of_key,
+    decode_committing_transactions, decode_key_length, decode_key_value_table_epoch, decode_stream_epoch,
+    decode_table_id, decode_truncation, epoch_of_key, is_truncation_under_way, sealed_segment_of_key,
 };
 use dr_formats::primitives::Writer;
 
@@ -63,10 +63,20 @@ pub(super) const DECODERS: &[Decoder] = &[
     },
     Decoder {
         name: "stream-truncation",
-        covers: &["controller::decode_truncation"],
+        covers: &["controller::decode_truncation", "controller::is_truncation_under_way"],
         seeds: truncation_seeds,
         mend: None,
-        check: |input| outcome(decode_truncation(input).is_ok()),
+        check: |input| {
+            let is_under_way = is_truncation_under_way(input);
+            outcome(decode_truncation(input).is_ok() || is_under_way.is_ok())
+        },
+    },
+    Decoder {
+        name: "epoch-transition",
+        covers: &["controller::EpochTransition::decode"],
+        seeds: transition_seeds,
+        mend: None,
+        check: |input| outcome(EpochTransition::decode(input).is_ok()),
     },
     Decoder {
         name: "epochs-and-key-lengths",
@@ -163,6 +173,26 @@ fn truncation_seeds(captured: &Captured) -> Vec<Vec<u8>> {
         body.bool(true);
     });
     let mut seeds = captured.controller_values(TRUNCATION_KEY);
+    seeds.extend(writer.finish());
+    seeds
+}
+
+/// Captured streams are at rest; one of these is being scaled.
+fn transition_seeds(captured: &Captured) -> Vec<Vec<u8>> {
+    let mut writer = Writer::new();
+    writer.write_single(|body| {
+        body.i32(3);
+        body.i64(1_700_000_000_000);
+        body.list(&[1_i64, 2], |body, segment| body.i64(*segment));
+        body.list(&[(4_i64, 0.0_f64, 1.0_f64)], |body, (segment, low, high)| {
+            body.i64(*segment);
+            body.list(&[(*low, *high)], |body, (low, high)| {
+                body.i64(low.to_bits().cast_signed());
+                body.i64(high.to_bits().cast_signed());
+            });
+        });
+    });
+    let mut seeds = captured.controller_values(EPOCH_TRANSITION_KEY);
     seeds.extend(writer.finish());
     seeds
 }

@@ -14,6 +14,7 @@ import io.pravega.client.control.impl.ControllerImpl;
 import io.pravega.client.control.impl.ControllerImplConfig;
 import io.pravega.client.segment.impl.Segment;
 import io.pravega.client.stream.Stream;
+import io.pravega.client.stream.StreamConfiguration;
 import io.pravega.client.stream.StreamCut;
 import io.pravega.client.stream.impl.StreamSegments;
 import java.lang.reflect.Method;
@@ -29,6 +30,8 @@ import java.util.concurrent.TimeUnit;
 
 /** One connection to a cluster: every client object that the programs need, made once. It ends with the program. */
 final class Cluster {
+    /** Attempts to create a stream, a second apart. */
+    private static final int CREATE_ATTEMPTS = 10;
     /** Longest wait for one answer of the controller. */
     static final int ANSWER_SECONDS = 60;
 
@@ -124,6 +127,21 @@ final class Cluster {
         boolean scaled = controller.scaleStream(Stream.of(scope, stream), old, ranges, executor)
             .getFuture().get(ANSWER_SECONDS, TimeUnit.SECONDS);
         require(scaled, "scale " + scope + "/" + stream + " to " + count);
+    }
+
+    /** Creates a stream. A controller that has just started can fail to, and is asked again, as any client would. */
+    boolean createStream(String scope, String name, StreamConfiguration configuration) throws InterruptedException {
+        for (int attempt = 1;; attempt++) {
+            try {
+                // What an attempt that failed began is finished by the next one, which then finds it.
+                return streams.createStream(scope, name, configuration) || attempt > 1;
+            } catch (RuntimeException failed) {
+                if (attempt == CREATE_ATTEMPTS) {
+                    throw failed;
+                }
+                Thread.sleep(1000);
+            }
+        }
     }
 
     static void require(boolean done, String what) {

@@ -131,16 +131,16 @@ public final class Load {
         return what + "-" + run;
     }
 
-    private void create() {
+    private void create() throws InterruptedException {
         StreamConfiguration two = StreamConfiguration.builder().scalingPolicy(ScalingPolicy.fixed(2)).build();
         cluster.streams.createScope(SCOPE);
         for (String stream : STREAMS) {
-            cluster.streams.createStream(SCOPE, named(stream, run), two);
+            cluster.createStream(SCOPE, named(stream, run), two);
         }
-        cluster.streams.createStream(SCOPE, named(TRANSACTIONS, run), StreamConfiguration.builder()
+        cluster.createStream(SCOPE, named(TRANSACTIONS, run), StreamConfiguration.builder()
             .scalingPolicy(ScalingPolicy.fixed(2)).rolloverSizeBytes(TRANSACTIONS_ROLLOVER_BYTES).build());
-        cluster.streams.createStream(SCOPE, named(TRUNCATED, run), two);
-        cluster.streams.createStream(SCOPE, named(BYTES, run), Workload.fixed(1));
+        cluster.createStream(SCOPE, named(TRUNCATED, run), two);
+        cluster.createStream(SCOPE, named(BYTES, run), Workload.fixed(1));
         cluster.tables.createKeyValueTable(SCOPE, named(TABLE, run), tableConfiguration());
         acknowledge("R " + run);
     }

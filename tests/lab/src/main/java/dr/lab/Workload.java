@@ -236,7 +236,7 @@ public final class Workload {
     }
 
     private void byteStream(String name, int length, long head, boolean sealed) throws Exception {
-        Cluster.require(cluster.streams.createStream(ALPHA, name, fixed(1)), "create byte stream " + name);
+        Cluster.require(cluster.createStream(ALPHA, name, fixed(1)), "create byte stream " + name);
         byte[] content = new byte[length];
         if (!name.equals("bytes-zero")) {
             for (int i = 0; i < length; i++) {

@@ -44,7 +44,7 @@ final class Writing {
     }
 
     Truth.StreamTruth stream(String scope, String name, StreamConfiguration configuration) throws Exception {
-        Cluster.require(cluster.streams.createStream(scope, name, configuration), "create stream " + scope + "/" + name);
+        Cluster.require(cluster.createStream(scope, name, configuration), "create stream " + scope + "/" + name);
         Truth.StreamTruth stream = new Truth.StreamTruth();
         stream.scope = scope;
         stream.name = name;

@@ -17,6 +17,7 @@ use crate::description::Setting;
 use crate::error::{Export, Failure, RuntimeError};
 use crate::grants::declared_of;
 use crate::procedure::Procedure;
+use crate::recording::Recording;
 use crate::state::{State, call_time};
 use crate::usage::Usage;
 
@@ -84,6 +85,33 @@ impl Procedure {
         parallel: usize,
         observer: &dyn Observer,
     ) -> Result<Execution, RuntimeError> {
+        self.execute_those(host, settings, selected, parallel, observer, &|_| true)
+    }
+
+    /// As [`Self::execute`], one task after the other, for a host that answers from this recording. Tasks that the recorded run
+    /// did not do to their own end are left out.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub fn execute_recorded(
+        &self,
+        host: Arc<dyn RecoveryHost>,
+        settings: &[Setting],
+        selected: &[ContainerId],
+        recording: &Recording,
+    ) -> Result<Execution, RuntimeError> {
+        self.execute_those(host, settings, selected, 1, &(), &|task| !recording.is_cut(&Instance::Run(task.id.clone())))
+    }
+
+    fn execute_those(
+        &self,
+        host: Arc<dyn RecoveryHost>,
+        settings: &[Setting],
+        selected: &[ContainerId],
+        parallel: usize,
+        observer: &dyn Observer,
+        wanted: &dyn Fn(&Task) -> bool,
+    ) -> Result<Execution, RuntimeError> {
         let began = Instant::now();
         let settings = settings.iter();
         let settings =
@@ -97,7 +125,9 @@ impl Procedure {
             usage_by_task: Mutex::default(),
         });
         let selected = selected.to_vec();
-        let tasks = Arc::new(run.alone(Export::Prepare, move |run| run.prepare(&selected))?);
+        let mut tasks = run.alone(Export::Prepare, move |run| run.prepare(&selected))?;
+        tasks.retain(wanted);
+        let tasks = Arc::new(tasks);
         observer.prepared(&tasks);
         run.do_tasks(&tasks, parallel, observer)?;
         run.host.tasks_done();

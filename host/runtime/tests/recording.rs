@@ -6,8 +6,8 @@ mod support;
 
 use std::sync::Arc;
 
-use dr_engine::contract::RecoveryHost;
-use dr_runtime::recording::{Difference, Recorder, Recording, RecordingError, RecordingWriter, replay};
+use dr_engine::contract::{Instance, RecoveryHost};
+use dr_runtime::recording::{Difference, Head, Recorder, Recording, RecordingError, RecordingWriter, replay};
 use dr_runtime::{Limits, Procedure, Runtime};
 use support::{MockHost, guest, overrides};
 
@@ -96,6 +96,21 @@ fn a_run_that_failed_can_be_replayed() {
         let recording = read(&record_one(&procedure, how)).unwrap();
         assert_eq!(recording.outcome, outcome);
         assert_eq!(replay(&procedure, recording).unwrap(), None, "{how}");
+    }
+}
+
+#[test]
+fn a_run_that_failed_is_replayed_without_the_tasks_that_it_stopped() {
+    let procedure = load("misbehaving");
+    for how in ["give-up", "odd-gives-up"].repeat(10) {
+        let recording = read(&record(&procedure, &[("how", how)])).unwrap();
+        assert!(matches!(recording.failed, Some(Instance::Run(_))), "{:?}", recording.failed);
+        assert_eq!(replay(&procedure, recording.clone()).unwrap(), None, "{how}");
+        let other = replay(
+            &load("total-loss"),
+            Recording { head: Head { settings: [].into(), ..recording.head.clone() }, ..recording },
+        );
+        assert!(other.unwrap().is_some(), "{how}");
     }
 }
 

@@ -125,7 +125,11 @@ impl Conditions<'_> {
             Err(error) => return (Observation::default(), vec![no_host(&error)]),
         };
         let recorder = Arc::new(Recorder::default());
-        let result = self.procedure.execute(recorder.before(host), &self.settings, &self.selected, 1, &());
+        let host = recorder.before(host);
+        let result = match self.stage.recording() {
+            Some(recording) => self.procedure.execute_recorded(host, &self.settings, &self.selected, recording),
+            None => self.procedure.execute(host, &self.settings, &self.selected, 1, &()),
+        };
         let calls = recorder.take_calls();
         let effects = if result.is_ok() { Effects::of(&calls) } else { Effects::default() };
         let message = result.as_ref().err().map(ToString::to_string);

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{Failure, RuntimeError};
+use crate::error::{Export, Failure, RuntimeError};
 
 /// All calls of the contract, by interface.
 pub const CALLS: [&str; 39] = [
@@ -141,6 +141,16 @@ pub fn outcome<T>(result: &Result<T, RuntimeError>) -> String {
             Failure::Stopped => "stopped".to_owned(),
         },
         Err(_) => "unusable".to_owned(),
+    }
+}
+
+/// Who ended the run, if it failed.
+pub(crate) fn failed<T>(result: &Result<T, RuntimeError>) -> Option<Instance> {
+    match result {
+        Err(RuntimeError::Failed { export: Export::Prepare, .. }) => Some(Instance::Prepare),
+        Err(RuntimeError::Failed { export: Export::Run, task: Some(task), .. }) => Some(Instance::Run(task.clone())),
+        Err(RuntimeError::Failed { export: Export::Finish, .. }) => Some(Instance::Finish),
+        _ => None,
     }
 }
 

@@ -64,6 +64,8 @@ impl Head {
 pub(crate) struct End {
     pub(crate) calls: usize,
     pub(crate) outcome: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failed: Option<Instance>,
     /// [`Digest`] of all lines before.
     pub(crate) sha256: String,
 }
@@ -97,6 +99,8 @@ pub struct Recording {
     /// How the run ended: `success`, the case of the error with which the procedure gave up, `limit:` and a name, `rule`
     /// or `crash`.
     pub outcome: String,
+    /// Who ended it, if it failed. Other tasks were stopped then, at a call that depends on how fast they were.
+    pub failed: Option<Instance>,
 }
 
 /// Why a file is no recording.
@@ -140,6 +144,12 @@ impl Recording {
         self.len() == 0
     }
 
+    /// The run may have stopped this instance because another one had failed, so calls may be missing.
+    pub(crate) fn is_cut(&self, instance: &Instance) -> bool {
+        let is_task = matches!(instance, Instance::Run(_));
+        is_task && matches!(&self.failed, Some(failed @ Instance::Run(_)) if failed != instance)
+    }
+
     /// Writes all lines.
     ///
     /// # Errors
@@ -157,7 +167,12 @@ impl Recording {
             calls.iter().try_for_each(|call| line(serde_json::to_vec(call)?, &mut part))?;
             digest.add_part(part);
         }
-        let end = End { calls: self.len(), outcome: self.outcome.clone(), sha256: digest.into_hex() };
+        let end = End {
+            calls: self.len(),
+            outcome: self.outcome.clone(),
+            failed: self.failed.clone(),
+            sha256: digest.into_hex(),
+        };
         serde_json::to_writer(&mut *writer, &end)?;
         writer.write_all(b"\n")
     }
@@ -184,8 +199,8 @@ impl Recording {
             if !line.ends_with(b"\n") {
                 return Err(RecordingError::Truncated);
             }
-            if let Ok(End { calls: count, outcome, sha256 }) = serde_json::from_slice(&line) {
-                let recording = Self { head, calls, outcome };
+            if let Ok(End { calls: count, outcome, failed, sha256 }) = serde_json::from_slice(&line) {
+                let recording = Self { head, calls, outcome, failed };
                 return lines.check_end(&sha256, count, recording.len()).map(|()| recording);
             }
             let problem = |problem: String| RecordingError::Line { line: lines.number, problem };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dr_engine::contract::{Instance, RecoveryHost};
 
-use super::call::{Answer, Call, Numbered, outcome};
+use super::call::{Answer, Call, Numbered, failed, outcome};
 use super::file::{Head, Recording};
 use super::relay::{Exchange, Relay};
 use crate::description::Setting;
@@ -60,7 +60,7 @@ impl Recorder {
         for call in self.take_calls() {
             calls.entry(call.instance.clone()).or_default().push(call);
         }
-        Recording { head, calls, outcome: outcome(result) }
+        Recording { head, calls, outcome: outcome(result), failed: failed(result) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Calls> {

@@ -80,6 +80,9 @@ impl Replayer {
         let state = self.lock();
         let left_out = || {
             self.recording.calls.iter().find_map(|(instance, calls)| {
+                if self.recording.is_cut(instance) {
+                    return None;
+                }
                 let done = state.done.get(instance).copied().unwrap_or(0);
                 let missing = calls.get(done)?;
                 Some(difference(instance, done, Some(&missing.call), None))
@@ -94,6 +97,7 @@ impl Replayer {
 }
 
 /// Runs a procedure against a recording, with the recorded settings, one task after the other. Returns the first difference.
+/// Of a run that failed, `prepare` and what failed are compared; the other tasks were stopped anywhere.
 ///
 /// # Errors
 /// [`RuntimeError::UnknownSetting`] and [`RuntimeError::BadSetting`] if the procedure does not take those settings.
@@ -103,7 +107,7 @@ pub fn replay(procedure: &Procedure, recording: Recording) -> Result<Option<Diff
     let (selected, expected) = (recording.head.selected.clone(), recording.outcome.clone());
     let replayer = Arc::new(Replayer::new(recording));
     let host = Arc::new(Relay::new(None, replayer.clone()));
-    let result = procedure.execute(host, &settings, &selected, 1, &());
+    let result = procedure.execute_recorded(host, &settings, &selected, &replayer.recording);
     let other_end = || {
         let got = outcome(&result);
         let place = "the end of the run".to_owned();

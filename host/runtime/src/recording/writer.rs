@@ -13,7 +13,7 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
-use super::call::{Answered, Asked, outcome};
+use super::call::{Answered, Asked, failed, outcome};
 use super::file::{Digest, End, Head};
 use super::relay::Relay;
 use crate::description::Setting;
@@ -139,7 +139,7 @@ impl RecordingWriter {
             calls += part.calls;
             digest.add_part(std::mem::take(&mut part.digest));
         }
-        let end = End { calls, outcome: outcome(result), sha256: digest.into_hex() };
+        let end = End { calls, outcome: outcome(result), failed: failed(result), sha256: digest.into_hex() };
         blocks.push(compressed(&line_of(&end)?)?);
         Ok(WrittenRecording { blocks })
     }

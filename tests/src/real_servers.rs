@@ -18,6 +18,17 @@ pub fn are_wanted() -> bool {
     wanted
 }
 
+/// Seeds of the moments at which a cluster is killed: those of the environment variable `DR_TEST_SEEDS`, separated by commas, or
+/// else these.
+///
+/// # Panics
+/// If one is no number.
+pub fn seeds(default: &str) -> Vec<u64> {
+    let seeds = std::env::var("DR_TEST_SEEDS").unwrap_or(default.to_owned());
+    eprintln!("DR_TEST_SEEDS={seeds}");
+    seeds.split(',').map(|seed| must("read a seed", seed.parse())).collect()
+}
+
 /// A running lab in a temporary directory.
 #[derive(Debug)]
 pub struct TestLab {

@@ -8,17 +8,8 @@ use dr_lab::WorkloadSize;
 use dr_tests::history::{Load, lose_and_recover};
 use dr_tests::real_servers::{self, TestLab, assert_all_ok, must};
 
-/// Seeds of the moments of the crashes; others with `DR_TEST_SEEDS`, separated by commas.
-const DEFAULT_SEEDS: &str = "7,11";
-/// Total losses for each seed, all of the same cluster.
-const LOSSES: u64 = 1;
-
-/// A seed for each loss.
-fn seeds() -> Vec<u64> {
-    let seeds = std::env::var("DR_TEST_SEEDS").unwrap_or(DEFAULT_SEEDS.to_owned());
-    eprintln!("DR_TEST_SEEDS={seeds}");
-    seeds.split(',').flat_map(|seed| (1..=LOSSES).map(move |loss| seed.parse::<u64>().unwrap() + loss)).collect()
-}
+/// Seeds of the moments of the crashes, one for each total loss of the same cluster; others with `DR_TEST_SEEDS`.
+const DEFAULT_SEEDS: &str = "8,12";
 
 fn check(step: &str, loads: &[Load], test: &TestLab) {
     for (number, load) in (1..).zip(loads) {
@@ -31,7 +22,7 @@ fn what_tier_2_holds_of_each_crash_under_load_is_read_back_and_nothing_else() {
     if !real_servers::are_wanted() {
         return;
     }
-    let seeds = seeds();
+    let seeds = real_servers::seeds(DEFAULT_SEEDS);
     let mut test = real_servers::up(|options| options.writer_flush_milliseconds = 1000);
     let truth = test.directory.path().join("truth.json");
     must("run the workload", test.lab.run_workload(&truth, WorkloadSize::Small));

@@ -17,12 +17,6 @@ const DEFAULT_SEEDS: &str = "3,5";
 /// No session outlives its server for so long.
 const SESSION_SECONDS: u32 = 90;
 
-fn seeds() -> Vec<u64> {
-    let seeds = std::env::var("DR_TEST_SEEDS").unwrap_or(DEFAULT_SEEDS.to_owned());
-    eprintln!("DR_TEST_SEEDS={seeds}");
-    seeds.split(',').map(|seed| seed.parse().unwrap()).collect()
-}
-
 /// Loses what ZooKeeper held, and restores it from the disks of the bookies.
 fn lose_zookeeper_and_recover(test: &mut TestLab) {
     must("wipe ZooKeeper", test.lab.wipe_zookeeper());
@@ -80,7 +74,7 @@ fn nothing_that_was_acknowledged_is_lost_with_zookeeper() {
     let truth = test.directory.path().join("truth.json");
     must("run the workload", test.lab.run_workload(&truth, WorkloadSize::Small));
     let mut loads = Vec::new();
-    for (number, seed) in (1..).zip(seeds()) {
+    for (number, seed) in (1..).zip(real_servers::seeds(DEFAULT_SEEDS)) {
         loads.push(load_until_kill(&mut test, seed, Flush::Once));
         lose_zookeeper_and_recover(&mut test);
         let step = format!("after loss {number}");

@@ -170,17 +170,23 @@ pub trait Ledgers: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Tier1Error::Unavailable`].
     fn delete(&self, id: i64) -> Result<(), Tier1Error>;
+    /// What ZooKeeper knows of ledgers and bookies.
+    fn registry(&self) -> &dyn LedgerRegistry;
+}
+
+/// What ZooKeeper knows of ledgers and bookies: read, and made again where it was lost.
+pub trait LedgerRegistry: Send + Sync + fmt::Debug {
     /// All ledgers that are registered, by id.
     ///
     /// # Errors
     /// [`Tier1Error::Unavailable`]; [`Tier1Error::Damaged`] that names the ledger.
-    fn registered(&self) -> Result<Vec<RegisteredLedger>, Tier1Error>;
+    fn registered_ledgers(&self) -> Result<Vec<RegisteredLedger>, Tier1Error>;
     /// Registers closed ledgers that bookies hold. Those that are registered already, with the same content, are no error.
     ///
     /// # Errors
     /// [`Tier1Error::Exists`] if one is registered with other content, [`Tier1Error::Layout`].
     fn restore(&self, ledgers: &[RestoredLedger]) -> Result<(), Tier1Error>;
-    /// Ids of those of these ledgers that are not registered as [`Ledgers::restore`] would do.
+    /// Ids of those of these ledgers that are not registered as [`LedgerRegistry::restore`] would do.
     ///
     /// # Errors
     /// [`Tier1Error::Unavailable`], [`Tier1Error::Layout`].
@@ -204,12 +210,12 @@ pub trait Ledgers: Send + Sync + fmt::Debug {
     /// Takes a registration back, except what was `present` before. Ledgers have to be taken back before.
     ///
     /// # Errors
-    /// [`Tier1Error::Refused`] if a bookie is running.
+    /// [`Tier1Error::Unavailable`], also if a bookie is running.
     fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error>;
     /// Looks whether a bookie is running: its data depend on what is registered.
     ///
     /// # Errors
-    /// [`Tier1Error::Refused`] if one is.
+    /// [`Tier1Error::Unavailable`] if one is.
     fn refuse_running_bookies(&self) -> Result<(), Tier1Error>;
 }
 

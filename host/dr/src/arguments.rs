@@ -19,7 +19,7 @@ pub(crate) use self::inspect::{
 pub(crate) use self::procedure::{
     AddArguments, CacheArguments, ExportArguments, GrantArguments, KeygenArguments, LibraryArguments, PlaceArguments,
     PolicyArguments, ProcedureAction, ProcedureCommandArguments, PullArguments, PushArguments, RegistryArguments,
-    SheetArguments, SignArguments, TrustArguments, VerifySignatureArguments,
+    SheetArguments, SignArguments, SupplyArguments, TrustArguments, VerifySignatureArguments,
 };
 pub(crate) use self::test::TestArguments;
 use crate::configuration::Overrides;
@@ -204,15 +204,9 @@ pub(crate) struct ProcedureArguments {
     /// Recovery procedure to run: the file of a WebAssembly component, or a name with or without the beginning of a version, such as total-loss@0.1 [default: the built-in one for total loss; with --bookie-disks that for a loss of ZooKeeper]
     #[arg(long, value_name = "FILE|NAME[@VERSION]")]
     pub(crate) procedure: Option<String>,
-    /// Procedures by name.
+    /// Where it comes from.
     #[command(flatten)]
-    pub(crate) library: LibraryArguments,
-    /// Whose signatures count.
-    #[command(flatten)]
-    pub(crate) trust: TrustArguments,
-    /// Compiled procedures.
-    #[command(flatten)]
-    pub(crate) cache: CacheArguments,
+    pub(crate) supply: SupplyArguments,
     /// What is granted.
     #[command(flatten)]
     pub(crate) grants: GrantArguments,
@@ -474,18 +468,12 @@ pub(crate) struct ReplayArguments {
     /// Directory of a plan, or the file of a recording
     #[arg(value_name = "DIR|RECORDING")]
     pub(crate) recording: PathBuf,
-    /// Procedure to run: the file of a WebAssembly component, or a name with or without the beginning of a version [default: the built-in one for total loss; with --bookie-disks that for a loss of ZooKeeper]
+    /// Procedure to run: the file of a WebAssembly component, or a name with or without the beginning of a version [default: the built-in one for total loss]
     #[arg(value_name = "PROCEDURE")]
     pub(crate) procedure: Option<String>,
-    /// Procedures by name.
+    /// Where it comes from.
     #[command(flatten)]
-    pub(crate) library: LibraryArguments,
-    /// Whose signatures count.
-    #[command(flatten)]
-    pub(crate) trust: TrustArguments,
-    /// Compiled procedures.
-    #[command(flatten)]
-    pub(crate) cache: CacheArguments,
+    pub(crate) supply: SupplyArguments,
     /// Policy, of which only the limits matter here.
     #[command(flatten)]
     pub(crate) policy: PolicyArguments,

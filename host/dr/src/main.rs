@@ -4,6 +4,7 @@
 //! [`commands`] call the engine, [`procedures`] are found and checked before any runs, the [`policy`] says what they may do, [`output`] tells what came of it, [`exit_code`] is the last word.
 
 mod arguments;
+mod bounded_file;
 mod commands;
 mod configuration;
 mod diary;

@@ -1,13 +1,14 @@
 //! What the operator lets a procedure do: the policy's file and the command line, read and decided before a run begins.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use dr_engine::error::{OperatorError, Result};
 use dr_runtime::{Capability, Grant, Limits, Policy, Procedure, Rule, Scope, Verdict};
 
 use crate::arguments::{GrantArguments, PolicyArguments};
+use crate::bounded_file::read_text;
 use crate::procedures::built_in;
 
 /// Largest policy that is read; some thousand procedures.
@@ -36,7 +37,7 @@ impl OperatorPolicy {
     /// `policy-unreadable`, `policy-invalid`.
     pub(crate) fn read(arguments: &PolicyArguments) -> Result<Self> {
         let Some(path) = &arguments.policy else { return Ok(Self::default()) };
-        let text = read_bounded(path).map_err(|why| {
+        let text = File::open(path).and_then(|file| read_text(file, BYTES_MAX)).map_err(|why| {
             let what = format!("cannot read the policy {}", path.display());
             OperatorError::new("policy-unreadable", what, "name a TOML file with --policy, or correct DR_POLICY")
                 .because(why)
@@ -120,14 +121,6 @@ impl OperatorPolicy {
     fn place(&self) -> String {
         self.file.as_deref().unwrap_or(Path::new("")).display().to_string()
     }
-}
-
-fn read_bounded(path: &Path) -> std::result::Result<String, String> {
-    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
-    if metadata.len() > BYTES_MAX {
-        return Err(format!("it has {} bytes, more than the limit of {BYTES_MAX}", metadata.len()));
-    }
-    fs::read_to_string(path).map_err(|error| error.to_string())
 }
 
 fn in_backticks(capabilities: &BTreeSet<Capability>) -> String {

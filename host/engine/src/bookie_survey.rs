@@ -235,9 +235,8 @@ mod master_key_hex {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MasterKey>, D::Error> {
         let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-        let digit = |position| text.get(position..position + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(digit).collect();
-        let key = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| D::Error::custom("a master key"))?;
+        let key = crate::plan::unhex(&text).and_then(|bytes| bytes.try_into().ok());
+        let key = key.ok_or_else(|| D::Error::custom("a master key"))?;
         Ok(Some(MasterKey(key)))
     }
 }

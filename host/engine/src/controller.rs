@@ -15,7 +15,7 @@ use dr_formats::table::TableEntry;
 
 use crate::contract::{Retention, StreamState, TransactionCounter};
 
-pub(crate) use self::tables::ControllerTablesCache;
+pub(crate) use self::tables::ControllerTables;
 
 /// Scope and stream.
 type StreamName = (String, String);

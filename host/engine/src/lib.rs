@@ -31,6 +31,7 @@ pub mod plan;
 mod pool;
 pub mod process;
 pub mod progress;
+mod read_once;
 mod reader_groups;
 mod reconcile;
 mod replay;

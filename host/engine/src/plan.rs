@@ -84,15 +84,7 @@ pub enum Effect {
         expected_version: i32,
     },
     /// Make what old bookies need to start with the data that they hold. All ledgers are registered before.
-    RegisterBookies {
-        /// Instance id of their cluster, if they have one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        instance_id: Option<String>,
-        /// The bookies.
-        bookies: Vec<PlannedBookie>,
-        /// The highest ledger that was seen; new ones get higher ids.
-        highest_ledger: i64,
-    },
+    RegisterBookies(PlannedRegistration),
     /// Create the log ZNode of a container, naming the ledgers that its `RestoreLedgers` registered.
     RestoreLog {
         /// Whose log.
@@ -126,7 +118,7 @@ impl Effect {
             Effect::RestoreLedgers { .. } => 1,
             Effect::MoveAside { .. } => 2,
             Effect::CreateZnode { .. } | Effect::SetZnode { .. } | Effect::DeleteZnode { .. } => 3,
-            Effect::RegisterBookies { .. } => 4,
+            Effect::RegisterBookies(_) => 4,
             Effect::RestoreLog { .. } | Effect::CommitLog { .. } => 5,
         }
     }
@@ -147,7 +139,7 @@ impl Effect {
             Effect::WriteLog { .. }
             | Effect::RestoreLedgers { .. }
             | Effect::MoveAside { .. }
-            | Effect::RegisterBookies { .. } => None,
+            | Effect::RegisterBookies(_) => None,
         }
     }
 
@@ -158,7 +150,7 @@ impl Effect {
             Effect::MoveAside { container, place, .. } => (*container, place),
             // Those that are part of no log come last.
             Effect::RestoreLedgers { container, .. } => (container.unwrap_or(ContainerId::MAX), ""),
-            Effect::RegisterBookies { .. } => (0, ""),
+            Effect::RegisterBookies(_) => (0, ""),
             Effect::RestoreLog { container, path, .. } | Effect::CommitLog { container, path, .. } => {
                 (*container, path)
             }
@@ -167,6 +159,18 @@ impl Effect {
             }
         }
     }
+}
+
+/// Bookies that are registered with the data that they hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedRegistration {
+    /// Instance id of their cluster, if they have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_id: Option<String>,
+    /// The bookies.
+    pub bookies: Vec<PlannedBookie>,
+    /// The highest ledger that was seen; new ones get higher ids.
+    pub highest_ledger: i64,
 }
 
 /// An object that moves.

@@ -12,16 +12,17 @@ use dr_formats::controller::TransactionId;
 use crate::apply::recoveries;
 use crate::committed::{Committed, Fate, Fates, Open};
 use crate::contract::{ContainerId, ContainerSummary, Segment};
-use crate::controller::ControllerTablesCache;
+use crate::controller::ControllerTables;
 use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
 use crate::ledgers::{SegmentTail, TailedTier2};
 use crate::listing::{ListedContainer, Listing};
 use crate::named_segments::NamedSegments;
 use crate::progress::{Progress, Silent};
+use crate::read_once::ReadOnce;
 use crate::reader_groups::ReadSegments;
 use crate::stream_tables::StreamTables;
-use crate::unfinished::UnfinishedCache;
+use crate::unfinished::UnfinishedTransactions;
 use crate::witness::{Reads, WitnessedTier2};
 
 /// What configuration says that the survey can check or must know.
@@ -39,10 +40,10 @@ pub struct Survey {
     stream_tables: Arc<StreamTables>,
     loaded: Mutex<HashMap<ContainerId, Arc<ContainerEvidence>>>,
     told: Mutex<HashMap<ContainerId, Arc<Told>>>,
-    named: Mutex<Option<Arc<NamedSegments>>>,
+    named: ReadOnce<NamedSegments>,
     read_segments: ReadSegments,
-    unfinished: UnfinishedCache,
-    controller_tables: ControllerTablesCache,
+    unfinished: ReadOnce<UnfinishedTransactions>,
+    controller_tables: ReadOnce<ControllerTables>,
 }
 
 /// What a container tells of transactions, remembered when the rest of its evidence is forgotten.
@@ -78,10 +79,10 @@ impl Survey {
             stream_tables,
             loaded: Mutex::default(),
             told: Mutex::default(),
-            named: Mutex::default(),
+            named: ReadOnce::default(),
             read_segments: ReadSegments::default(),
-            unfinished: UnfinishedCache::default(),
-            controller_tables: ControllerTablesCache::default(),
+            unfinished: ReadOnce::default(),
+            controller_tables: ReadOnce::default(),
         };
         survey.check_container_count()?;
         Ok(survey)
@@ -155,11 +156,11 @@ impl Survey {
         &self.read_segments
     }
 
-    pub(crate) fn unfinished_cache(&self) -> &UnfinishedCache {
+    pub(crate) fn unfinished_cache(&self) -> &ReadOnce<UnfinishedTransactions> {
         &self.unfinished
     }
 
-    pub(crate) fn controller_tables_cache(&self) -> &ControllerTablesCache {
+    pub(crate) fn controller_tables_cache(&self) -> &ReadOnce<ControllerTables> {
         &self.controller_tables
     }
 
@@ -193,12 +194,7 @@ impl Survey {
 
     /// What the controller's tables name; read once, and only if a container lacks rows.
     fn named_segments(&self) -> Result<Arc<NamedSegments>> {
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(named) = &*named {
-            return Ok(named.clone());
-        }
-        let read = Arc::new(NamedSegments::read(&self.listing, self.tier2())?);
-        Ok(named.insert(read).clone())
+        self.named.get(|| NamedSegments::read(&self.listing, self.tier2()))
     }
 
     /// How the open transactions of a container ended, by the word of all containers and of the controller.

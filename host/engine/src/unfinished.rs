@@ -5,7 +5,7 @@
 //! open one could be committed without those of its events that had not reached Tier-2.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
@@ -82,10 +82,6 @@ pub(crate) struct UnfinishedTransactions {
     newest_batch: Option<u32>,
 }
 
-/// Looked for once, when the first container asks.
-#[derive(Debug, Default)]
-pub(crate) struct UnfinishedCache(Mutex<Option<Arc<UnfinishedTransactions>>>);
-
 /// What ends the transactions of one table: entries to append to it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct EndingEntries {
@@ -160,14 +156,7 @@ impl Survey {
     /// # Errors
     /// Tier-2 errors.
     pub(crate) fn unfinished_transactions(&self) -> Result<Arc<UnfinishedTransactions>> {
-        // Held while it is filled: who comes in between would do the same work again.
-        let mut cached = self.unfinished_cache().0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = &*cached {
-            return Ok(known.clone());
-        }
-        let found = Arc::new(self.find_unfinished()?);
-        *cached = Some(found.clone());
-        Ok(found)
+        self.unfinished_cache().get(|| self.find_unfinished())
     }
 
     fn find_unfinished(&self) -> Result<UnfinishedTransactions> {

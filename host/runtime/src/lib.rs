@@ -35,5 +35,5 @@ pub use grants::{Capability, Grant, Policy, PolicyError, Rule, Scope, Verdict};
 pub use inspect::{CONTRACT, Interface};
 pub use limits::Limits;
 pub use module_cache::ModuleCache;
-pub use procedure::{Procedure, Runtime, component_digest};
+pub use procedure::{Procedure, Runtime, component_digest, is_component_digest};
 pub use usage::{CallUsage, Usage};

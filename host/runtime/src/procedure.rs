@@ -124,6 +124,12 @@ pub fn component_digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// Whether a text can be a [`component_digest`].
+#[must_use]
+pub fn is_component_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 fn describe(shared: &Shared, ready: &ProcedurePre<State>, origin: &str) -> Result<bindings::Description, RuntimeError> {
     let state = State::without_host(&shared.limits);
     let (described, _) =

@@ -17,10 +17,7 @@ use std::time::Duration;
 
 use super::access::LedgerAccess;
 use super::ledger_nodes::{LedgerNodes, check_quorums};
-use super::{
-    BookieRegistration, EntryVisitor, LedgerLayout, LedgerWriter, Ledgers, RegisteredLedger, RestoredLedger,
-    Tier1Error, ZNodes,
-};
+use super::{EntryVisitor, LedgerLayout, LedgerRegistry, LedgerWriter, Ledgers, Tier1Error, ZNodes};
 use bookies::Bookies;
 use dr_formats::ledger_metadata::LedgerState;
 
@@ -128,35 +125,8 @@ impl Ledgers for BookKeeper {
     fn delete(&self, id: i64) -> Result<(), Tier1Error> {
         self.nodes.delete(id)
     }
-    fn registered(&self) -> Result<Vec<RegisteredLedger>, Tier1Error> {
-        self.nodes.all_registered()
-    }
 
-    fn restore(&self, ledgers: &[RestoredLedger]) -> Result<(), Tier1Error> {
-        self.nodes.restore(ledgers)
-    }
-
-    fn not_restored(&self, ledgers: &[RestoredLedger]) -> Result<Vec<i64>, Tier1Error> {
-        self.nodes.not_restored(ledgers)
-    }
-
-    fn register_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
-        self.nodes.register_bookies(registration)
-    }
-
-    fn not_registered(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
-        self.nodes.not_registered(registration)
-    }
-
-    fn present_of_registration(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
-        self.nodes.present_of_registration(registration)
-    }
-
-    fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error> {
-        self.nodes.unregister_bookies(registration, present)
-    }
-
-    fn refuse_running_bookies(&self) -> Result<(), Tier1Error> {
-        self.nodes.refuse_running_bookies()
+    fn registry(&self) -> &dyn LedgerRegistry {
+        self.nodes.as_ref()
     }
 }

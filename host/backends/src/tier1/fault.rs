@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{
-    BookieRegistration, ClosedLedger, EntryVisitor, LedgerLayout, LedgerWriter, Ledgers, RegisteredLedger,
-    RestoredLedger, Tier1Error, ZNodeData, ZNodes,
+    BookieRegistration, ClosedLedger, EntryVisitor, LedgerLayout, LedgerRegistry, LedgerWriter, Ledgers,
+    RegisteredLedger, RestoredLedger, Tier1Error, ZNodeData, ZNodes,
 };
 
 /// Which calls fail. Clones share the count of calls.
@@ -127,29 +127,35 @@ impl Ledgers for FaultyLedgers<'_> {
     fn delete(&self, id: i64) -> Result<(), Tier1Error> {
         self.faults.pass(self.location(), || self.ledgers.delete(id))
     }
-    fn registered(&self) -> Result<Vec<RegisteredLedger>, Tier1Error> {
-        self.faults.pass(self.location(), || self.ledgers.registered())
+    fn registry(&self) -> &dyn LedgerRegistry {
+        self
+    }
+}
+
+impl LedgerRegistry for FaultyLedgers<'_> {
+    fn registered_ledgers(&self) -> Result<Vec<RegisteredLedger>, Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.registry().registered_ledgers())
     }
     fn restore(&self, ledgers: &[RestoredLedger]) -> Result<(), Tier1Error> {
-        self.faults.pass(self.location(), || self.ledgers.restore(ledgers))
+        self.faults.pass(self.location(), || self.ledgers.registry().restore(ledgers))
     }
     fn not_restored(&self, ledgers: &[RestoredLedger]) -> Result<Vec<i64>, Tier1Error> {
-        self.faults.pass(self.location(), || self.ledgers.not_restored(ledgers))
+        self.faults.pass(self.location(), || self.ledgers.registry().not_restored(ledgers))
     }
     fn register_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
-        self.faults.pass(self.location(), || self.ledgers.register_bookies(registration))
+        self.faults.pass(self.location(), || self.ledgers.registry().register_bookies(registration))
     }
     fn not_registered(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
-        self.faults.pass(self.location(), || self.ledgers.not_registered(registration))
+        self.faults.pass(self.location(), || self.ledgers.registry().not_registered(registration))
     }
     fn present_of_registration(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
-        self.faults.pass(self.location(), || self.ledgers.present_of_registration(registration))
+        self.faults.pass(self.location(), || self.ledgers.registry().present_of_registration(registration))
     }
     fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error> {
-        self.faults.pass(self.location(), || self.ledgers.unregister_bookies(registration, present))
+        self.faults.pass(self.location(), || self.ledgers.registry().unregister_bookies(registration, present))
     }
     fn refuse_running_bookies(&self) -> Result<(), Tier1Error> {
-        self.faults.pass(self.location(), || self.ledgers.refuse_running_bookies())
+        self.faults.pass(self.location(), || self.ledgers.registry().refuse_running_bookies())
     }
 }
 

@@ -50,12 +50,20 @@ pub(crate) struct LibraryArguments {
     pub(crate) procedure_directory: Option<PathBuf>,
 }
 
-/// Whose signatures count.
+/// Keys that are trusted.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct TrustArguments {
+pub(crate) struct TrustedKeyArguments {
     /// Public keys that are trusted: a file, or a directory of *.pub and *.pem; may be given several times. Keys in `trusted-keys` of the directory of procedures are trusted, too
     #[arg(long, value_name = "FILE|DIR", env = "DR_TRUST", value_delimiter = ':')]
     pub(crate) trust: Vec<PathBuf>,
+}
+
+/// Whose signatures count.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TrustArguments {
+    /// Keys.
+    #[command(flatten)]
+    pub(crate) keys: TrustedKeyArguments,
     /// Refuse a procedure that no trusted key signed, before it is compiled; those that are built in need no signature
     #[arg(long, env = "DR_REQUIRE_SIGNATURE", value_parser = BoolishValueParser::new())]
     pub(crate) require_signature: bool,
@@ -70,6 +78,20 @@ pub(crate) struct CacheArguments {
     /// Compile the procedure anew, and keep nothing of it
     #[arg(long)]
     pub(crate) no_cache: bool,
+}
+
+/// Where a procedure comes from, and what it has to be.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SupplyArguments {
+    /// Procedures by name.
+    #[command(flatten)]
+    pub(crate) library: LibraryArguments,
+    /// Whose signatures count.
+    #[command(flatten)]
+    pub(crate) trust: TrustArguments,
+    /// Compiled procedures.
+    #[command(flatten)]
+    pub(crate) cache: CacheArguments,
 }
 
 /// What the operator wrote down of procedures.
@@ -97,15 +119,9 @@ pub(crate) struct SheetArguments {
     /// File of a component, or name with or without the beginning of a version
     #[arg(value_name = "FILE|NAME[@VERSION]")]
     pub(crate) procedure: String,
-    /// Procedures by name.
+    /// Where it comes from.
     #[command(flatten)]
-    pub(crate) library: LibraryArguments,
-    /// Whose signatures count.
-    #[command(flatten)]
-    pub(crate) trust: TrustArguments,
-    /// Compiled procedures.
-    #[command(flatten)]
-    pub(crate) cache: CacheArguments,
+    pub(crate) supply: SupplyArguments,
     /// What is granted.
     #[command(flatten)]
     pub(crate) grants: GrantArguments,
@@ -174,15 +190,9 @@ pub(crate) struct PushArguments {
     /// The registry.
     #[command(flatten)]
     pub(crate) registry: RegistryArguments,
-    /// Procedures by name.
+    /// Where it comes from.
     #[command(flatten)]
-    pub(crate) library: LibraryArguments,
-    /// Whose signatures count.
-    #[command(flatten)]
-    pub(crate) trust: TrustArguments,
-    /// Compiled procedures.
-    #[command(flatten)]
-    pub(crate) cache: CacheArguments,
+    pub(crate) supply: SupplyArguments,
 }
 
 /// Arguments of `dr procedure pull`.
@@ -230,7 +240,7 @@ pub(crate) struct VerifySignatureArguments {
     /// Procedures by name.
     #[command(flatten)]
     pub(crate) library: LibraryArguments,
-    /// Public keys that are trusted: a file, or a directory of *.pub and *.pem; may be given several times. Keys in `trusted-keys` of the directory of procedures are trusted, too
-    #[arg(long, value_name = "FILE|DIR", env = "DR_TRUST", value_delimiter = ':')]
-    pub(crate) trust: Vec<PathBuf>,
+    /// Keys.
+    #[command(flatten)]
+    pub(crate) keys: TrustedKeyArguments,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{CacheArguments, LibraryArguments, PolicyArguments, ReportFormat, TrustArguments};
+use super::{PolicyArguments, ReportFormat, SupplyArguments};
 
 /// Arguments of `dr test`.
 #[derive(Debug, Args)]
@@ -24,15 +24,9 @@ pub(crate) struct TestArguments {
     /// Test again whenever a scenario or the procedure changes, until interrupted
     #[arg(long, conflicts_with = "update")]
     pub(crate) watch: bool,
-    /// Procedures by name.
+    /// Where it comes from.
     #[command(flatten)]
-    pub(crate) library: LibraryArguments,
-    /// Whose signatures count.
-    #[command(flatten)]
-    pub(crate) trust: TrustArguments,
-    /// Compiled procedures.
-    #[command(flatten)]
-    pub(crate) cache: CacheArguments,
+    pub(crate) supply: SupplyArguments,
     /// Policy, of which only the limits matter here.
     #[command(flatten)]
     pub(crate) policy: PolicyArguments,

@@ -1,5 +1,7 @@
 //! What bookies hold of the logs, on their disks or, while they run, through them.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use dr_backends::tier1::{Ledgers, Tier1Error};
@@ -55,11 +57,18 @@ pub(super) fn better(
         return Ok(chosen);
     }
     let ledgers = open.tier1.ledgers.as_ref();
-    let mut of_logs = Vec::new();
-    for ledger in ledgers.registered()? {
+    let (mut of_logs, mut has_log) = (Vec::new(), BTreeMap::new());
+    for ledger in ledgers.registry().registered_ledgers()? {
         let Some(container) = ledger.container else { continue };
+        let has_log = match has_log.entry(container) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
+                let log = open.tier1.znodes.get(&open.tier1.layout.log_znode(container))?;
+                *new.insert(log.is_some())
+            }
+        };
         // Those of a log that has its ZNode are in use, as after a recovery of some containers.
-        if open.tier1.znodes.get(&open.tier1.layout.log_znode(container))?.is_none() {
+        if !has_log {
             of_logs.push(ledger.id);
         }
     }

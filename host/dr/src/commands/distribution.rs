@@ -18,8 +18,8 @@ pub(super) fn push(session: &Session, arguments: &PushArguments) -> Result<ExitC
         let what = format!("{reference} names a digest, which follows from what is sent");
         return Err(OperatorError::new("registry-reference", what, "leave out the digest"));
     }
-    let approved = find(&arguments.library, &arguments.trust, Some(&arguments.procedure))?;
-    let procedure = compile(&approved, &OperatorPolicy::default(), &arguments.cache)?;
+    let approved = find(&arguments.supply, Some(&arguments.procedure))?;
+    let procedure = compile(&approved, &OperatorPolicy::default(), &arguments.supply.cache)?;
     reference.tag.get_or_insert_with(|| oci::tag_of(&procedure.description().version));
     let client = Client::new(&reference, &access(&arguments.registry))?;
     let signatures = approved.module.signatures()?;

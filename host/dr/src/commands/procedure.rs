@@ -1,6 +1,8 @@
 //! The procedure of a run.
 
-use crate::arguments::{CacheArguments, LibraryArguments, ProcedureArguments, RecordingArguments, TrustArguments};
+use std::path::Path;
+
+use crate::arguments::{CacheArguments, ProcedureArguments, RecordingArguments, SupplyArguments, TrustArguments};
 use crate::policy::OperatorPolicy;
 use crate::procedures::library::Library;
 use crate::procedures::signing::{KeyId, Standing, Trust};
@@ -41,8 +43,8 @@ pub(super) fn load(arguments: &ProcedureArguments, fitting: Option<&str>) -> Res
     refuse_settings_given_twice(&arguments.settings)?;
     let policy = OperatorPolicy::read(&arguments.grants.policy)?;
     let name = arguments.procedure.as_deref().or(fitting);
-    let approved = find(&arguments.library, &arguments.trust, name)?;
-    let procedure = compile(&approved, &policy, &arguments.cache)?;
+    let approved = find(&arguments.supply, name)?;
+    let procedure = compile(&approved, &policy, &arguments.supply.cache)?;
     let settings = procedure.settings(&arguments.settings).map_err(operator_error)?;
     let grant = policy.grant(&procedure, &arguments.grants)?;
     Ok(Chosen { procedure, standing: approved.standing, settings, grant, recording: arguments.recording.clone() })
@@ -52,10 +54,18 @@ pub(super) fn load(arguments: &ProcedureArguments, fitting: Option<&str>) -> Res
 ///
 /// # Errors
 /// Those of [`Library::module`], [`Trust::open`] and [`Trust::judge`].
-pub(super) fn find(library: &LibraryArguments, trust: &TrustArguments, named: Option<&str>) -> Result<Approved> {
-    let directory = library.procedure_directory.as_deref();
-    let trust = Trust::open(&trust.trust, directory)?.requiring(trust.require_signature);
+pub(super) fn find(supply: &SupplyArguments, named: Option<&str>) -> Result<Approved> {
+    let directory = supply.library.procedure_directory.as_deref();
+    let trust = trusted(&supply.trust, directory)?;
     Approved::new(Library::open(directory)?.module(named)?, &trust)
+}
+
+/// Whom the operator trusts, and whether a signature is needed.
+///
+/// # Errors
+/// Those of [`Trust::open`].
+pub(super) fn trusted(arguments: &TrustArguments, procedures: Option<&Path>) -> Result<Trust> {
+    Ok(Trust::open(&arguments.keys.trust, procedures)?.requiring(arguments.require_signature))
 }
 
 /// Compiles a component, asks it what it is, and gives it the limits of a policy.

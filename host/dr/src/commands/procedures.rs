@@ -7,11 +7,11 @@ use dr_engine::error::{OperatorError, Result};
 use semver::Version;
 
 use super::Session;
-use super::procedure::{Approved, compile, find};
+use super::procedure::{Approved, compile, find, trusted};
 use super::{distribution, signing};
 use crate::arguments::{
     AddArguments, ExportArguments, LibraryArguments, PlaceArguments, ProcedureAction, ProcedureCommandArguments,
-    SheetArguments, TrustArguments,
+    SheetArguments,
 };
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
@@ -20,7 +20,7 @@ use crate::policy::OperatorPolicy;
 use crate::procedures::Module;
 use crate::procedures::library::Library;
 use crate::procedures::registry::{Registry, unwritable};
-use crate::procedures::signing::{Standing, Trust};
+use crate::procedures::signing::Standing;
 
 /// Does what was asked for.
 pub(super) fn run(session: &Session, arguments: &ProcedureCommandArguments) -> Result<ExitCode> {
@@ -46,9 +46,9 @@ fn list(session: &Session, arguments: &LibraryArguments) -> Result<ExitCode> {
 }
 
 fn inspect(session: &Session, arguments: &SheetArguments) -> Result<ExitCode> {
-    let approved = find(&arguments.library, &arguments.trust, Some(&arguments.procedure))?;
+    let approved = find(&arguments.supply, Some(&arguments.procedure))?;
     let policy = OperatorPolicy::read(&arguments.grants.policy)?;
-    let procedure = compile(&approved, &policy, &arguments.cache)?;
+    let procedure = compile(&approved, &policy, &arguments.supply.cache)?;
     let decided = policy.decide(&procedure, &arguments.grants)?;
     let sheet = Sheet::of(&approved.module, &approved.standing, &procedure, decided);
     session.console.event(Event::ProcedureInspected(&sheet));
@@ -81,8 +81,7 @@ fn add(session: &Session, arguments: &AddArguments) -> Result<ExitCode> {
 /// Puts a component and its signatures into a directory of procedures, under the name and version that it gives itself.
 pub(super) fn register(session: &Session, module: Module, place: &PlaceArguments) -> Result<ExitCode> {
     let directory = &place.procedure_directory;
-    let TrustArguments { trust, require_signature } = &place.trust;
-    let trust = Trust::open(trust, Some(directory))?.requiring(*require_signature);
+    let trust = trusted(&place.trust, Some(directory))?;
     let approved = Approved::new(module, &trust)?;
     let procedure = compile(&approved, &OperatorPolicy::default(), &place.cache)?;
     let name = &procedure.description().name;

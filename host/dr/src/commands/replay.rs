@@ -21,8 +21,8 @@ pub(super) fn run(session: &Session, arguments: &ReplayArguments) -> Result<Exit
     let recording = read(&arguments.recording)?;
     // A recording can be told anything: nothing has to be granted.
     let policy = OperatorPolicy::read(&arguments.policy)?;
-    let approved = find(&arguments.library, &arguments.trust, arguments.procedure.as_deref())?;
-    let procedure = compile(&approved, &policy, &arguments.cache)?;
+    let approved = find(&arguments.supply, arguments.procedure.as_deref())?;
+    let procedure = compile(&approved, &policy, &arguments.supply.cache)?;
     let name = &procedure.description().name;
     let (calls, outcome) = (recording.len(), recording.outcome.clone());
     match replay(&procedure, recording).map_err(operator_error)? {

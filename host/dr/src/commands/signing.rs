@@ -63,7 +63,7 @@ fn signed_otherwise(component: &std::path::Path, signatures: &std::path::Path) -
 /// Checks that a trusted key signed it.
 pub(super) fn verify(session: &Session, arguments: &VerifySignatureArguments) -> Result<ExitCode> {
     let directory = arguments.library.procedure_directory.as_deref();
-    let trust = Trust::open(&arguments.trust, directory)?.requiring(true);
+    let trust = Trust::open(&arguments.keys.trust, directory)?.requiring(true);
     let approved = Approved::new(Library::open(directory)?.module(Some(&arguments.procedure))?, &trust)?;
     let signature = Signature::of(&approved.module, &approved.standing);
     session.console.event(Event::ProcedureSignature(&signature));

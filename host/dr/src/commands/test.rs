@@ -87,8 +87,8 @@ impl<'a> Compiled<'a> {
     fn get(&mut self, named: Option<&str>) -> Result<&Procedure> {
         let key = named.map(str::to_owned);
         if !self.procedures.contains_key(&key) {
-            let TestArguments { library, trust, cache, .. } = self.arguments;
-            let procedure = compile(&find(library, trust, named)?, &self.policy, cache)?;
+            let supply = &self.arguments.supply;
+            let procedure = compile(&find(supply, named)?, &self.policy, &supply.cache)?;
             self.procedures.insert(key.clone(), procedure);
         }
         self.procedures

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use dr_engine::error::{OperatorError, Result};
 
 use super::known::{ALL, ENVIRONMENT_PREFIX, Property};
 use super::properties_file;
+use crate::bounded_file;
 
 /// Largest properties file that is read. Pravega's own sample has 40 KiB; anything much larger is not one.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -214,13 +214,8 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>> {
         )
         .because(why)
     };
-    let mut content = Vec::new();
-    let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content).map_err(|error| unreadable(error.to_string()))?;
-    if content.len() as u64 > FILE_BYTES_MAX {
-        return Err(unreadable(format!("it is larger than {FILE_BYTES_MAX} bytes")));
-    }
-    Ok(content)
+    let content = File::open(path).and_then(|file| bounded_file::read(file, FILE_BYTES_MAX));
+    content.map_err(|error| unreadable(error.to_string()))
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ pub(crate) fn after_restoring(program: &str, plan: &Plan, directory: &Path) -> N
         Some(of_directory(program, "rollback", directory)),
     );
     let mut steps = Vec::new();
-    if plan.effects.iter().any(|effect| matches!(effect, Effect::RegisterBookies { .. })) {
+    if plan.effects.iter().any(|effect| matches!(effect, Effect::RegisterBookies(_))) {
         steps.push(step("start all bookies, with their usual configuration and their disks", None));
     }
     steps.extend([

@@ -100,7 +100,7 @@ impl EffectCounts {
                 Effect::SetZnode { .. } => counts.znodes_set += 1,
                 Effect::DeleteZnode { .. } => counts.znodes_deleted += 1,
                 Effect::RestoreLedgers { ledgers, .. } => counts.ledgers_registered += ledgers.len() as u64,
-                Effect::RegisterBookies { bookies, .. } => counts.bookies_registered += bookies.len() as u64,
+                Effect::RegisterBookies(planned) => counts.bookies_registered += planned.bookies.len() as u64,
                 Effect::RestoreLog { .. } | Effect::CommitLog { .. } => counts.logs_committed += 1,
             }
         }

@@ -12,13 +12,14 @@ pub(crate) mod signing;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::fs;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use dr_engine::error::{OperatorError, Result};
 use dr_runtime::{Limits, RuntimeError, component_digest};
 
 use self::signing::{SignatureFile, signature_path};
+use crate::bounded_file;
 
 /// A component that was read and not looked at yet.
 #[derive(Debug)]
@@ -74,18 +75,14 @@ impl Module {
     /// # Errors
     /// `procedure-unreadable`, also for a file that is larger than any procedure may be.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let bytes_max = Limits::default().component_bytes;
+        let bytes_max = Limits::default().component_bytes as u64;
         let unreadable = |why: String| {
             let what = format!("cannot read the procedure {}", path.display());
             let next_step = "name the file of a WebAssembly component, or a procedure that `dr procedure list` shows";
             OperatorError::new("procedure-unreadable", what, next_step).because(why)
         };
-        let metadata = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?;
-        // Before anything is read: a wrong name may lead to a file of any size.
-        if metadata.len() > bytes_max as u64 {
-            return Err(unreadable(format!("it has {} bytes, more than the limit of {bytes_max}", metadata.len())));
-        }
-        let bytes = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+        let bytes = File::open(path).and_then(|file| bounded_file::read(file, bytes_max));
+        let bytes = bytes.map_err(|error| unreadable(error.to_string()))?;
         Ok(Self { bytes: Cow::Owned(bytes), origin: Origin::File(path.to_owned()), labels: Vec::new() })
     }
 

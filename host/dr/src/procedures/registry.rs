@@ -1,16 +1,17 @@
 //! A directory of procedures: components, and `procedures.toml`, which says what each of them is.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use dr_engine::error::{OperatorError, Result};
-use dr_runtime::is_name;
+use dr_runtime::{is_component_digest, is_name};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::signing::signature_path;
 use super::{Label, Module};
+use crate::bounded_file::read_text;
 
 /// The registry's file in a directory.
 pub(crate) const FILE_NAME: &str = "procedures.toml";
@@ -71,14 +72,10 @@ impl Registry {
 
     fn read_if_there(directory: &Path) -> Result<Option<Self>> {
         let path = directory.join(FILE_NAME);
-        let metadata = match fs::metadata(&path) {
+        let text = match File::open(&path).and_then(|file| read_text(file, BYTES_MAX)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|error| unusable(&path, &error.to_string()))?,
         };
-        if metadata.len() > BYTES_MAX {
-            return Err(unusable(&path, &format!("it has more than {BYTES_MAX} bytes")));
-        }
-        let text = fs::read_to_string(&path).map_err(|error| unusable(&path, &error.to_string()))?;
         let content: Content = toml::from_str(&text).map_err(|error| unusable(&path, error.to_string().trim()))?;
         for entry in &content.procedure {
             entry.check().map_err(|problem| unusable(&path, &problem))?;
@@ -152,7 +149,7 @@ impl Entry {
         if Path::new(file).file_name().is_none_or(|last| last != file.as_str()) {
             return Err(format!("the file {file:?} of {name} is not the name of a file in the directory"));
         }
-        if sha256.len() != 64 || !sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        if !is_component_digest(sha256) {
             return Err(format!("the sha256 of {name} is not 64 lower-case hexadecimal digits"));
         }
         Ok(())

@@ -164,7 +164,7 @@ impl Run<'_> {
         // What was done so far can be taken back; what comes now is what servers act on.
         self.lock.map_or(Ok(()), |lock| lock.refuse_lost())?;
         self.stage("registering bookies", Unit::Bookies, |effect| match effect {
-            Effect::RegisterBookies { bookies, .. } => Some(bookies.len() as u64),
+            Effect::RegisterBookies(planned) => Some(planned.bookies.len() as u64),
             _ => None,
         })?;
         self.stage("committing containers", Unit::Containers, |effect| match effect {
@@ -251,13 +251,11 @@ impl Run<'_> {
             }
             Effect::RestoreLedgers { container, ledgers } => {
                 let ledgers = restored::ledgers(*container, ledgers, self.application.layout);
-                Ok(self.application.tier1.ledgers.restore(&ledgers)?)
+                Ok(self.application.tier1.ledgers.registry().restore(&ledgers)?)
             }
-            Effect::RegisterBookies { .. } => {
-                let registration = restored::registration(effect);
-                registration.map_or(Ok(()), |registration| {
-                    Ok(self.application.tier1.ledgers.register_bookies(&registration)?)
-                })
+            Effect::RegisterBookies(planned) => {
+                let registration = restored::registration(planned);
+                Ok(self.application.tier1.ledgers.registry().register_bookies(&registration)?)
             }
             Effect::RestoreLog { path, epoch, ledgers, truncation, .. } => {
                 self.create_znode(path, &log_metadata(*epoch, ledgers, *truncation)?)

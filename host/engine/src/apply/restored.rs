@@ -6,7 +6,7 @@ use super::log_metadata;
 use crate::cluster::{ClusterLayout, Tier1};
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
-use crate::plan::{Effect, Plan, PlannedLedger};
+use crate::plan::{Effect, Plan, PlannedLedger, PlannedRegistration};
 
 /// Planned ledgers in the words of the backend. The custom metadata are Pravega's own; those of a ledger that is part of no log name
 /// no container.
@@ -33,13 +33,20 @@ pub(super) fn ledgers(
     planned.iter().map(ledger).collect()
 }
 
-/// The registration of an effect, if it is one.
-pub(super) fn registration(effect: &Effect) -> Option<BookieRegistration> {
-    let Effect::RegisterBookies { instance_id, bookies, highest_ledger } = effect else { return None };
-    Some(BookieRegistration {
-        instance_id: instance_id.clone(),
-        cookies: bookies.iter().map(|bookie| (bookie.id.clone(), bookie.cookie.clone())).collect(),
-        highest_ledger: *highest_ledger,
+/// A planned registration in the words of the backend.
+pub(super) fn registration(planned: &PlannedRegistration) -> BookieRegistration {
+    BookieRegistration {
+        instance_id: planned.instance_id.clone(),
+        cookies: planned.bookies.iter().map(|bookie| (bookie.id.clone(), bookie.cookie.clone())).collect(),
+        highest_ledger: planned.highest_ledger,
+    }
+}
+
+/// The registrations of a plan, in the words of the backend.
+pub(super) fn registrations(plan: &Plan) -> impl Iterator<Item = BookieRegistration> {
+    plan.effects.iter().filter_map(|effect| match effect {
+        Effect::RegisterBookies(planned) => Some(registration(planned)),
+        _ => None,
     })
 }
 
@@ -52,14 +59,12 @@ pub fn verify_restored(plan: &Plan, tier1: Tier1<'_>, layout: &ClusterLayout) ->
     for effect in &plan.effects {
         match effect {
             Effect::RestoreLedgers { container, ledgers: planned } => {
-                let missing = tier1.ledgers.not_restored(&ledgers(*container, planned, layout))?;
+                let missing = tier1.ledgers.registry().not_restored(&ledgers(*container, planned, layout))?;
                 wrong.extend(missing.into_iter().map(|id| format!("the metadata of ledger {id}")));
             }
-            Effect::RegisterBookies { .. } => {
-                if let Some(registration) = registration(effect) {
-                    let missing = tier1.ledgers.not_registered(&registration)?;
-                    wrong.extend(missing.into_iter().map(|name| format!("`{name}` below the ledgers root")));
-                }
+            Effect::RegisterBookies(planned) => {
+                let missing = tier1.ledgers.registry().not_registered(&registration(planned))?;
+                wrong.extend(missing.into_iter().map(|name| format!("`{name}` below the ledgers root")));
             }
             Effect::RestoreLog { path, epoch, ledgers, truncation, .. } => {
                 let expected = log_metadata(*epoch, ledgers, *truncation)?;

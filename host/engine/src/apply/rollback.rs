@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lock::{self, ClusterLock};
 use super::marker::{claim_again, in_progress, refuse_other_place, remove_marker};
-use super::restored::registration;
+use super::restored::registrations;
 use super::steps::Steps;
 use super::undo::UndoBundle;
 use super::{Application, log_metadata, written_log_metadata};
@@ -204,8 +204,8 @@ impl Rollback<'_> {
     }
 
     fn all_effects(&self, bundle: &UndoBundle) -> Result<RolledBack> {
-        if self.application.plan.effects.iter().any(|effect| registration(effect).is_some()) {
-            self.application.tier1.ledgers.refuse_running_bookies()?;
+        if registrations(self.application.plan).next().is_some() {
+            self.application.tier1.ledgers.registry().refuse_running_bookies()?;
         }
         let containers = self.uncommit()?;
         self.restore_znodes(bundle)?;
@@ -228,9 +228,8 @@ impl Rollback<'_> {
 
     /// Last, since the parents of ledgers go with it.
     fn unregister_bookies(&self, bundle: &UndoBundle) -> Result<()> {
-        let registrations = self.application.plan.effects.iter().filter_map(registration);
-        for registration in registrations {
-            self.application.tier1.ledgers.unregister_bookies(&registration, bundle.registered())?;
+        for registration in registrations(self.application.plan) {
+            self.application.tier1.ledgers.registry().unregister_bookies(&registration, bundle.registered())?;
         }
         Ok(())
     }

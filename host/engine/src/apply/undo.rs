@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::restored::registration;
+use super::restored::registrations;
 use crate::cluster::Tier1;
 use crate::error::{OperatorError, Result};
 use crate::plan::{Effect, Plan, hex, run_directory_error, unhex};
@@ -41,8 +41,8 @@ impl UndoBundle {
         };
         let znodes = paths.into_iter().map(state).collect::<Result<_>>()?;
         let mut registered = Vec::new();
-        for registration in plan.effects.iter().filter_map(registration) {
-            registered.extend(tier1.ledgers.present_of_registration(&registration)?);
+        for registration in registrations(plan) {
+            registered.extend(tier1.ledgers.registry().present_of_registration(&registration)?);
         }
         Ok(Self { plan: plan.id.clone(), znodes, registered })
     }

@@ -31,10 +31,6 @@ pub(crate) struct ControllerTables {
     transactions: BTreeMap<StreamName, Vec<TransactionTable>>,
 }
 
-/// Read once, when somebody asks.
-#[derive(Debug, Default)]
-pub(crate) struct ControllerTablesCache(Mutex<Option<Arc<ControllerTables>>>);
-
 /// What the table `metadata` of a stream says of what is being done with it.
 #[derive(Debug)]
 struct StreamTable {
@@ -129,13 +125,7 @@ impl Survey {
     /// # Errors
     /// Tier-2 errors. Damage in a table only ends what can be known from it.
     pub(crate) fn controller_tables(&self) -> Result<Arc<ControllerTables>> {
-        // Held while it is filled: who comes in between would do the same work again.
-        let mut cached = self.controller_tables_cache().0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = &*cached {
-            return Ok(known.clone());
-        }
-        let read = Arc::new(ControllerTables::read(self.listing(), self.tier2())?);
-        Ok(cached.insert(read).clone())
+        self.controller_tables_cache().get(|| ControllerTables::read(self.listing(), self.tier2()))
     }
 }
 

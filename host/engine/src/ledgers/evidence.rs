@@ -103,6 +103,11 @@ impl LedgerEvidence {
         rows
     }
 
+    /// Ids of the ledgers, ascending.
+    pub fn ledger_ids(&self) -> impl Iterator<Item = i64> {
+        self.ledgers.iter().map(|ledger| ledger.id)
+    }
+
     /// The ledgers, by id, as a procedure sees them.
     pub fn ledger_rows(&self) -> Vec<Ledger> {
         let mut containers = BTreeMap::new();

@@ -14,29 +14,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use dr_formats::DecodeError;
 use dr_formats::checkpoint::MetadataCheckpoint;
 use dr_formats::data_frame::{FrameReader, Record, Repetition, SequenceTracker};
 use dr_formats::log_metadata::FrameAddress;
 use dr_formats::operation::{Action, Operation};
 
 use crate::contract::ContainerId;
-
-/// Why a log is not whole.
-#[derive(Debug, thiserror::Error)]
-pub enum TailError {
-    /// Bytes are no frame, record or operation.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// An operation does not fit what stands before it.
-    #[error("operation {sequence_number}: {reason}")]
-    Operation {
-        /// Its number.
-        sequence_number: i64,
-        /// What does not fit.
-        reason: String,
-    },
-}
+use crate::replay::ReplayError;
 
 /// Bytes that a log appends to a segment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -111,8 +95,8 @@ impl LogTail {
     /// Takes the next frame.
     ///
     /// # Errors
-    /// [`TailError`] if something is missing before it, or it is damaged.
-    pub fn frame(&mut self, address: FrameAddress, frame: &[u8]) -> Result<(), TailError> {
+    /// [`ReplayError`] if something is missing before it, or it is damaged.
+    pub fn frame(&mut self, address: FrameAddress, frame: &[u8]) -> Result<(), ReplayError> {
         // The reader is taken out, since it calls back into the rest of the state.
         let mut frames = std::mem::take(&mut self.frames);
         let result = frames.frame(address, frame, |record| self.record(&record));
@@ -137,15 +121,15 @@ impl LogTail {
     ///
     /// # Errors
     /// If there was no metadata checkpoint: the store cannot start without one.
-    pub fn finish(self) -> Result<BTreeMap<String, SegmentTail>, TailError> {
+    pub fn finish(self) -> Result<BTreeMap<String, SegmentTail>, ReplayError> {
         if self.checkpoints.is_empty() {
             let reason = "the log has no metadata checkpoint up to here, so the store cannot start from it".to_owned();
-            return Err(TailError::Operation { sequence_number: self.last_sequence_number(), reason });
+            return Err(ReplayError::Operation { sequence_number: self.last_sequence_number(), reason });
         }
         Ok(self.tails)
     }
 
-    fn record(&mut self, record: &Record<'_>) -> Result<(), TailError> {
+    fn record(&mut self, record: &Record<'_>) -> Result<(), ReplayError> {
         let operation = Operation::decode(record.bytes)?;
         let last = self.sequence.last();
         if self.sequence.check(operation.sequence_number, record)? == Repetition::Harmless {
@@ -168,7 +152,7 @@ impl LogTail {
             if let Some(last) = last.filter(|last| last + 1 < sequence_number) {
                 reason = format!("{reason}; operations {} to {} are missing", last + 1, sequence_number - 1);
             }
-            TailError::Operation { sequence_number, reason }
+            ReplayError::Operation { sequence_number, reason }
         })
     }
 
@@ -181,7 +165,7 @@ impl LogTail {
             }
             Action::Append { segment_id, offset, data, .. } => self.append(segment_id, offset, &data),
             Action::Merge { target_id, source_length, target_offset, .. } => {
-                let target = self.followed(target_id)?;
+                let target = followed(&mut self.segments, target_id)?;
                 if target_offset != target.length {
                     return Err(format!("a merge at {target_offset} into a segment of length {}", target.length));
                 }
@@ -198,18 +182,19 @@ impl LogTail {
     }
 
     fn append(&mut self, segment_id: i64, offset: u64, data: &[u8]) -> Result<(), String> {
-        let segment = self.followed(segment_id)?;
+        let segment = followed(&mut self.segments, segment_id)?;
         if offset != segment.length {
             return Err(format!("an append at {offset} to a segment of length {}", segment.length));
         }
         segment.length += data.len() as u64;
-        let Some(name) = segment.name.clone() else { return Ok(()) };
-        let tail = self.tails.entry(name).or_insert_with(|| SegmentTail { offset, bytes: Vec::new() });
-        if tail.offset + tail.bytes.len() as u64 != offset {
-            // The segment was mapped anew in between; what was appended before it is in Tier-2.
-            *tail = SegmentTail { offset, bytes: Vec::new() };
+        let Some(name) = &segment.name else { return Ok(()) };
+        match self.tails.get_mut(name) {
+            Some(tail) if tail.offset + tail.bytes.len() as u64 == offset => tail.bytes.extend_from_slice(data),
+            // If there is one, the segment was mapped anew in between; what was appended before it is in Tier-2.
+            _ => {
+                self.tails.insert(name.clone(), SegmentTail { offset, bytes: data.to_vec() });
+            }
         }
-        tail.bytes.extend_from_slice(data);
         Ok(())
     }
 
@@ -238,10 +223,10 @@ impl LogTail {
         let name = (self.is_wanted)(name).then(|| name.to_owned());
         self.segments.insert(segment_id, Followed { length, name });
     }
+}
 
-    fn followed(&mut self, segment_id: i64) -> Result<&mut Followed, String> {
-        self.segments.get_mut(&segment_id).ok_or_else(|| format!("no segment has the id {segment_id}"))
-    }
+fn followed(segments: &mut HashMap<i64, Followed>, segment_id: i64) -> Result<&mut Followed, String> {
+    segments.get_mut(&segment_id).ok_or_else(|| format!("no segment has the id {segment_id}"))
 }
 
 #[cfg(test)]
@@ -284,7 +269,7 @@ mod tests {
         for (entry, (sequence_number, action)) in (0..).zip(operations) {
             let operation = Operation { sequence_number: *sequence_number, action: action.clone() };
             let mut frames: Vec<Vec<u8>> = Vec::new();
-            let mut sink = |frame: &[u8]| -> Result<(), TailError> {
+            let mut sink = |frame: &[u8]| -> Result<(), ReplayError> {
                 frames.push(frame.to_vec());
                 Ok(())
             };

@@ -22,7 +22,7 @@ const READING: &str = "reading ledgers";
 /// Tier-1 errors.
 pub fn read_registered(ledgers: Arc<dyn Ledgers>, progress: &dyn Progress) -> Result<Option<LedgerEvidence>> {
     let registered: Vec<RegisteredLedger> =
-        ledgers.registered()?.into_iter().filter(|ledger| ledger.container.is_some()).collect();
+        ledgers.registry().registered_ledgers()?.into_iter().filter(|ledger| ledger.container.is_some()).collect();
     if registered.is_empty() {
         return Ok(None);
     }

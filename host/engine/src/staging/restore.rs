@@ -9,7 +9,7 @@ use crate::contract::{
     no_disks,
 };
 use crate::ledgers::{LedgerEvidence, SegmentTail};
-use crate::plan::{Effect, PlannedBookie, PlannedLedger, PlannedTruncation, RestoredContainer};
+use crate::plan::{Effect, PlannedBookie, PlannedLedger, PlannedRegistration, PlannedTruncation, RestoredContainer};
 use crate::survey::Survey;
 
 /// What was staged of logs and bookies.
@@ -46,10 +46,10 @@ impl Restored {
         self.logs.values().map(|log| log.summary.clone()).collect()
     }
 
-    /// True if a ledger will be registered.
-    fn registers(&self, ledger: i64) -> bool {
-        self.kept.contains_key(&ledger)
-            || self.logs.values().any(|log| log.ledgers.iter().any(|planned| planned.id == ledger))
+    /// Ids of the ledgers that will be registered.
+    fn registered(&self) -> BTreeSet<i64> {
+        let of_logs = self.logs.values().flat_map(|log| &log.ledgers).map(|planned| planned.id);
+        self.kept.keys().copied().chain(of_logs).collect()
     }
 
     /// The staged effects.
@@ -75,11 +75,11 @@ impl Restored {
             let mut bookies: Vec<_> =
                 chosen.map(|bookie| PlannedBookie { id: bookie.id.clone(), cookie: bookie.cookie.clone() }).collect();
             bookies.sort_by(|one, other| one.id.cmp(&other.id));
-            effects.push(Effect::RegisterBookies {
+            effects.push(Effect::RegisterBookies(PlannedRegistration {
                 instance_id: evidence.bookies().first().and_then(|bookie| bookie.instance_id.clone()),
                 bookies,
                 highest_ledger: evidence.highest_ledger(),
-            });
+            }));
         }
         effects
     }
@@ -131,10 +131,10 @@ impl Staging {
         if state.restored.bookies.is_some() {
             return Err(CallError::Conflict("the bookies were registered before".to_owned()));
         }
-        if let Some(ledger) = evidence.ledger_rows().iter().find(|ledger| !state.restored.registers(ledger.id)) {
+        let registered = state.restored.registered();
+        if let Some(ledger) = evidence.ledger_ids().find(|id| !registered.contains(id)) {
             return Err(CallError::Conflict(format!(
-                "ledger {} is neither part of a restored log nor kept; the bookies would delete it",
-                ledger.id
+                "ledger {ledger} is neither part of a restored log nor kept; the bookies would delete it"
             )));
         }
         state.restored.bookies = Some(ids.iter().cloned().collect());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dr_backends::tier1::{
-    BookieRegistration, ClosedLedger, EntryVisitor, LedgerLayout, LedgerWriter, Ledgers, RegisteredLedger,
-    RestoredLedger, Tier1Error, ZNodeData, ZNodes,
+    BookieRegistration, ClosedLedger, EntryVisitor, LedgerLayout, LedgerRegistry, LedgerWriter, Ledgers,
+    RegisteredLedger, RestoredLedger, Tier1Error, ZNodeData, ZNodes,
 };
 use dr_backends::tier2::{ObjectInfo, Tier2, Tier2Error};
 
@@ -137,30 +137,36 @@ impl Ledgers for MortalLedgers<'_> {
     fn delete(&self, id: i64) -> Result<(), Tier1Error> {
         self.1.change(dead_tier1, || self.0.delete(id))
     }
-    fn registered(&self) -> Result<Vec<RegisteredLedger>, Tier1Error> {
-        self.0.registered()
+    fn registry(&self) -> &dyn LedgerRegistry {
+        self
+    }
+}
+
+impl LedgerRegistry for MortalLedgers<'_> {
+    fn registered_ledgers(&self) -> Result<Vec<RegisteredLedger>, Tier1Error> {
+        self.0.registry().registered_ledgers()
     }
     fn restore(&self, ledgers: &[RestoredLedger]) -> Result<(), Tier1Error> {
         // One after the other, to die between any two.
-        ledgers.chunks(1).try_for_each(|ledger| self.1.change(dead_tier1, || self.0.restore(ledger)))
+        ledgers.chunks(1).try_for_each(|ledger| self.1.change(dead_tier1, || self.0.registry().restore(ledger)))
     }
     fn not_restored(&self, ledgers: &[RestoredLedger]) -> Result<Vec<i64>, Tier1Error> {
-        self.0.not_restored(ledgers)
+        self.0.registry().not_restored(ledgers)
     }
     fn register_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
-        self.1.change(dead_tier1, || self.0.register_bookies(registration))
+        self.1.change(dead_tier1, || self.0.registry().register_bookies(registration))
     }
     fn not_registered(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
-        self.0.not_registered(registration)
+        self.0.registry().not_registered(registration)
     }
     fn present_of_registration(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
-        self.0.present_of_registration(registration)
+        self.0.registry().present_of_registration(registration)
     }
     fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error> {
-        self.1.change(dead_tier1, || self.0.unregister_bookies(registration, present))
+        self.1.change(dead_tier1, || self.0.registry().unregister_bookies(registration, present))
     }
     fn refuse_running_bookies(&self) -> Result<(), Tier1Error> {
-        self.0.refuse_running_bookies()
+        self.0.registry().refuse_running_bookies()
     }
 }
 

@@ -9,6 +9,7 @@ use super::capability::Capability;
 use super::scope::{Scope, parts};
 use crate::description::is_name;
 use crate::limits::Limits;
+use crate::procedure::is_component_digest;
 
 /// Largest container number that a policy can name; also bounds what a range becomes in memory.
 const CONTAINER_MAX: ContainerId = 99_999;
@@ -126,9 +127,7 @@ impl Rule {
         if !is_name(&name) {
             return Err("a name is lower case words joined by `-`".to_owned());
         }
-        let is_digest =
-            |text: &String| text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if sha256.as_ref().is_some_and(|text| !is_digest(text)) {
+        if sha256.as_ref().is_some_and(|text| !is_component_digest(text)) {
             return Err("`sha256` has to be 64 lower-case hexadecimal digits".to_owned());
         }
         let capabilities = |key: &str, names: &[String]| -> Result<BTreeSet<Capability>, String> {

@@ -13,8 +13,7 @@ use super::super::access::LedgerAccess;
 use super::super::ledger_nodes::{LedgerNodes, OpenLedger, check_quorums, container_named_in};
 use super::super::sight::{BookieSights, CopySight, LedgerSight, LedgerSights, Stretch};
 use super::super::{
-    BookieRegistration, ClosedLedger, EntryVisitor, LedgerLayout, LedgerWriter, Ledgers, MAXIMUM_ENTRY,
-    RegisteredLedger, RestoredLedger, Tier1Error,
+    ClosedLedger, EntryVisitor, LedgerLayout, LedgerRegistry, LedgerWriter, Ledgers, MAXIMUM_ENTRY, Tier1Error,
 };
 use super::{EmbeddedZNodes, io_error};
 use crate::durable;
@@ -121,36 +120,8 @@ impl Ledgers for EmbeddedLedgers {
         }
     }
 
-    fn registered(&self) -> Result<Vec<RegisteredLedger>, Tier1Error> {
-        self.nodes.all_registered()
-    }
-
-    fn restore(&self, ledgers: &[RestoredLedger]) -> Result<(), Tier1Error> {
-        self.nodes.restore(ledgers)
-    }
-
-    fn not_restored(&self, ledgers: &[RestoredLedger]) -> Result<Vec<i64>, Tier1Error> {
-        self.nodes.not_restored(ledgers)
-    }
-
-    fn register_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
-        self.nodes.register_bookies(registration)
-    }
-
-    fn not_registered(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
-        self.nodes.not_registered(registration)
-    }
-
-    fn present_of_registration(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
-        self.nodes.present_of_registration(registration)
-    }
-
-    fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error> {
-        self.nodes.unregister_bookies(registration, present)
-    }
-
-    fn refuse_running_bookies(&self) -> Result<(), Tier1Error> {
-        self.nodes.refuse_running_bookies()
+    fn registry(&self) -> &dyn LedgerRegistry {
+        self.nodes.as_ref()
     }
 }
 

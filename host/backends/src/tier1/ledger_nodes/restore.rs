@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use dr_formats::ledger_metadata::{Ensemble, LEDGERS_LAYOUT_NODE, LedgerMetadata, LedgerSecurity, LedgerState};
 
-use super::super::{BookieRegistration, LedgerLayout, RegisteredLedger, RestoredLedger, Tier1Error};
+use super::super::{BookieRegistration, LedgerLayout, LedgerRegistry, RegisteredLedger, RestoredLedger, Tier1Error};
 use super::{FIRST_HIGH_ORDER, HIGH_ORDER_PREFIX, LedgerNodes, check_quorums, container_named_in};
 
 const AVAILABLE: &str = "available";
@@ -12,9 +12,8 @@ const READ_ONLY: &str = "available/readonly";
 const INSTANCE_ID: &str = "INSTANCEID";
 const COOKIES: &str = "cookies";
 
-impl LedgerNodes {
-    /// All ledgers that are registered, by id.
-    pub(in super::super) fn all_registered(&self) -> Result<Vec<RegisteredLedger>, Tier1Error> {
+impl LedgerRegistry for LedgerNodes {
+    fn registered_ledgers(&self) -> Result<Vec<RegisteredLedger>, Tier1Error> {
         let mut ledgers = Vec::new();
         for id in self.ids()? {
             let Some(metadata) = self.registered(id)? else { continue };
@@ -27,8 +26,7 @@ impl LedgerNodes {
         Ok(ledgers)
     }
 
-    /// Registers closed ledgers; those that are registered already with the same content are no error.
-    pub(in super::super) fn restore(&self, ledgers: &[RestoredLedger]) -> Result<(), Tier1Error> {
+    fn restore(&self, ledgers: &[RestoredLedger]) -> Result<(), Tier1Error> {
         let nodes = self.restored_nodes(ledgers)?;
         let borrowed: Vec<(&str, &[u8])> = nodes.iter().map(|(path, data)| (path.as_str(), data.as_slice())).collect();
         match self.znodes.create_all(&borrowed) {
@@ -39,20 +37,19 @@ impl LedgerNodes {
         }
     }
 
-    /// Ids of those ledgers that are not registered as they should be.
-    pub(in super::super) fn not_restored(&self, ledgers: &[RestoredLedger]) -> Result<Vec<i64>, Tier1Error> {
+    fn not_restored(&self, ledgers: &[RestoredLedger]) -> Result<Vec<i64>, Tier1Error> {
         let mut differing = Vec::new();
         for (ledger, (path, data)) in ledgers.iter().zip(self.restored_nodes(ledgers)?) {
-            if self.znodes.get(&path)?.is_none_or(|node| node.data != data) {
+            if self.differs(&path, &data)? {
                 differing.push(ledger.id);
             }
         }
         Ok(differing)
     }
 
-    /// Makes what old bookies need to start: complete ledger metadata must be there before, since a bookie deletes
-    /// every ledger that is not registered. The cookies come last for that reason.
-    pub(in super::super) fn register_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
+    /// Complete ledger metadata must be there before, since a bookie deletes every ledger that is not registered. The cookies come
+    /// last for that reason.
+    fn register_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
         self.establish_manager()?;
         for (name, data) in self.registration_nodes(registration)? {
             self.create_or_agree(&self.child(&name), &data)?;
@@ -60,22 +57,17 @@ impl LedgerNodes {
         Ok(())
     }
 
-    /// Names of the nodes of a registration that do not hold what they should.
-    pub(in super::super) fn not_registered(
-        &self,
-        registration: &BookieRegistration,
-    ) -> Result<Vec<String>, Tier1Error> {
+    fn not_registered(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
         let mut differing = Vec::new();
         for (name, data) in self.registration_nodes(registration)? {
-            if self.znodes.get(&self.child(&name))?.is_none_or(|node| node.data != data) {
+            if self.differs(&self.child(&name), &data)? {
                 differing.push(name);
             }
         }
         Ok(differing)
     }
 
-    /// Refuses if a bookie has started: without its registration it would delete the ledgers that it holds.
-    pub(in super::super) fn refuse_running_bookies(&self) -> Result<(), Tier1Error> {
+    fn refuse_running_bookies(&self) -> Result<(), Tier1Error> {
         for parent in [AVAILABLE, READ_ONLY] {
             let bookies = self.znodes.children(&self.child(parent))?.unwrap_or_default();
             if let Some(bookie) = bookies.iter().find(|name| *name != "readonly") {
@@ -91,11 +83,7 @@ impl LedgerNodes {
         Ok(())
     }
 
-    /// Paths of those nodes that a registration makes, parents included, that are there already.
-    pub(in super::super) fn present_of_registration(
-        &self,
-        registration: &BookieRegistration,
-    ) -> Result<Vec<String>, Tier1Error> {
+    fn present_of_registration(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
         let mut present = Vec::new();
         for path in self.paths_of_registration(registration)? {
             if self.znodes.get(&path)?.is_some() {
@@ -105,12 +93,7 @@ impl LedgerNodes {
         Ok(present)
     }
 
-    /// Takes a registration back, except what was present before.
-    pub(in super::super) fn unregister_bookies(
-        &self,
-        registration: &BookieRegistration,
-        present: &[String],
-    ) -> Result<(), Tier1Error> {
+    fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error> {
         self.refuse_running_bookies()?;
         for path in self.paths_of_registration(registration)?.into_iter().rev() {
             if !present.contains(&path) {
@@ -118,6 +101,13 @@ impl LedgerNodes {
             }
         }
         Ok(())
+    }
+}
+
+impl LedgerNodes {
+    /// True unless a node is there with this content.
+    fn differs(&self, path: &str, data: &[u8]) -> Result<bool, Tier1Error> {
+        Ok(self.znodes.get(path)?.is_none_or(|node| node.data != data))
     }
 
     /// All nodes that a registration makes, parents before children.
@@ -249,7 +239,7 @@ mod tests {
         assert_eq!(ledgers.not_restored(&[ledger(16), ledger(17)]).unwrap(), [0; 0]);
         let end = Some((9, 100));
         let registered = [16, 17].map(|id| RegisteredLedger { id, container: None, end });
-        assert_eq!(ledgers.all_registered().unwrap(), registered);
+        assert_eq!(ledgers.registered_ledgers().unwrap(), registered);
         // Somebody else's ledger is not overwritten.
         let other = RestoredLedger { last_entry: 8, ..ledger(16) };
         assert!(matches!(ledgers.restore(&[other]), Err(Tier1Error::Exists { .. })));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use dr_engine::error::{OperatorError, Result};
+use dr_runtime::is_component_digest;
 
 /// `HOST[:PORT]/REPOSITORY[:TAG][@sha256:DIGEST]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,8 +106,7 @@ fn is_tag(text: &str) -> bool {
 
 /// Whether a text is a digest of the one kind that is used here.
 pub(super) fn is_digest(text: &str) -> bool {
-    let hex = text.strip_prefix("sha256:").unwrap_or_default();
-    hex.len() == 64 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.strip_prefix("sha256:").is_some_and(is_component_digest)
 }
 
 #[cfg(test)]

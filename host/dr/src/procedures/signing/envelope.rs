@@ -12,7 +12,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use dr_engine::error::{OperatorError, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{KeyId, PrivateKey, PublicKey, Statement, read_text};
+use super::{KeyId, PrivateKey, PublicKey, Statement};
+use crate::bounded_file::read_text;
 use crate::procedures::registry::replace;
 
 /// Largest file of signatures that is read.

@@ -14,7 +14,7 @@ use ed25519_dalek::pkcs8::{
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
-use super::read_text;
+use crate::bounded_file::read_text;
 use crate::procedures::registry::unwritable;
 
 /// Largest file of keys that is read: some thousand public keys.

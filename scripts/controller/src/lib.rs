@@ -21,23 +21,17 @@ dr_guest_kit::export_procedure!(Controller);
 
 impl Procedure for Controller {
     fn describe() -> Description {
-        Description {
-            name: "controller".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            summary: "Lets a controller take over what others had under way when ZooKeeper was lost.".to_owned(),
-            scenarios: vec!["zookeeper-loss".to_owned(), "partial-loss".to_owned()],
-            capabilities: [
+        let summary = "Lets a controller take over what others had under way when ZooKeeper was lost.";
+        Description::new("controller", env!("CARGO_PKG_VERSION"), summary)
+            .for_scenarios(&["zookeeper-loss", "partial-loss"])
+            .needs(&[
                 "controller.list-streams",
                 "controller.highest-transaction-counter",
                 "controller.list-pending-work",
                 "coordination.get",
                 "coordination.create",
                 "coordination.set",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-            parameters: Vec::new(),
-        }
+            ])
     }
 
     /// No container is touched, so there is nothing to divide.

@@ -1,10 +1,37 @@
-//! What a recovery procedure in Rust is written with: a trait with defaults, listings as iterators, typed settings.
+//! What a recovery procedure in Rust is written with: a trait with defaults, listings as iterators, typed parameters.
 //!
-//! ```ignore
-//! struct Mine;
-//! impl dr_guest_kit::Procedure for Mine { /* describe and run */ }
-//! dr_guest_kit::export_procedure!(Mine);
+//! ```no_run
+//! use dr_guest_kit::parameters::{Integer, Typed as _};
+//! use dr_guest_kit::{Description, Procedure, Result, Settings, Task, export_procedure, report, segments};
+//!
+//! const LARGE: Integer = Integer { name: "large", default: 1 << 30, help: "Bytes from which on a segment is large." };
+//!
+//! struct LargeSegments;
+//! export_procedure!(LargeSegments);
+//!
+//! impl Procedure for LargeSegments {
+//!     fn describe() -> Description {
+//!         Description::new("large-segments", "0.1.0", "Names the large segments.")
+//!             .needs(&["storage.containers", "storage.list-segments"])
+//!             .takes([LARGE.parameter()])
+//!     }
+//!
+//!     fn run(settings: &Settings, task: &Task) -> Result<()> {
+//!         let large = settings.get(&LARGE)?;
+//!         for segment in segments(task.container_id()?)? {
+//!             let segment = segment?;
+//!             if i128::from(segment.length) >= i128::from(large) {
+//!                 report::info(&format!("{}: {} bytes", segment.name, segment.length));
+//!             }
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//! # fn main() {}
 //! ```
+//!
+//! The crate is compiled as a `cdylib` for `wasm32-unknown-unknown` and linked with `wasm-component-ld`, which comes with
+//! the toolchain; the file is a component of the world `procedure`.
 //!
 //! **Errors are values.** Guests are built with `panic = "abort"`, so a panic cannot be caught and turned into
 //! `error::failed`: it ends the instance with a trap. The kit installs a panic hook that writes the message into the
@@ -28,7 +55,9 @@ pub mod bindings {
 }
 
 mod controller_state;
+mod description;
 mod pages;
+pub mod parameters;
 mod settings;
 
 pub use bindings::pravega::recovery::{bookies, containers, controller, coordination, ledgers, logs, storage, types};

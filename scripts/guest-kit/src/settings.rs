@@ -1,6 +1,7 @@
-//! Typed access to the settings of a run.
+//! The settings of a run.
 
-use crate::bindings::pravega::recovery::types::Setting;
+use crate::parameters::Typed;
+use crate::types::Setting;
 use crate::{Error, Result};
 
 /// The settings of this run. The host has checked them against the described parameters, so a failure here means
@@ -15,7 +16,18 @@ impl Settings {
         Self(settings)
     }
 
-    /// A setting as text.
+    /// The value of a parameter.
+    ///
+    /// # Errors
+    /// `failed` if the procedure does not describe this parameter, or another one by its name.
+    pub fn get<P: Typed>(&self, parameter: &P) -> Result<P::Value> {
+        let name = parameter.name();
+        let text = self.text(name)?;
+        let unknown = || Error::Failed(format!("the setting `{name}` is `{text}`, which the procedure does not know"));
+        parameter.value(text).ok_or_else(unknown)
+    }
+
+    /// A setting as the operator wrote it.
     ///
     /// # Errors
     /// `failed` if the procedure does not describe such a parameter.
@@ -24,36 +36,28 @@ impl Settings {
         let missing = || Error::Failed(format!("the procedure asks for the setting `{name}` but does not describe it"));
         setting.map(|setting| setting.value.as_str()).ok_or_else(missing)
     }
+}
 
-    /// A setting of kind `boolean`.
-    ///
-    /// # Errors
-    /// `failed` if there is none or it is not a boolean.
-    pub fn boolean(&self, name: &str) -> Result<bool> {
-        self.parsed(name, "a boolean")
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parameters::Integer;
+
+    const COUNT: Integer = Integer { name: "count", default: 1, help: "Help." };
+
+    fn settings(name: &str, value: &str) -> Settings {
+        Settings::new(vec![Setting { name: name.to_owned(), value: value.to_owned() }])
     }
 
-    /// A setting of kind `integer`.
-    ///
-    /// # Errors
-    /// `failed` if there is none or it is not an integer.
-    pub fn integer(&self, name: &str) -> Result<i64> {
-        self.parsed(name, "an integer")
+    #[test]
+    fn a_setting_has_the_type_of_its_parameter() {
+        assert_eq!(settings("count", "7").get(&COUNT), Ok(7));
     }
 
-    /// A setting of kind `choice`: the value that stands beside the word chosen.
-    ///
-    /// # Errors
-    /// `failed` if there is none or its word is not among the choices.
-    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T> {
-        let word = self.text(name)?;
-        let chosen = choices.iter().find(|(choice, _)| *choice == word);
-        let unknown = || Error::Failed(format!("the setting `{name}` is `{word}`, which the procedure does not know"));
-        chosen.map(|(_, value)| *value).ok_or_else(unknown)
-    }
-
-    fn parsed<T: std::str::FromStr>(&self, name: &str, what: &str) -> Result<T> {
-        let word = self.text(name)?;
-        word.parse().map_err(|_| Error::Failed(format!("the setting `{name}` is `{word}`, which is not {what}")))
+    #[test]
+    fn what_is_not_described_is_told_by_name() {
+        let told = |settings: Settings| settings.get(&COUNT).unwrap_err();
+        assert!(matches!(told(settings("other", "7")), Error::Failed(why) if why.contains("`count` but does not")));
+        assert!(matches!(told(settings("count", "x")), Error::Failed(why) if why.contains("`count` is `x`")));
     }
 }

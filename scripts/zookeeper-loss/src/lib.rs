@@ -31,14 +31,10 @@ dr_guest_kit::export_procedure!(ZooKeeperLoss);
 
 impl Procedure for ZooKeeperLoss {
     fn describe() -> Description {
-        Description {
-            name: "zookeeper-loss".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            summary:
-                "Restores from the bookies' disks what ZooKeeper knew of ledgers, logs and bookies; loses nothing."
-                    .to_owned(),
-            scenarios: vec!["zookeeper-loss".to_owned()],
-            capabilities: [
+        let summary =
+            "Restores from the bookies' disks what ZooKeeper knew of ledgers, logs and bookies; loses nothing.";
+        Description::new("zookeeper-loss", env!("CARGO_PKG_VERSION"), summary).for_scenarios(&["zookeeper-loss"]).needs(
+            &[
                 "storage.containers",
                 "bookies.list-bookies",
                 "bookies.register-bookies",
@@ -53,11 +49,8 @@ impl Procedure for ZooKeeperLoss {
                 "coordination.children",
                 "coordination.create",
                 "coordination.set",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
-            parameters: Vec::new(),
-        }
+            ],
+        )
     }
 
     fn prepare(_settings: &Settings, selected: &[ContainerId]) -> Result<Vec<Task>> {
@@ -70,7 +63,7 @@ impl Procedure for ZooKeeperLoss {
     }
 
     fn run(_settings: &Settings, task: &Task) -> Result<()> {
-        let container = task.container.ok_or_else(|| Error::Invalid(format!("task {} has no container", task.id)))?;
+        let container = task.container_id()?;
         let restored = logs::restore_log(container)?;
         let choice = format!("its log is restored up to operation {}", restored.last_operation);
         let reason = format!("its {} ledgers hold it whole, so that the store replays it itself", restored.ledgers);

@@ -1,50 +1,29 @@
-//! What the procedure decides, one function a decision. None of them calls the host.
+//! What the runbook decides, one function a decision. None of them calls the host.
 
 use dr_guest_kit::containers::{CoreAttribute, EndedTransaction, MetadataRow, RenewedGroup};
 use dr_guest_kit::report::LostRange;
 use dr_guest_kit::storage::{Measurement, Segment};
-use dr_guest_kit::{Result, Settings};
 
-/// What the operator set.
-pub struct Policy {
-    /// Cut events that are only half there.
-    pub whole_events: bool,
-    /// Create segments that no metadata names.
-    pub create_unrecorded: bool,
-    /// Move objects that no segment needs out of the way.
-    pub move_leftovers: bool,
-    /// Let reader groups begin anew, without readers.
-    pub renew_reader_groups: bool,
-    /// End the transactions that were under way.
-    pub end_transactions: bool,
-    /// Where old metadata goes.
-    pub backup_place: String,
-}
-
-impl Policy {
-    pub fn from_settings(settings: &Settings) -> Result<Self> {
-        Ok(Self {
-            whole_events: settings.choice("tail", &[("whole-events", true), ("as-is", false)])?,
-            create_unrecorded: settings.choice("unrecorded", &[("report", false), ("create", true)])?,
-            move_leftovers: settings.choice("leftovers", &[("move-aside", true), ("leave", false)])?,
-            renew_reader_groups: settings.choice("reader-groups", &[("renew", true), ("as-is", false)])?,
-            end_transactions: settings.choice("open-transactions", &[("abort", true), ("as-is", false)])?,
-            backup_place: settings.text("backup-place")?.trim_end_matches('/').to_owned(),
-        })
-    }
-}
+use crate::Rules;
 
 /// A segment that was created.
+#[derive(Debug)]
 pub struct Kept {
+    /// Full name.
     pub name: String,
+    /// First readable offset that the storage proves.
     pub start_offset: u64,
+    /// How many bytes were kept.
     pub length: u64,
 }
 
 /// What becomes of a segment.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
+    /// It lives again.
     Create,
+    /// It lives again for its name only, without a byte and sealed, for this reason. The built-in policy never does that.
+    CreateEmpty(&'static str),
     /// Left out for this reason although it exists.
     Drop(&'static str),
     /// Left out because its transaction was not finished.
@@ -56,7 +35,7 @@ pub enum Fate {
 }
 
 /// Whether a segment lives again. What is dropped here would harm the new cluster; the reasons say how.
-pub fn fate(segment: &Segment, policy: &Policy) -> Fate {
+pub fn fate(segment: &Segment, rules: &Rules) -> Fate {
     match (segment.standing.as_str(), segment.kind.as_str()) {
         ("deleted", _) => Fate::Deleted,
         (_, "garbage-collection-queue") => Fate::Drop("its entries name objects that the new cluster may own again"),
@@ -64,17 +43,17 @@ pub fn fate(segment: &Segment, policy: &Policy) -> Fate {
             Fate::Drop("its readers are gone and would own their segments for ever; the controller creates it anew")
         }
         (_, "transient") => Fate::Drop("it does not outlive the connection of its client"),
-        ("live", "transaction") if policy.end_transactions => Fate::Unfinished,
+        ("live", "transaction") if rules.end_transactions => Fate::Unfinished,
         ("live", _) => Fate::Create,
-        _ if policy.create_unrecorded => Fate::Create,
+        _ if rules.create_unrecorded => Fate::Create,
         _ => Fate::Unrecorded,
     }
 }
 
 /// Whether a segment is the state of a user's reader group, which has to begin anew: its readers are gone or remember more than is
 /// left, and its offsets may lie behind the end of what they read.
-pub fn is_to_be_renewed(segment: &Segment, policy: &Policy) -> bool {
-    policy.renew_reader_groups && segment.kind == "reader-group"
+pub fn is_to_be_renewed(segment: &Segment, rules: &Rules) -> bool {
+    rules.renew_reader_groups && segment.kind == "reader-group"
 }
 
 /// What became of a reader group, and why.
@@ -133,18 +112,18 @@ pub fn is_merged(segment: &Segment) -> bool {
 
 /// Whether the end of a segment has to be looked at. A table must end with a whole entry, whatever the operator set:
 /// else the store refuses it. A sealed segment is no exception: its seal can be older than the loss of its tail.
-pub fn may_be_torn(segment: &Segment, policy: &Policy) -> bool {
+pub fn may_be_torn(segment: &Segment, rules: &Rules) -> bool {
     let has_bytes = segment.length > segment.start_offset;
     has_bytes
         && match segment.kind.as_str() {
             "key-value-table" | "controller-table" => true,
-            "stream" | "transaction" | "reader-group" | "mark" => policy.whole_events,
+            "stream" | "transaction" | "reader-group" | "mark" => rules.whole_events,
             _ => false,
         }
 }
 
 /// How many bytes to keep. Content that is neither events nor table entries has no inside to respect.
-pub fn kept_length(segment: &Segment, measure: &Option<Measurement>) -> u64 {
+pub fn kept_length(segment: &Segment, measure: Option<&Measurement>) -> u64 {
     match measure {
         Some(measure) if matches!(measure.content.as_str(), "events" | "table" | "damaged-table") => {
             measure.whole_length.min(segment.length)
@@ -154,13 +133,13 @@ pub fn kept_length(segment: &Segment, measure: &Option<Measurement>) -> u64 {
 }
 
 /// Whether the end of a table is no work of a crash: its bytes stop being entries before it.
-pub fn is_damaged(measure: &Option<Measurement>) -> bool {
-    measure.as_ref().is_some_and(|measure| measure.content == "damaged-table")
+pub fn is_damaged(measure: Option<&Measurement>) -> bool {
+    measure.is_some_and(|measure| measure.content == "damaged-table")
 }
 
 /// What of a segment is lost although it lives again. Each range has one reason: bytes cut off, bytes that the storage
 /// had recorded, bytes that only the old container metadata knew of.
-pub fn lost_ranges(segment: &Segment, kept_length: u64, measure: &Option<Measurement>) -> Vec<LostRange> {
+pub fn lost_ranges(segment: &Segment, kept_length: u64, measure: Option<&Measurement>) -> Vec<LostRange> {
     let behind = if is_damaged(measure) { "damaged" } else { "torn" };
     let recorded = segment.recorded_length.unwrap_or(0);
     let row = segment.row_length.unwrap_or(0);
@@ -181,15 +160,21 @@ pub fn lost_ranges(segment: &Segment, kept_length: u64, measure: &Option<Measure
     .collect()
 }
 
-/// The loss of a segment that is not created.
-pub fn whole_segment_lost(segment: &Segment) -> LostRange {
+/// The loss of all that the storage holds of a segment, for a reason of the contract.
+pub fn whole_segment_lost(segment: &Segment, reason: &str) -> LostRange {
     LostRange {
         container: segment.container,
         segment: segment.name.clone(),
         first: segment.start_offset,
         end: Some(segment.length),
-        reason: "unrecorded".to_owned(),
+        reason: reason.to_owned(),
     }
+}
+
+/// What is lost of a segment of which nothing is kept by decision, and what was lost of it before.
+pub fn dropped_ranges(segment: &Segment) -> Vec<LostRange> {
+    let held = (segment.start_offset < segment.length).then(|| whole_segment_lost(segment, "dropped"));
+    held.into_iter().chain(lost_ranges(segment, segment.length, None)).collect()
 }
 
 /// Where a segment has to start, if not where the storage says. The later truncation is the true one.
@@ -209,8 +194,8 @@ pub fn attributes_to_copy(mut attributes: Vec<CoreAttribute>) -> Vec<CoreAttribu
 mod tests {
     use super::*;
 
-    fn policy() -> Policy {
-        Policy {
+    fn rules() -> Rules {
+        Rules {
             whole_events: true,
             create_unrecorded: false,
             move_leftovers: true,
@@ -241,7 +226,7 @@ mod tests {
 
     #[test]
     fn only_live_segments_that_do_no_harm_live_again() {
-        let fate_of = |kind, standing| fate(&segment(kind, standing), &policy());
+        let fate_of = |kind, standing| fate(&segment(kind, standing), &rules());
         assert_eq!(fate_of("stream", "live"), Fate::Create);
         assert_eq!(fate_of("something-new", "live"), Fate::Create);
         assert_eq!(fate_of("stream", "deleted"), Fate::Deleted);
@@ -249,24 +234,24 @@ mod tests {
         assert_eq!(fate_of("stream", "something-new"), Fate::Unrecorded);
         for kind in ["garbage-collection-queue", "controller-reader-group", "transient"] {
             assert!(matches!(fate_of(kind, "live"), Fate::Drop(_)), "{kind}");
-            let adopting = Policy { create_unrecorded: true, ..policy() };
+            let adopting = Rules { create_unrecorded: true, ..rules() };
             assert!(matches!(fate(&segment(kind, "unrecorded"), &adopting), Fate::Drop(_)), "{kind}");
         }
     }
 
     #[test]
     fn the_operator_can_have_unrecorded_segments_created_but_never_deleted_ones() {
-        let policy = Policy { create_unrecorded: true, ..policy() };
-        assert_eq!(fate(&segment("stream", "unrecorded"), &policy), Fate::Create);
-        assert_eq!(fate(&segment("stream", "deleted"), &policy), Fate::Deleted);
+        let rules = Rules { create_unrecorded: true, ..rules() };
+        assert_eq!(fate(&segment("stream", "unrecorded"), &rules), Fate::Create);
+        assert_eq!(fate(&segment("stream", "deleted"), &rules), Fate::Deleted);
     }
 
     #[test]
     fn transactions_that_were_not_finished_are_left_out_unless_the_operator_wants_them_as_they_are() {
-        let as_is = Policy { end_transactions: false, ..policy() };
-        assert_eq!(fate(&segment("transaction", "live"), &policy()), Fate::Unfinished);
+        let as_is = Rules { end_transactions: false, ..rules() };
+        assert_eq!(fate(&segment("transaction", "live"), &rules()), Fate::Unfinished);
         assert_eq!(fate(&segment("transaction", "live"), &as_is), Fate::Create);
-        assert_eq!(fate(&segment("transaction", "deleted"), &policy()), Fate::Deleted);
+        assert_eq!(fate(&segment("transaction", "deleted"), &rules()), Fate::Deleted);
     }
 
     #[test]
@@ -288,10 +273,10 @@ mod tests {
 
     #[test]
     fn the_state_of_users_reader_groups_begins_anew_unless_the_operator_wants_it_as_it_is() {
-        let as_is = Policy { renew_reader_groups: false, ..policy() };
-        assert!(is_to_be_renewed(&segment("reader-group", "live"), &policy()));
+        let as_is = Rules { renew_reader_groups: false, ..rules() };
+        assert!(is_to_be_renewed(&segment("reader-group", "live"), &rules()));
         assert!(!is_to_be_renewed(&segment("reader-group", "live"), &as_is));
-        assert!(!is_to_be_renewed(&segment("stream", "live"), &policy()));
+        assert!(!is_to_be_renewed(&segment("stream", "live"), &rules()));
     }
 
     #[test]
@@ -320,35 +305,35 @@ mod tests {
 
     #[test]
     fn tables_are_always_measured_and_events_unless_kept_as_they_are() {
-        let as_is = Policy { whole_events: false, ..policy() };
+        let as_is = Rules { whole_events: false, ..rules() };
         assert!(may_be_torn(&segment("controller-table", "live"), &as_is));
-        assert!(may_be_torn(&segment("stream", "live"), &policy()));
+        assert!(may_be_torn(&segment("stream", "live"), &rules()));
         assert!(!may_be_torn(&segment("stream", "live"), &as_is));
-        assert!(!may_be_torn(&segment("other", "live"), &policy()));
+        assert!(!may_be_torn(&segment("other", "live"), &rules()));
         let empty = Segment { length: 10, ..segment("stream", "live") };
-        assert!(!may_be_torn(&empty, &policy()));
+        assert!(!may_be_torn(&empty, &rules()));
     }
 
     #[test]
     fn bytes_are_never_cut_and_nothing_grows() {
         let stream = segment("stream", "live");
-        assert_eq!(kept_length(&stream, &measure("events", 90)), 90);
-        assert_eq!(kept_length(&stream, &measure("table", 90)), 90);
-        assert_eq!(kept_length(&stream, &measure("damaged-table", 90)), 90);
-        assert_eq!(kept_length(&stream, &measure("bytes", 90)), 100);
-        assert_eq!(kept_length(&stream, &measure("events", 900)), 100);
-        assert_eq!(kept_length(&stream, &None), 100);
+        assert_eq!(kept_length(&stream, measure("events", 90).as_ref()), 90);
+        assert_eq!(kept_length(&stream, measure("table", 90).as_ref()), 90);
+        assert_eq!(kept_length(&stream, measure("damaged-table", 90).as_ref()), 90);
+        assert_eq!(kept_length(&stream, measure("bytes", 90).as_ref()), 100);
+        assert_eq!(kept_length(&stream, measure("events", 900).as_ref()), 100);
+        assert_eq!(kept_length(&stream, None), 100);
     }
 
     #[test]
     fn each_lost_range_has_one_reason() {
         let damaged = Segment { recorded_length: Some(130), row_length: Some(150), ..segment("stream", "live") };
         let ranges: Vec<_> =
-            lost_ranges(&damaged, 90, &None).into_iter().map(|range| (range.first, range.end, range.reason)).collect();
+            lost_ranges(&damaged, 90, None).into_iter().map(|range| (range.first, range.end, range.reason)).collect();
         let expected = [(90, 100, "torn"), (100, 130, "missing-object"), (130, 150, "unflushed")];
         assert_eq!(ranges, expected.map(|(first, end, reason)| (first, Some(end), reason.to_owned())));
-        assert_eq!(lost_ranges(&segment("stream", "live"), 100, &None), []);
-        let table = lost_ranges(&segment("controller-table", "live"), 90, &measure("damaged-table", 90));
+        assert_eq!(lost_ranges(&segment("stream", "live"), 100, None), []);
+        let table = lost_ranges(&segment("controller-table", "live"), 90, measure("damaged-table", 90).as_ref());
         assert_eq!(table[0].reason, "damaged");
     }
 

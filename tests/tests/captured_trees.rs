@@ -521,3 +521,18 @@ fn what_an_operator_reads_on_the_way_is_as_written_down() {
         compare("rollback", &of_run(&["rollback", "run", "--yes"]).expect_code(0));
     }
 }
+
+#[test]
+fn a_procedure_that_only_looks_makes_a_plan_that_cannot_be_carried_out() {
+    let place = Place::new("flushed");
+    let before = place.tier2();
+    let looking = guests().join("benchmark.wasm");
+    let plan = ["--procedure", looking.to_str().unwrap(), "--directory", "look"];
+    let planned = place.dr("plan", &plan).expect_code(0);
+    assert!(planned.stdout.contains("dr show look") && !planned.stdout.contains("dr apply"), "{}", planned.stdout);
+    place.dr_in("show", &["look"]).expect_code(0);
+    let refused = place.dr_in("apply", &["look", "--yes"]).expect_code(3);
+    assert!(refused.stderr.contains("error[plan-only-reports]"), "{}", refused.stderr);
+    assert_eq!(place.tier2(), before);
+    assert!(!place.tier1_has_log());
+}

@@ -98,6 +98,8 @@ pub enum Stopped {
     /// Controllers: only their ZNodes are written, which they would go on changing, and some of which they read only when
     /// they start.
     Controllers,
+    /// None: nothing is written.
+    None,
 }
 
 /// Segment stores and controllers that are registered now.
@@ -122,13 +124,14 @@ pub fn live_servers(znodes: &dyn ZNodes, layout: &ClusterLayout) -> Result<Vec<L
 /// # Errors
 /// `live-cluster` that names the servers; Tier-1 errors.
 pub fn refuse_live_cluster(znodes: &dyn ZNodes, layout: &ClusterLayout, stopped: Stopped) -> Result<()> {
-    let mut live = live_servers(znodes, layout)?;
-    live.retain(|server| stopped == Stopped::All || server.role == CONTROLLER);
-    let Some(first) = live.first() else { return Ok(()) };
     let (servers, risk) = match stopped {
         Stopped::All => ("segment stores and controllers", "every byte that they write meanwhile"),
         Stopped::Controllers => ("controllers", "that they undo or never see what is written"),
+        Stopped::None => return Ok(()),
     };
+    let mut live = live_servers(znodes, layout)?;
+    live.retain(|server| stopped == Stopped::All || server.role == CONTROLLER);
+    let Some(first) = live.first() else { return Ok(()) };
     Err(OperatorError::new(
         "live-cluster",
         format!("the cluster `{}` is running: {} `{}` is registered in ZooKeeper", layout.cluster_name, first.role, first.name),

@@ -423,6 +423,11 @@ impl Plan {
         !self.losses.is_empty() || self.containers.iter().any(|container| container.absent_metadata.is_some())
     }
 
+    /// True for what a procedure made that only looks.
+    pub fn changes_nothing(&self) -> bool {
+        self.effects.is_empty()
+    }
+
     /// Ranges that are given up because the evidence is damaged: what else they held, the plan cannot tell.
     pub fn damaged_ranges(&self) -> usize {
         self.losses.iter().filter(|range| DAMAGE.contains(&range.reason.as_str())).count()
@@ -435,7 +440,13 @@ impl Plan {
 
     /// The servers that have to be stopped while it is carried out or taken back.
     pub fn stopped(&self) -> Stopped {
-        if self.is_of_znodes_only() { Stopped::Controllers } else { Stopped::All }
+        if self.changes_nothing() {
+            Stopped::None
+        } else if self.is_of_znodes_only() {
+            Stopped::Controllers
+        } else {
+            Stopped::All
+        }
     }
 
     /// Puts the parts in their canonical order and gives the plan its id.

@@ -139,8 +139,7 @@ impl Staging {
     /// The plan of what was staged; `expected` are the containers that the run was asked to recover.
     ///
     /// # Errors
-    /// `nothing-staged` if the procedure staged no effect; `procedure-incomplete` for an expected container that it did
-    /// not close; `too-many-reports`.
+    /// `procedure-incomplete` for an expected container that the procedure did not close; `too-many-reports`.
     pub fn into_plan(self, maker: Maker, expected: &[ContainerId]) -> Result<Plan> {
         let mut state = self.lock();
         if let Some(container) = expected.iter().find(|container| !state.is_done(**container)) {
@@ -151,14 +150,6 @@ impl Staging {
             ));
         }
         let effects = self.effects(&state);
-        if effects.is_empty() {
-            return Err(OperatorError::new(
-                "nothing-staged",
-                format!("the procedure `{}` staged nothing", maker.procedure),
-                "if it writes only what is missing, all of it is there already and the servers can be started; else check \
-                 --containers and the procedure's settings; nothing was changed",
-            ));
-        }
         if state.reports_dropped > 0 {
             return Err(OperatorError::new(
                 "too-many-reports",

@@ -42,7 +42,7 @@ pub(super) fn make(session: &Session, arguments: &PlanArguments) -> Result<ExitC
         recovery.refuse_bad_beginnings(chosen.stopped())?;
         let plan = recovery.new_plan(&chosen, arguments.source.containers.as_ref(), Then::Stop)?;
         recovery.show(&plan);
-        recovery.say_what_is_next(&next::after_planning(recovery.program(), &recovery.directory));
+        recovery.say_what_is_next(&next::after_plan(&plan, recovery.program(), &recovery.directory));
         Ok(code_for_losses(&plan))
     })
 }

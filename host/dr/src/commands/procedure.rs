@@ -116,7 +116,18 @@ impl Chosen {
     /// The servers that have to be stopped for what it can do.
     pub(super) fn stopped(&self) -> Stopped {
         let writes_logs = self.procedure.description().capabilities.contains(&Capability::OpenFreshContainer);
-        if writes_logs || self.restores_logs() { Stopped::All } else { Stopped::Controllers }
+        if writes_logs || self.restores_logs() {
+            Stopped::All
+        } else if self.stages() {
+            Stopped::Controllers
+        } else {
+            Stopped::None
+        }
+    }
+
+    /// Whether it can stage changes. One that cannot makes a plan that only reports.
+    pub(super) fn stages(&self) -> bool {
+        self.procedure.description().capabilities.iter().any(|capability| capability.stages())
     }
 
     /// True if it can restore logs, for which the ledgers of bookies are read.

@@ -46,7 +46,7 @@ pub(super) fn run(session: &Session, arguments: &RecoverArguments) -> Result<Exi
         };
         recovery.show(&plan);
         if arguments.dry_run {
-            recovery.say_what_is_next(&next::after_planning(recovery.program(), &recovery.directory));
+            recovery.say_what_is_next(&next::after_plan(&plan, recovery.program(), &recovery.directory));
             return Ok(code_for_losses(&plan));
         }
         recovery.confirm(&plan)?;

@@ -147,7 +147,7 @@ impl<'a> Recovery<'a> {
         // One that cannot rebuild containers is not expected to.
         let expected = match chosen.stopped() {
             Stopped::All => source::containers(survey.container_count(), selection)?,
-            Stopped::Controllers => Vec::new(),
+            Stopped::Controllers | Stopped::None => Vec::new(),
         };
         survey.refuse_newer_version()?;
         // A log that is restored holds its container's metadata itself.
@@ -171,6 +171,9 @@ impl<'a> Recovery<'a> {
         self.run_procedure(chosen, staging.clone(), selected)?;
         progress.stage_finished(PLANNING);
         let plan = staging.clone().into_plan(chosen.maker(), &expected)?;
+        if chosen.stages() {
+            refuse_empty(&plan)?;
+        }
         if then == Then::Stop && !plan.is_of_znodes_only() {
             apply::refuse_unsteady(survey.listing(), tier2.as_ref()).map_err(|error| self.with_resume(error))?;
         }
@@ -214,6 +217,7 @@ impl<'a> Recovery<'a> {
 
     /// Asks, unless the operator said yes beforehand. The more is lost, the more has to be typed.
     pub(super) fn confirm(&self, plan: &Plan) -> Result<()> {
+        refuse_only_reporting(plan)?;
         self.refuse_damage(plan)?;
         let (question, expected) = match plan.losses.len() {
             0 if !plan.gives_up_data() => ("\nCarry out this plan? Type yes:".to_owned(), "yes".to_owned()),
@@ -389,6 +393,29 @@ pub(super) fn show(session: &Session, plan: &Plan, places: (Option<&Path>, &str)
 /// The code for a plan, carried out or not.
 pub(super) fn code_for_losses(plan: &Plan) -> ExitCode {
     if plan.gives_up_data() { ExitCode::Losses } else { ExitCode::Done }
+}
+
+fn refuse_empty(plan: &Plan) -> Result<()> {
+    if !plan.changes_nothing() {
+        return Ok(());
+    }
+    Err(OperatorError::new(
+        "nothing-staged",
+        format!("the procedure `{}` staged nothing", plan.maker.procedure),
+        "if it writes only what is missing, all of it is there already and the servers can be started; else check \
+         --containers and the procedure's settings; nothing was changed",
+    ))
+}
+
+fn refuse_only_reporting(plan: &Plan) -> Result<()> {
+    if !plan.changes_nothing() {
+        return Ok(());
+    }
+    Err(OperatorError::new(
+        "plan-only-reports",
+        format!("the procedure `{}` only looks; there is nothing to carry out", plan.maker.procedure),
+        "read what it found with `dr show`; to recover, make a plan with a procedure that does, such as the built-in one",
+    ))
 }
 
 /// A question that nobody can answer is better refused before the work than after it.

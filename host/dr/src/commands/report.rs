@@ -112,7 +112,7 @@ fn after_planning(plan: &Plan) -> Next {
     if plan.gives_up_data() {
         next::after_planning_with_losses(PROGRAM, here)
     } else {
-        next::after_planning(PROGRAM, here)
+        next::after_plan(plan, PROGRAM, here)
     }
 }
 

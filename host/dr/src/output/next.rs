@@ -40,7 +40,16 @@ impl Next {
     }
 }
 
-/// After planning.
+/// After a plan was made, which may be one that only reports.
+pub(crate) fn after_plan(plan: &Plan, program: &str, directory: &Path) -> Next {
+    let mut next = after_planning(program, directory);
+    if plan.changes_nothing() {
+        next.steps.truncate(1);
+    }
+    next
+}
+
+/// After planning a recovery.
 pub(crate) fn after_planning(program: &str, directory: &Path) -> Next {
     let of = |command| Some(of_directory(program, command, directory));
     Next {

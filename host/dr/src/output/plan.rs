@@ -265,6 +265,9 @@ fn by_family(container: &ContainerPlan) -> (u64, u64, u64) {
 fn changes(plan: &Plan, destination: &str, colour: Colour) -> String {
     let counts = EffectCounts::of(plan);
     let mut text = format!("\n{}\n", colour.bold("What will change"));
+    if plan.changes_nothing() {
+        text.push_str("  nothing: this procedure only looks\n");
+    }
     let mut line = |number: u64, sentence: String| {
         if number > 0 {
             let _ = writeln!(text, "  {sentence}");

@@ -177,10 +177,11 @@ fn object_listing(handle: u32) -> ObjectListing {
 }
 
 /// Results that processors are free to choose the bits of.
+#[allow(clippy::eq_op)]
 fn not_a_number() -> [u64; 4] {
     let [zero, infinity] = [0.0_f64, f64::INFINITY].map(std::hint::black_box);
     let odd = std::hint::black_box(f64::from_bits(0xfff0_dead_beef_0001));
-    [zero / zero, infinity - infinity, (-1.0_f64 * std::hint::black_box(1.0)).sqrt(), odd + 1.0].map(f64::to_bits)
+    [zero / zero, infinity - infinity, (-std::hint::black_box(1.0_f64)).sqrt(), odd + 1.0].map(f64::to_bits)
 }
 
 #[allow(clippy::panic)]

@@ -1,6 +1,7 @@
 """What a recovery procedure in Python is written with: failures as values, listings as generators, settings by name."""
 
 from componentize_py_types import Err
+from wit_world import Task
 from wit_world.imports import containers, controller, report, storage, types
 
 # Most rows that the host puts into one page.
@@ -42,6 +43,24 @@ def in_words(mistake: BaseException) -> str:
 def settings_by_name(settings: list[types.Setting]) -> dict[str, str]:
     """The host has checked them already: there is one for each parameter that the procedure describes."""
     return {setting.name: setting.value for setting in settings}
+
+
+def task_per_container(selected: list[int]) -> list[Task]:
+    """One task for each selected container, or for every container if none is selected."""
+    by_id = {container.id: container for container in storage.containers()}
+    for container in selected:
+        if container not in by_id:
+            problem = f"container {container} was selected, but it left nothing in Tier-2"
+            raise Err(types.Error_NotFound(problem))
+    return [
+        Task(
+            id=f"container-{container.id}",
+            container=container.id,
+            title=f"container {container.id}: {container.objects} objects, {container.bytes} bytes",
+        )
+        for container in by_id.values()
+        if not selected or container.id in selected
+    ]
 
 
 def pages(listing):

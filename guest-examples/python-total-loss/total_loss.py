@@ -15,7 +15,6 @@ streams under retention. What is decided on the way stands in `decisions.py`, on
 
 import decisions
 import guest_kit
-from componentize_py_types import Err
 from decisions import Fate, Policy
 from guest_kit import failures_as_values
 from wit_world import Description, Parameter, Task
@@ -97,7 +96,7 @@ class WitWorld:
 
     @failures_as_values
     def prepare(self, _settings: list[types.Setting], selected: list[int]) -> list[Task]:
-        return tasks(selected)
+        return guest_kit.task_per_container(selected)
 
     @failures_as_values
     def run(self, settings: list[types.Setting], task: Task) -> None:
@@ -107,24 +106,6 @@ class WitWorld:
     def finish(self, _settings: list[types.Setting]) -> None:
         raise_transaction_counter()
         put_streams_under_retention()
-
-
-def tasks(selected: list[int]) -> list[Task]:
-    """One task for each selected container, or for every container if none is selected."""
-    by_id = {container.id: container for container in storage.containers()}
-    for container in selected:
-        if container not in by_id:
-            problem = f"container {container} was selected, but it left nothing in Tier-2"
-            raise Err(types.Error_NotFound(problem))
-    return [
-        Task(
-            id=f"container-{container.id}",
-            container=container.id,
-            title=f"container {container.id}: {container.objects} objects, {container.bytes} bytes",
-        )
-        for container in by_id.values()
-        if not selected or container.id in selected
-    ]
 
 
 def recover(container: int, policy: Policy) -> None:

@@ -1,8 +1,10 @@
-//! The procedures of `guest-examples/` on captured trees, beside the built-in one.
+//! The procedures of `guest-examples/` on captured trees, beside the built-in one, and what was compiled before today.
 
 // In a test a panic is the way to fail.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -10,16 +12,19 @@ use dr_backends::tier1::EmbeddedZNodes;
 use dr_backends::tier2::{MemoryTier2, Tier2 as _};
 use dr_engine::cluster::ClusterLayout;
 use dr_engine::contract::{CallError, ContainerId};
-use dr_engine::plan::{Maker, Plan};
+use dr_engine::plan::{Effect, Maker, Plan};
 use dr_engine::progress::Silent;
 use dr_engine::staging::Staging;
 use dr_engine::survey::{Survey, SurveyOptions};
 use dr_runtime::{Failure, Limits, Procedure, Runtime, RuntimeError, Setting};
 use dr_scenario::{Faults, Scenario};
 use dr_tests::captured;
+use flate2::read::GzDecoder;
 
 // Compiled once for all tests: for one with an interpreter inside that takes a while.
 static BUILT_IN: LazyLock<Option<Procedure>> = LazyLock::new(|| load("total-loss"));
+static OF_A_VENDOR: LazyLock<Option<Procedure>> = LazyLock::new(|| load("rust-vendor-policy"));
+static IN_JAVASCRIPT: LazyLock<Option<Procedure>> = LazyLock::new(|| load("javascript-audit"));
 static IN_PYTHON: LazyLock<Option<Procedure>> = LazyLock::new(|| load("python-total-loss"));
 
 /// A procedure of `target/guests`, none if it is not built.
@@ -50,7 +55,8 @@ fn run(procedure: &Procedure, capture: &str, settings: &[Setting]) -> Result<Pla
     let layout = ClusterLayout::with_defaults("lab");
     let staging = Staging::new(Arc::new(survey), znodes, layout, &directory, Arc::new(Silent));
     procedure.execute(Arc::new(staging.clone()), settings, &[], 2, &())?;
-    Ok(staging.into_plan(nobody(), &containers).unwrap())
+    let stages = procedure.description().capabilities.iter().any(|capability| capability.stages());
+    Ok(staging.into_plan(nobody(), if stages { &containers } else { &[] }).unwrap())
 }
 
 /// The plan of a procedure for a captured tree.
@@ -110,11 +116,12 @@ fn the_procedure_in_python_makes_the_plan_of_the_built_in_one() {
     }
 }
 
-/// Runs the scenarios of the built-in procedure; returns in how many runs a call was made to fail.
-fn conform(procedure: &Procedure, faults: Faults) -> usize {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/total-loss/scenarios");
-    let files = dr_scenario::find(&directory).unwrap();
-    assert!(files.len() > 20, "{files:?}");
+/// What any replacement of the built-in procedure should pass.
+const CONFORMANCE: &str = "scripts/total-loss/scenarios";
+
+/// Runs the scenarios of a directory; returns in how many runs a call was made to fail.
+fn conform(procedure: &Procedure, directory: &str, faults: Faults) -> usize {
+    let files = dr_scenario::find(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(directory)).unwrap();
     let tested = files.iter().map(|file| {
         let tested = dr_scenario::run(procedure, &Scenario::read(file).unwrap(), faults).unwrap();
         assert!(tested.passes(), "{}: {:#?} {:#?}", file.display(), tested.differences, tested.broken);
@@ -126,14 +133,14 @@ fn conform(procedure: &Procedure, faults: Faults) -> usize {
 #[test]
 fn the_built_in_procedure_passes_its_scenarios_whatever_call_fails() {
     let Some(built_in) = built(&BUILT_IN) else { return };
-    let runs = conform(built_in, Faults::Exhaustive);
+    let runs = conform(built_in, CONFORMANCE, Faults::Exhaustive);
     assert!(runs > 2000, "{runs} runs");
 }
 
 #[test]
 fn the_procedure_in_python_passes_the_scenarios_of_the_built_in_one() {
     let Some(in_python) = built(&IN_PYTHON) else { return };
-    conform(in_python, Faults::None);
+    conform(in_python, CONFORMANCE, Faults::None);
 }
 
 #[test]
@@ -147,4 +154,73 @@ fn a_mistake_in_python_is_told_with_its_place() {
     };
     assert!(told.starts_with("KeyError: 'tail'; in answering (guest_kit.py:"), "{told}");
     assert!(told.contains("of (decisions.py:"), "{told}");
+}
+
+#[test]
+fn the_policy_of_a_vendor_keeps_one_scope_and_the_names_of_the_others() {
+    let (Some(built_in), Some(of_a_vendor)) = (built(&BUILT_IN), built(&OF_A_VENDOR)) else { return };
+    let whole = plan(built_in, "flushed", &[]);
+    let kept = plan(of_a_vendor, "flushed", &[("keep-scopes", "alpha, beta.2-x")]);
+    assert_eq!(kept.segments(), whole.segments(), "every name lives again");
+    assert!(!kept.losses.is_empty());
+    for loss in &kept.losses {
+        assert!(loss.segment.starts_with("tables/") && loss.reason == "dropped", "{loss:?}");
+    }
+    let emptied = kept.decisions.iter().filter(|decision| decision.choice == "created empty and sealed").count();
+    assert!(emptied >= kept.losses.len(), "{emptied}");
+    for effect in &kept.effects {
+        if let Effect::MoveAside { place, .. } = effect {
+            assert!(place.starts_with("_dr/acme/"), "{place}");
+        }
+    }
+    let places = [("backup-place", "_dr/moved-aside")];
+    assert_eq!(plan(of_a_vendor, "flushed", &places).containers, whole.containers, "without a list it keeps all");
+}
+
+#[test]
+fn the_policy_of_a_vendor_passes_its_scenarios_whatever_call_fails() {
+    let Some(of_a_vendor) = built(&OF_A_VENDOR) else { return };
+    let runs = conform(of_a_vendor, "guest-examples/rust-vendor-policy/scenarios", Faults::Exhaustive);
+    assert!(runs > 50, "{runs} runs");
+}
+
+#[test]
+fn the_audit_in_javascript_passes_its_scenarios_whatever_call_fails() {
+    let Some(in_javascript) = built(&IN_JAVASCRIPT) else { return };
+    let runs = conform(in_javascript, "guest-examples/javascript-audit/scenarios", Faults::Exhaustive);
+    assert!(runs > 10, "{runs} runs");
+}
+
+#[test]
+fn the_audit_in_javascript_counts_every_segment_and_changes_nothing() {
+    let Some(in_javascript) = built(&IN_JAVASCRIPT) else { return };
+    let audit = plan(in_javascript, "crashed", &[("name-at-most", "1")]);
+    assert!(audit.changes_nothing() && audit.containers.is_empty() && audit.losses.is_empty());
+    let of_container = |container: ContainerId| {
+        let subject = format!("container {container}");
+        audit.decisions.iter().find(move |decision| decision.subject == subject).unwrap()
+    };
+    for container in 0..4 {
+        let counted = of_container(container);
+        assert!(counted.choice.contains(" segments, ") || counted.choice.contains(" more odd "), "{counted:?}");
+    }
+    assert!(audit.decisions.iter().filter(|decision| decision.choice == "odd").count() <= 4);
+}
+
+#[test]
+fn guests_that_were_compiled_before_recover_a_cluster() {
+    let Some(built_in) = built(&BUILT_IN) else { return };
+    let versions = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("data/compiled-guests")).unwrap();
+    let guests = versions.map(|version| version.unwrap().path().join("total-loss.wasm.gz"));
+    let guests: Vec<_> = guests.filter(|guest| guest.is_file()).collect();
+    assert!(!guests.is_empty());
+    for guest in guests {
+        let mut bytes = Vec::new();
+        GzDecoder::new(File::open(&guest).unwrap()).read_to_end(&mut bytes).unwrap();
+        let of_before = Runtime::new(Limits::default()).unwrap().load(&bytes, &guest.display().to_string()).unwrap();
+        // What it decides may have been another thing; what it needs of the host is there.
+        let (then, now) = (plan(&of_before, "flushed", &[]), plan(built_in, "flushed", &[]));
+        assert_eq!(then.containers.len(), now.containers.len(), "{}", guest.display());
+        assert!(then.segments() > 50, "{}", guest.display());
+    }
 }

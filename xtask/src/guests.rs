@@ -1,4 +1,5 @@
-//! `cargo xtask guests`: builds the workspace `scripts/` to components, `target/guests/<name>.wasm`.
+//! `cargo xtask guests`: builds the workspace `scripts/` to components, `target/guests/<name>.wasm`; with `--examples` those of
+//! `guest-examples/` as well; with `--keep` the built-in procedures become test data for later hosts.
 //!
 //! Guests are built here and nowhere else: the host's build scripts only look for the result. The same source gives the
 //! same bytes wherever it is built, so paths of this machine are kept out of the components.
@@ -12,31 +13,66 @@ use crate::error::TaskError;
 use crate::setup::{TARGET, Toolchain, find_toolchain};
 use crate::{examples, process};
 
+/// The version of the contract that the guests are compiled for.
+const CONTRACT: &str = "0.1.0";
+
+/// What of them is kept: the procedures that are built into `dr`.
+const KEPT: [&str; 3] = ["total-loss", "zookeeper-loss", "controller"];
+
 /// First bytes of every component.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// Builds all guests with the toolchain that `setup` provided.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), TaskError> {
-    let with_examples = match arguments {
-        [] => false,
-        [word] if word == "--examples" => true,
-        _ => return Err(TaskError::Other("usage: cargo xtask guests [--examples]".to_owned())),
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (with_examples, keeping) = match words[..] {
+        [] => (false, false),
+        ["--examples"] => (true, false),
+        ["--keep"] => (false, true),
+        _ => return Err(TaskError::Other("usage: cargo xtask guests [--examples | --keep]".to_owned())),
     };
     let missing = || TaskError::Other(format!("there is no {TARGET} yet: run `cargo xtask setup` once"));
     let toolchain = find_toolchain(root)?.ok_or_else(missing)?;
     build(root, &toolchain)?;
     if with_examples {
-        examples::build(root)?;
+        examples::build(root, &toolchain)?;
+    }
+    if keeping {
+        keep(root)?;
     }
     Ok(())
 }
 
-/// Builds all guests with this toolchain.
+/// Puts what was compiled for the contract where later hosts are tested with it; see docs/design/012-contract-growth.md. Of a
+/// version that is released nothing is ever replaced.
+fn keep(root: &Path) -> Result<(), TaskError> {
+    let released = fs::read_to_string(root.join("wit/RELEASED")).unwrap_or_default();
+    if released.lines().any(|line| line.ends_with(&format!(" {CONTRACT}/recovery.wit"))) {
+        return Err(TaskError::Other(format!("the contract {CONTRACT} is released: its guests stay what they are")));
+    }
+    let place = root.join("tests/data/compiled-guests").join(CONTRACT);
+    fs::create_dir_all(&place).map_err(TaskError::at(&place))?;
+    for name in KEPT {
+        let built = root.join(format!("target/guests/{name}.wasm"));
+        let kept = place.join(format!("{name}.wasm.gz"));
+        let file = fs::File::create(&kept).map_err(TaskError::at(&kept))?;
+        process::run(Command::new("gzip").args(["-9", "--no-name", "--stdout"]).arg(&built).stdout(file))?;
+        println!("{} is kept", kept.strip_prefix(root).unwrap_or(&kept).display());
+    }
+    Ok(())
+}
+
+/// Builds all guests of `scripts/` with this toolchain.
 pub(crate) fn build(root: &Path, toolchain: &Toolchain) -> Result<(), TaskError> {
-    let messages = process::output(&mut build_command(root, toolchain)?)?;
+    build_workspace(root, toolchain, Path::new("scripts"))
+}
+
+/// Builds the guests of a workspace.
+pub(crate) fn build_workspace(root: &Path, toolchain: &Toolchain, workspace: &Path) -> Result<(), TaskError> {
+    let messages = process::output(&mut build_command(root, toolchain, workspace)?)?;
     let guests: Vec<PathBuf> = messages.lines().filter_map(component_of).collect();
     if guests.is_empty() {
-        return Err(TaskError::Other("the workspace scripts/ built no guest".to_owned()));
+        return Err(TaskError::Other(format!("the workspace {} built no guest", workspace.display())));
     }
     let place = root.join("target/guests");
     fs::create_dir_all(&place).map_err(TaskError::at(&place))?;
@@ -48,9 +84,9 @@ pub(crate) fn build_directory(root: &Path) -> PathBuf {
     root.join("target/guests-build")
 }
 
-fn build_command(root: &Path, toolchain: &Toolchain) -> Result<Command, TaskError> {
+fn build_command(root: &Path, toolchain: &Toolchain, workspace: &Path) -> Result<Command, TaskError> {
     let mut command = Command::new(toolchain.cargo());
-    command.current_dir(root.join("scripts"));
+    command.current_dir(root.join(workspace));
     command.args(["build", "--locked", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
     command.arg("--target-dir").arg(build_directory(root));
     command.env("RUSTC", toolchain.rustc());

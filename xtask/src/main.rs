@@ -14,6 +14,7 @@ mod guests;
 mod histories;
 mod lab;
 mod process;
+mod scaffolds;
 mod setup;
 mod sweep;
 mod test;
@@ -42,11 +43,11 @@ const TASKS: &[TaskEntry] = &[
     TaskEntry {
         name: "setup",
         help: "make the machine ready: WebAssembly target, guests",
-        run: |root, _| setup::run(root),
+        run: |root, _| setup::run(root).map(drop),
     },
     TaskEntry {
         name: "guests",
-        help: "build the procedures in scripts/ to target/guests/; with `--examples` those in guest-examples/ too",
+        help: "build the procedures in scripts/ to target/guests/; with `--examples` those in guest-examples/ too, with `--keep` as test data",
         run: guests::run,
     },
     TaskEntry {

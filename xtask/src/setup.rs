@@ -49,7 +49,7 @@ impl Toolchain {
 }
 
 /// Makes the toolchain available and builds the guests with it.
-pub(crate) fn run(root: &Path) -> Result<(), TaskError> {
+pub(crate) fn run(root: &Path) -> Result<Toolchain, TaskError> {
     let toolchain = match find_toolchain(root)? {
         Some(toolchain) => {
             println!("{TARGET}: found in {}", toolchain.sysroot.display());
@@ -57,7 +57,8 @@ pub(crate) fn run(root: &Path) -> Result<(), TaskError> {
         }
         None => provide_toolchain(root)?,
     };
-    guests::build(root, &toolchain)
+    guests::build(root, &toolchain)?;
+    Ok(toolchain)
 }
 
 /// The toolchain for guests, if there is one: the user's own, or the private one of an earlier setup.

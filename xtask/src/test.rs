@@ -5,13 +5,16 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::error::TaskError;
-use crate::{browser, examples, process, setup};
+use crate::{browser, examples, process, scaffolds, setup};
 
 /// Tells the tests on real servers whether to run; see `tests/src/real_servers.rs`.
 const REAL_SERVERS: &str = "DR_TEST_REAL_SERVERS";
 
 /// Tells the tests of pages whether to open them; see `tests/src/browser.rs`.
 const BROWSER: &str = "DR_TEST_BROWSER";
+
+/// The workspace of the example in Rust, one of its own.
+const EXAMPLE: &str = "guest-examples/rust-vendor-policy";
 
 /// A step: its name, where it runs, and the words after `cargo`.
 struct Step {
@@ -23,9 +26,11 @@ struct Step {
 const STEPS: &[Step] = &[
     Step { name: "formatting of the host", directory: ".", cargo: &["fmt", "--all", "--check"] },
     Step { name: "formatting of the guests", directory: "scripts", cargo: &["fmt", "--all", "--check"] },
+    Step { name: "formatting of the example in Rust", directory: EXAMPLE, cargo: &["fmt", "--check"] },
     // Built before the lints, so that both use the same compiled dependencies where they can.
     Step { name: "build", directory: ".", cargo: &["build", "--workspace", "--all-targets", "--locked"] },
     Step { name: "tests of the guests", directory: "scripts", cargo: &["test", "--workspace", "--locked"] },
+    Step { name: "tests of the example in Rust", directory: EXAMPLE, cargo: &["test", "--locked"] },
     // All of them, so that one run tells everything that fails.
     Step { name: "tests of the host", directory: ".", cargo: &["test", "--workspace", "--locked", "--no-fail-fast"] },
     Step {
@@ -38,12 +43,17 @@ const STEPS: &[Step] = &[
         directory: "scripts",
         cargo: &["clippy", "--workspace", "--locked", "--", "-D", "warnings"],
     },
+    Step {
+        name: "lints of the example in Rust",
+        directory: EXAMPLE,
+        cargo: &["clippy", "--locked", "--", "-D", "warnings"],
+    },
 ];
 
 pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
-    setup::run(root)?;
+    let toolchain = setup::run(root)?;
     provide_components(root)?;
-    let examples_left_out = examples::build(root)?;
+    let examples_left_out = examples::build(root, &toolchain)?;
     let browser = browser::provide();
     let real_servers = ["java", "mvn"].iter().all(|program| is_there(program));
     for step in STEPS {
@@ -60,6 +70,8 @@ pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
         process::run(&mut command)?;
         println!("=== {}: {:.0} s", step.name, start.elapsed().as_secs_f64());
     }
+    println!("\n=== projects of `dr procedure new`");
+    scaffolds::check(root, &toolchain)?;
     if real_servers {
         println!("\nAll tests passed, those on real servers included.");
     } else {

@@ -17,9 +17,9 @@ pub(crate) use self::inspect::{
     ZNodeForm,
 };
 pub(crate) use self::procedure::{
-    AddArguments, CacheArguments, ExportArguments, GrantArguments, KeygenArguments, LibraryArguments, PlaceArguments,
-    PolicyArguments, ProcedureAction, ProcedureCommandArguments, PullArguments, PushArguments, RegistryArguments,
-    SheetArguments, SignArguments, SupplyArguments, TrustArguments, VerifySignatureArguments,
+    AddArguments, CacheArguments, ExportArguments, GrantArguments, KeygenArguments, LibraryArguments, NewArguments,
+    PlaceArguments, PolicyArguments, ProcedureAction, ProcedureCommandArguments, PullArguments, PushArguments,
+    RegistryArguments, SheetArguments, SignArguments, SupplyArguments, TrustArguments, VerifySignatureArguments,
 };
 pub(crate) use self::test::TestArguments;
 use crate::configuration::Overrides;

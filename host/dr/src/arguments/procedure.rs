@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use dr_runtime::Capability;
 
 use super::ReportFormat;
+use crate::procedures::scaffold::Language;
 
 /// Arguments of `dr procedure`.
 #[derive(Debug, Args)]
@@ -24,6 +25,8 @@ pub(crate) struct ProcedureCommandArguments {
 pub(crate) enum ProcedureAction {
     /// List the procedures that can be named: those that are built in and those of a directory
     List(LibraryArguments),
+    /// Write a new project: a small procedure with the contract, a guest kit, and a scenario that it passes
+    New(NewArguments),
     /// Show what a procedure is, needs and can be told, before it runs
     Inspect(SheetArguments),
     /// Write a procedure to a file, to look at it, change it or sign it
@@ -40,6 +43,20 @@ pub(crate) enum ProcedureAction {
     Push(PushArguments),
     /// Fetch a procedure and its signatures from an OCI registry into a directory of procedures
     Pull(PullArguments),
+}
+
+/// Arguments of `dr procedure new`.
+#[derive(Debug, Args)]
+pub(crate) struct NewArguments {
+    /// Name of the procedure: lower case, words joined by `-`
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Language that it is written in
+    #[arg(long, value_enum)]
+    pub(crate) lang: Language,
+    /// Directory to make; one that exists is never written to [default: NAME in the working directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
 }
 
 /// Procedures by name.

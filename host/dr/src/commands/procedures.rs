@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
+use std::path::PathBuf;
 
 use dr_engine::error::{OperatorError, Result};
 use semver::Version;
@@ -10,8 +11,8 @@ use super::Session;
 use super::procedure::{Approved, compile, find, trusted};
 use super::{distribution, signing};
 use crate::arguments::{
-    AddArguments, ExportArguments, LibraryArguments, PlaceArguments, ProcedureAction, ProcedureCommandArguments,
-    SheetArguments,
+    AddArguments, ExportArguments, LibraryArguments, NewArguments, PlaceArguments, ProcedureAction,
+    ProcedureCommandArguments, SheetArguments,
 };
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
@@ -20,12 +21,14 @@ use crate::policy::OperatorPolicy;
 use crate::procedures::Module;
 use crate::procedures::library::Library;
 use crate::procedures::registry::{Registry, unwritable};
+use crate::procedures::scaffold;
 use crate::procedures::signing::Standing;
 
 /// Does what was asked for.
 pub(super) fn run(session: &Session, arguments: &ProcedureCommandArguments) -> Result<ExitCode> {
     match &arguments.action {
         ProcedureAction::List(arguments) => list(session, arguments),
+        ProcedureAction::New(arguments) => new(session, arguments),
         ProcedureAction::Inspect(arguments) => inspect(session, arguments),
         ProcedureAction::Export(arguments) => export(session, arguments),
         ProcedureAction::Add(arguments) => add(session, arguments),
@@ -42,6 +45,17 @@ fn list(session: &Session, arguments: &LibraryArguments) -> Result<ExitCode> {
     let listed: Vec<Listed> = library.candidates().iter().map(Listed::of).collect();
     listed.iter().for_each(|procedure| session.console.event(Event::ProcedureListed(procedure)));
     session.console.text(&procedure::render_list(&listed));
+    Ok(ExitCode::Done)
+}
+
+fn new(session: &Session, arguments: &NewArguments) -> Result<ExitCode> {
+    let NewArguments { name, lang, directory } = arguments;
+    let directory = directory.clone().unwrap_or_else(|| PathBuf::from(name));
+    scaffold::write(*lang, name, &directory)?;
+    let sentence =
+        format!("{} holds the procedure `{name}`; its README.md says how it is built and tested", directory.display());
+    session.console.event(Event::Message { sentence: &sentence });
+    session.console.text(&format!("{sentence}\n"));
     Ok(ExitCode::Done)
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod library;
 pub(crate) mod oci;
 pub(crate) mod reference;
 pub(crate) mod registry;
+pub(crate) mod scaffold;
 pub(crate) mod signing;
 
 use std::borrow::Cow;

@@ -5,6 +5,7 @@
 
 mod bookie;
 mod destination;
+mod guests;
 mod measure;
 mod options;
 mod table;
@@ -23,8 +24,10 @@ use crate::{process, setup};
 
 /// Runs the benchmark.
 pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), TaskError> {
-    if let Some(("bookie", arguments)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return bookie::run(root, arguments);
+    match arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        Some(("bookie", arguments)) => return bookie::run(root, arguments),
+        Some(("guests", arguments)) => return guests::run(root, arguments),
+        _ => {}
     }
     let options = Options::parse(arguments)?;
     let dr = match &options.dr {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::error::TaskError;
 
-const USAGE: &str = "usage: cargo xtask bench bookie [...], or
+const USAGE: &str = "usage: cargo xtask bench bookie [...], or cargo xtask bench guests [...], or
        cargo xtask bench [--segments N] [--containers N] [--runs N] [--dr FILE] [--curve | --real]
   --segments N     segments to generate at least (5100, as many as the official command was measured with)
   --containers N   containers to generate (4)

@@ -56,9 +56,9 @@ fn calls(procedure: &Procedure) -> Result<(), Box<dyn Error>> {
     let small = quickest(procedure, &World::with_segments(1, 0), &[("call", "small"), ("times", &CALLS.to_string())])?;
     println!("a small call (Rust):      {:>8.0} ns", nanoseconds(spent(&small), CALLS as usize));
     let paged = quickest(procedure, &World::with_segments(1, SEGMENTS), &[("call", "pages"), ("times", "1")])?;
-    let pages = paged.usage.calls["storage.list-segments"].calls;
     println!("a row of a page (Rust):   {:>8.0} ns", nanoseconds(spent(&paged), SEGMENTS));
-    println!("  in {pages} calls, {:.0} ns a row of it in the host", nanoseconds(paged.usage.host_time, SEGMENTS));
+    let in_host = nanoseconds(paged.usage.host_time, SEGMENTS);
+    println!("  of these, {in_host:.0} ns in the host, which makes the rows; {} calls", paged.usage.call_count());
     let started = quickest(procedure, &World::with_segments(TASKS, 0), &[])?;
     println!("an instance with a task that does nothing (Rust): {:.0} us", microseconds_each(&started));
     Ok(())

@@ -136,16 +136,28 @@ mod tests {
                 assert!(!content.contains(NAME) && !content.contains("new_procedure"), "{place}");
             }
         }
-        assert!(named(RUST[4].1, "keep-2-scopes").contains("impl Procedure for Keep2Scopes {"));
-        assert!(named(RUST[0].1, "keep-2-scopes").contains("release/keep_2_scopes.wasm"));
+        let source = named(template(Language::Rust, "src/lib.rs"), "keep-2-scopes");
+        assert!(source.contains("impl Procedure for Keep2Scopes {"));
+        let readme = named(template(Language::Rust, "README.md"), "keep-2-scopes");
+        assert!(readme.contains("release/keep_2_scopes.wasm"));
     }
 
-    /// The kit is built in a project with what it is built with here.
+    fn template(language: Language, place: &str) -> &'static str {
+        language.templates().iter().find(|(there, _)| *there == place).unwrap().1
+    }
+
+    /// A project is built with what the procedures of this repository are built with.
     #[test]
-    fn a_project_in_rust_has_the_dependencies_of_this_repository() {
+    fn a_project_has_the_dependencies_of_this_repository() {
         let here = include_str!("../../../../scripts/Cargo.toml");
         let line = here.lines().find(|line| line.starts_with("wit-bindgen = ")).unwrap();
-        assert!(RUST[1].1.lines().any(|there| there == line), "{line}");
+        assert!(template(Language::Rust, "Cargo.toml").lines().any(|there| there == line), "{line}");
+        let of_packages = |json: &str| json[json.find("devDependencies").unwrap()..].to_owned();
+        let here = include_str!("../../../../guest-examples/javascript-audit/package.json");
+        assert_eq!(of_packages(template(Language::Javascript, "package.json")), of_packages(here));
+        let tool = "pip install componentize-py==0.25.1";
+        let here = include_str!("../../../../guest-examples/README.md");
+        assert!(here.contains(tool) && template(Language::Python, "README.md").contains(tool));
         let kit = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/guest-kit/src")).unwrap();
         assert_eq!(kit.count(), RUST.iter().filter(|(place, _)| place.starts_with("vendor/guest-kit/src/")).count());
     }

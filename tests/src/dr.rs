@@ -46,7 +46,16 @@ impl Finished {
 /// If it cannot be started.
 pub fn run<A: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item = A>) -> Finished {
     let mut command = Command::new(binary());
-    command.current_dir(directory).args(arguments).stdin(Stdio::null()).env_remove("RUST_LOG");
+    command.current_dir(directory);
+    run_by(command, arguments)
+}
+
+/// Runs `dr` by a command whose last word is its path.
+///
+/// # Panics
+/// If it cannot be started.
+pub fn run_by<A: AsRef<OsStr>>(mut command: Command, arguments: impl IntoIterator<Item = A>) -> Finished {
+    command.args(arguments).stdin(Stdio::null()).env_remove("RUST_LOG");
     // One for all tests, which is no one's but theirs.
     command.env("DR_CACHE", binary().with_file_name("cache-of-tests"));
     let output = command.output();

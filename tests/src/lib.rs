@@ -11,3 +11,4 @@ pub mod histories;
 pub mod history;
 pub mod kept;
 pub mod real_servers;
+pub mod small_disk;

@@ -4,6 +4,9 @@
 // In a test a panic is the way to fail.
 #![allow(clippy::unwrap_used)]
 
+#[path = "bad_input/full_disk.rs"]
+mod full_disk;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -142,7 +142,9 @@ impl From<OperatorError> for CallError {
             "object-missing" | "tier1-missing" => CallError::NotFound(sentence),
             "object-exists" | "tier1-exists" => CallError::AlreadyExists(sentence),
             "tier1-changed" => CallError::Conflict(sentence),
-            "tier1-unavailable" | "bookies-missing" | "tier2-io" | "tier1-io" => CallError::Unavailable(sentence),
+            "tier1-unavailable" | "bookies-missing" | "tier2-io" | "tier1-io" | "run-directory-io" => {
+                CallError::Unavailable(sentence)
+            }
             "object-key" | "znode-path" => CallError::Invalid(sentence),
             _ => CallError::Damaged(sentence),
         }

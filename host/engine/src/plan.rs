@@ -567,12 +567,13 @@ pub fn create_run_directory(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The error for a run directory that cannot be used.
+/// The error for a run directory that cannot be read or written.
 pub fn run_directory_error(action: &str, path: &Path, error: std::io::Error) -> OperatorError {
     OperatorError::new(
-        "run-directory",
+        "run-directory-io",
         format!("cannot {action} `{}`", path.display()),
-        "name a writable directory on a disk with room with --run-directory",
+        "make room on its disk, or let this user write there, and type the same command again; a plan that is not finished is made \
+         anew in another directory",
     )
     .because(error)
     .may_retry()

@@ -168,7 +168,7 @@ mod tests {
         timeline.save(directory.path()).unwrap();
         assert_eq!(Timeline::load(directory.path()).unwrap(), timeline);
         Timeline { format_version: 2, ..timeline }.save(directory.path()).unwrap();
-        assert_eq!(Timeline::load(directory.path()).unwrap_err().code, "run-directory");
+        assert_eq!(Timeline::load(directory.path()).unwrap_err().code, "run-directory-io");
     }
 
     #[test]

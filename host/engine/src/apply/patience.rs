@@ -8,7 +8,7 @@ use crate::progress::Progress;
 
 /// Failures of servers and disks that may pass.
 const TRANSIENT: &[&str] =
-    &["tier1-unavailable", "tier1-io", "bookies-missing", "bookie-refused", "tier2-io", "run-directory"];
+    &["tier1-unavailable", "tier1-io", "bookies-missing", "bookie-refused", "tier2-io", "run-directory-io"];
 
 /// How long is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

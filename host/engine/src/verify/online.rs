@@ -87,7 +87,7 @@ pub fn planned_segments(directory: &Path, plan: &Plan) -> Result<BTreeMap<Contai
             entry += 1;
             replay.frame(address, frame).map_err(|error| unusable(error.to_string()))
         });
-        frames.map_err(|error| if error.code == "run-directory" { unusable(error.to_string()) } else { error })?;
+        frames.map_err(|error| if error.code == "run-directory-io" { unusable(error.to_string()) } else { error })?;
         let segments = replay.finish().map_err(|error| unusable(error.to_string()))?;
         planned.insert(*container, segments_of(*container, &segments));
     }

@@ -41,6 +41,8 @@ pub struct Renewal {
     pub start: u64,
     /// Its first event, with header.
     pub event: Vec<u8>,
+    /// Readers had come further than what is left, by the state that is left.
+    pub was_ahead: bool,
 }
 
 /// What can be known of a group.
@@ -119,7 +121,8 @@ pub fn renew(
     state.remove_readers();
     let offsets_ahead = clamp(&mut state, survey)?;
     let Ok(payload) = state.encode() else { return Ok((unchanged("unreadable"), None)) };
-    let renewal = Renewal { start: next_start(length), event: event(&payload) };
+    let was_ahead = offsets_ahead > 0 || history.given_up > 0;
+    let renewal = Renewal { start: next_start(length), event: event(&payload), was_ahead };
     let renewed =
         RenewedGroup { outcome: "renewed".to_owned(), readers, offsets_ahead, changes_ahead: history.given_up };
     Ok((renewed, Some(renewal)))

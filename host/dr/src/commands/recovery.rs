@@ -291,7 +291,7 @@ impl<'a> Recovery<'a> {
             return Ok(code_for_losses(plan));
         }
         let verify = target.command("verify");
-        self.say_what_is_next(&next::after_recovery(self.program(), &verify, &self.directory, &tier1.location));
+        self.say_what_is_next(&next::after_recovery(self.program(), &verify, plan, &self.directory, &tier1.location));
         Ok(code_for_losses(plan))
     }
 
@@ -360,13 +360,18 @@ impl<'a> Recovery<'a> {
     }
 
     fn command_for_a_new_plan(&self) -> String {
-        let name = self.directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let others = (2..).map(|number| self.directory.with_file_name(format!("{name}-{number}")));
-        let new = others.into_iter().find(|directory| !directory.exists()).unwrap_or_default();
-        let mut words = vec![self.program().to_owned(), "plan".to_owned()];
-        words.extend(self.open.target.words());
-        words.extend(["--directory".to_owned(), new.to_string_lossy().into_owned()]);
+        let words = [vec![self.program().to_owned()], self.words_for_a_new_plan(&self.directory)].concat();
         next::command(&words)
+    }
+
+    /// The words behind the program that make another plan, beside the directory of this one.
+    pub(super) fn words_for_a_new_plan(&self, directory: &Path) -> Vec<String> {
+        let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let others = (2..).map(|number| directory.with_file_name(format!("{name}-{number}")));
+        let new = others.into_iter().find(|directory| !directory.exists()).unwrap_or_default();
+        let mut words = self.open.target.command("plan");
+        words.extend(["--directory".to_owned(), new.to_string_lossy().into_owned()]);
+        words
     }
 
     /// The name under which this program was called.

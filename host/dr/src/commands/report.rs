@@ -121,10 +121,13 @@ fn next_steps(recovery: &Recovery<'_>, plan: &Plan, standing: Option<Outcome>) -
     let verify = || target.command_without_disks("verify");
     match standing {
         None | Some(Outcome::Refused) => after_planning(plan),
-        Some(Outcome::Verified) => next::after_recovery(PROGRAM, &verify(), here, &recovery.open.tier1.location),
+        Some(Outcome::Verified) => next::after_recovery(PROGRAM, &verify(), plan, here, &recovery.open.tier1.location),
         Some(Outcome::NotVerified) => next::after_failed_verification(PROGRAM, &verify(), here),
         Some(Outcome::Stopped) => next::after_stop(PROGRAM, here),
-        Some(Outcome::RolledBack) => next::after_rollback(PROGRAM, &target.command("plan")),
+        Some(Outcome::RolledBack) => {
+            let directory = std::path::absolute(&recovery.directory).unwrap_or_else(|_| recovery.directory.clone());
+            next::after_rollback(PROGRAM, &recovery.words_for_a_new_plan(&directory))
+        }
     }
 }
 

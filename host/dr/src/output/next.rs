@@ -7,6 +7,7 @@ use dr_engine::apply::RolledBack;
 use dr_engine::plan::{Effect, Plan};
 use serde::Serialize;
 
+use super::plan::oddity_counts;
 use super::text::{Colour, bytes, counted, shown};
 use crate::configuration::Tier1Location;
 
@@ -70,23 +71,33 @@ pub(crate) fn after_planning_with_losses(program: &str, directory: &Path) -> Nex
 }
 
 /// After a recovery; `verify` are the words of `dr verify` behind the program.
-pub(crate) fn after_recovery(program: &str, verify: &[String], directory: &Path, location: &Tier1Location) -> Next {
+pub(crate) fn after_recovery(
+    program: &str,
+    verify: &[String],
+    plan: &Plan,
+    directory: &Path,
+    location: &Tier1Location,
+) -> Next {
     let rollback = step(
         "as long as no store was started, all of it can be taken back:",
         Some(of_directory(program, "rollback", directory)),
     );
     let verify: Vec<String> = std::iter::once(program.to_owned()).chain(verify.iter().cloned()).collect();
     let steps = match location {
-        Tier1Location::Servers { .. } => vec![
-            step("start all segment stores with their usual configuration, and wait until they have registered", None),
-            step("start one controller; wait until it answers, then start the others", None),
-            step(
-                "ask the running cluster for every segment of the plan:",
-                Some(command(&[&verify[..], &["--online".to_owned()]].concat())),
-            ),
-            step("start readers and writers", None),
-            rollback,
-        ],
+        Tier1Location::Servers { .. } => {
+            let online = command(&[&verify[..], &["--online".to_owned()]].concat());
+            let start = [
+                step(
+                    "start all segment stores with their usual configuration, and wait until they have registered",
+                    None,
+                ),
+                step("start one controller; wait until it answers, then start the others", None),
+                step("ask the running cluster for every segment of the plan:", Some(online)),
+                step("start readers and writers", None),
+                rollback,
+            ];
+            close_readers(program, plan, directory).into_iter().chain(start).collect()
+        }
         Tier1Location::Directory(_) => {
             vec![
                 step("no server was involved; look at the result again at any time:", Some(command(&verify))),
@@ -95,6 +106,23 @@ pub(crate) fn after_recovery(program: &str, verify: &[String], directory: &Path,
         }
     };
     Next { steps }
+}
+
+/// Readers that outlived their cluster read on where they were, which may be inside of what is written there next.
+fn close_readers(program: &str, plan: &Plan, directory: &Path) -> Option<Step> {
+    let findings = oddity_counts(plan);
+    let count = |finding| findings.get(finding).copied().unwrap_or(0);
+    let (all, ahead) = (count("reader-group-renewed"), count("reader-group-ahead"));
+    if all == 0 {
+        return None;
+    }
+    let mut sentence = format!("close the readers of {} that still run", counted(all, "reader group", "reader groups"));
+    if ahead > 0 {
+        let _ = write!(sentence, ", above all of the {ahead} that had come further than what is left");
+    }
+    sentence += ": one that lives on can deliver an event made of two. They are named (\"begins anew\") by:";
+    let show = [program.to_owned(), "show".to_owned(), directory.to_string_lossy().into_owned(), "-v".to_owned()];
+    Some(step(&sentence, Some(command(&show))))
 }
 
 /// After the logs and bookies of a cluster were registered again.
@@ -220,7 +248,9 @@ fn step(sentence: &str, command: Option<String>) -> Step {
 mod tests {
     use std::path::PathBuf;
 
+    use super::super::plan::tests::plan;
     use super::*;
+    use crate::configuration::ConnectString;
 
     #[test]
     fn commands_can_be_pasted() {
@@ -231,12 +261,27 @@ mod tests {
     fn a_directory_is_verified_with_the_words_of_its_target() {
         let words = ["verify", "/r", "--tier1", "dir:t"].map(str::to_owned);
         let location = Tier1Location::Directory(PathBuf::from("t"));
-        let next = after_recovery("dr", &words, Path::new("run"), &location);
+        let next = after_recovery("dr", &words, &plan(), Path::new("run"), &location);
         let text = next.render(Colour::NONE);
         assert!(
             text.contains("     dr verify /r --tier1 dir:t\n") && text.contains("     dr rollback run\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn readers_are_closed_before_the_stores_start() {
+        let address = ConnectString::parse("zookeeper:2181").unwrap();
+        let location = Tier1Location::Servers { zookeeper: address.clone(), bookkeeper_zookeeper: address };
+        let mut plan = plan();
+        let first = |plan: &Plan| after_recovery("dr", &[], plan, Path::new("run"), &location).steps[0].clone();
+        assert!(first(&plan).sentence.starts_with("start all segment stores"));
+        plan.containers[0].findings = vec![("reader-group-renewed".to_owned(), 3)];
+        assert!(first(&plan).sentence.starts_with("close the readers of 3 reader groups that still run: one that"));
+        plan.containers[0].findings.push(("reader-group-ahead".to_owned(), 2));
+        let Step { sentence, command } = first(&plan);
+        assert!(sentence.contains("above all of the 2 that had come further than what is left"), "{sentence}");
+        assert_eq!(command.as_deref(), Some("dr show run -v"));
     }
 
     #[test]

@@ -337,6 +337,9 @@ pub(crate) fn in_words(finding: &str) -> String {
         "sealed-differs" => "sealed by one source and open by another",
         "transactions-ended" => "that are tables of the controller and told how transactions under way ended",
         "reader-group-renewed" => "that are states of reader groups and begin anew, without readers",
+        "reader-group-ahead" => {
+            "that are states of reader groups which had come further than what is left; close their readers before the stores start"
+        }
         "event-numbers-ahead" => "whose writers' event numbers were ahead of the events; they are set back",
         "merge-begun" => "cut where the merge of a transaction was begun; the whole transaction is kept beside it",
         "merge-completed" => "to which committed transactions were added that a crash had left outside",
@@ -453,13 +456,13 @@ fn more(rows: usize, rows_max: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use dr_engine::contract::ContainerImage;
     use dr_engine::plan::{EvidenceDigest, MovedObject};
 
     use super::*;
 
-    fn plan() -> Plan {
+    pub(crate) fn plan() -> Plan {
         let image =
             ContainerImage { segments: 120, operations: 200, log_bytes: 4096, epoch: 1010, digest: "d".to_owned() };
         let kinds = [("stream", 90), ("controller-table", 20), ("other", 10)];

@@ -119,6 +119,9 @@ fn begin_anew(prepared: &mut Prepared, renewal: &Renewal) {
     prepared.appended.clone_from(&renewal.event);
     prepared.index_updates = vec![AttributeUpdate::replace(REVISION_MARK, signed(start))];
     prepared.findings.push("reader-group-renewed");
+    if renewal.was_ahead {
+        prepared.findings.push("reader-group-ahead");
+    }
 }
 
 fn row(name: &str, segment: &FreshSegment) -> SegmentInfo<'static> {

@@ -1,7 +1,7 @@
 //! The loss report of a plan: what it says fits its schema, adds up, names every object, and can be read in a browser.
 
 // In a test a panic is the way to fail.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -313,6 +313,20 @@ fn the_page_tells_what_was_done() {
     assert!(page().contains("Rolled back."), "{}", page());
     place.dr(&["apply", "run", "--yes"]).expect_code(3);
     assert!(page().contains("Rolled back."), "{}", page());
+    if !browser::is_wanted() {
+        return;
+    }
+    let document = browser::document(&place.run("report.html"), "");
+    let next = document.split_once("What to do now").unwrap().1.split_once("</section>").unwrap().0;
+    let new = format!("--directory {}", place.tree.directory.path().join("run-2").display());
+    assert!(next.to_lowercase().contains("everything is as it was") && next.contains("dr plan "), "{next}");
+    assert!(next.contains(&new), "{next}");
+    assert!(!next.contains("dr apply") && !next.contains("dr rollback"), "{next}");
+    let done = document.split_once("What was done, and when").unwrap().1;
+    let said: Vec<Option<usize>> =
+        ["refused, nothing changed", "rolled back", "carried out and verified"].map(|what| done.find(what)).to_vec();
+    assert!(said.iter().all(Option::is_some) && said.is_sorted(), "the newest comes first: {done}");
+    browser::picture(&place.run("report.html"), "rolled-back", View { size: Some((1200, 3000)), ..View::default() });
 }
 
 #[test]
@@ -375,6 +389,53 @@ fn a_stream_is_found_among_many_in_a_real_browser() {
     let found = browser::document(&page, &format!("find={wanted}"));
     assert!(found.contains(&row) && listed(&found) < listed(&all), "{found}");
     browser::picture(&page, "many", View::default());
+}
+
+/// A report as that of a large cluster: the rows of two streams, 10,000 times over. Every fortieth loses something.
+#[test]
+fn ten_thousand_streams_are_a_page_that_can_be_used() {
+    if !browser::is_wanted() {
+        return;
+    }
+    let place = Place::planned("flushed", damage, 4);
+    let mut report = place.json("loss.json");
+    let streams = report["streams"].as_array_mut().unwrap();
+    let of_users = |loses: bool| {
+        let found = streams
+            .iter()
+            .find(|row| row["kind"] == "stream" && row["scope"] == "alpha" && (number(row, "lost_bytes") > 0) == loses);
+        found.unwrap().clone()
+    };
+    let (whole, loses) = (of_users(false), of_users(true));
+    for index in 0..10_000 {
+        let mut row = if index % 40 == 39 { loses.clone() } else { whole.clone() };
+        (row["scope"], row["name"]) = ("many".into(), format!("stream-{index:05}").into());
+        streams.push(row);
+    }
+    fs::write(place.run("loss.json"), report.to_string()).unwrap();
+    place.dr(&["apply", "run", "--yes", "--accept-loss"]).expect_code(4);
+
+    let page = place.run("report.html");
+    let size = fs::metadata(&page).unwrap().len();
+    let names = |fragment: &str| -> Vec<String> {
+        let document = browser::document(&page, fragment);
+        let body = document.split_once(r#"<tbody id="stream-rows">"#).unwrap().1.split_once("</tbody>").unwrap().0;
+        let heads = body.split(r#"<th scope="row">"#).skip(1);
+        heads.map(|head| head.split_once('<').unwrap().0.to_owned()).collect()
+    };
+    let began = std::time::Instant::now();
+    let first = names("");
+    eprintln!("10,000 streams: {size} bytes, opened in {:.1} s", began.elapsed().as_secs_f64());
+    assert!(size < 2 << 20, "{size} bytes");
+    let is_losing =
+        |name: &String| name.strip_prefix("many/stream-").is_none_or(|index| index.parse::<u32>().unwrap() % 40 == 39);
+    assert_eq!(first.len(), 200);
+    assert!(first.iter().all(is_losing), "those that lose something come first: {first:?}");
+    let losing = names("losing&rows=1000");
+    assert!(losing.len() > 250 && losing.iter().all(is_losing), "{}", losing.len());
+    assert_eq!(names("find=many/stream-04711"), ["many/stream-04711"]);
+    assert!(names("rows=20000").len() > 10_000);
+    browser::picture(&page, "ten-thousand", View::default());
 }
 
 /// Pravega refuses such names, but Tier-2 is a directory into which anything can be written.

@@ -1,12 +1,14 @@
 "use strict";
 (() => {
   // The page is complete without this script; it adds the search, and opens what is folded before printing.
-  const SHOWN_MAX = 200;
+  const STEP = 200;
+  let shownMax = STEP;
   const all = JSON.parse(document.getElementById("stream-data").textContent);
   const body = document.getElementById("stream-rows");
   const search = document.getElementById("search");
   const touched = document.getElementById("touched");
   const matches = document.getElementById("matches");
+  const further = document.getElementById("further");
   const NAMESPACE = "http://www.w3.org/2000/svg";
 
   const element = (name, text, className) => {
@@ -47,18 +49,24 @@
     const wanted = search.value.trim().toLowerCase();
     const found = all.filter((stream) =>
       (!touched.checked || stream[6] !== "") && stream[0].toLowerCase().includes(wanted));
-    body.replaceChildren(...found.slice(0, SHOWN_MAX).map(row));
-    const more = found.length > SHOWN_MAX ? `, the first ${SHOWN_MAX} are shown` : "";
+    body.replaceChildren(...found.slice(0, shownMax).map(row));
+    further.hidden = found.length <= shownMax;
+    const more = further.hidden ? "" : `, the first ${shownMax.toLocaleString("en")} are shown`;
     matches.textContent = `${found.length.toLocaleString("en")} of ${all.length.toLocaleString("en")}${more}`;
   };
   if (body && all.length > 1) {
     document.querySelector(".controls").hidden = false;
-    search.addEventListener("input", show);
-    touched.addEventListener("change", show);
-    // `report.html#find=scope/name` is a link for the owner of a stream.
-    const find = new URLSearchParams(location.hash.slice(1)).get("find");
-    if (find) {
-      search.value = find;
+    further.hidden = all.length <= shownMax;
+    const showFromTheFirst = () => { shownMax = STEP; show(); };
+    search.addEventListener("input", showFromTheFirst);
+    touched.addEventListener("change", showFromTheFirst);
+    further.addEventListener("click", () => { shownMax += STEP; show(); });
+    // `report.html#find=scope/name` is a link for the owner of a stream, `#losing&rows=1000` one for those who have to tell owners.
+    const wanted = new URLSearchParams(location.hash.slice(1));
+    if (["find", "losing", "rows"].some((name) => wanted.has(name))) {
+      search.value = wanted.get("find") ?? "";
+      touched.checked = wanted.has("losing");
+      shownMax = Number.parseInt(wanted.get("rows"), 10) || STEP;
       show();
     }
   }

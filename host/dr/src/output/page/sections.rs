@@ -268,7 +268,10 @@ pub(super) fn streams(report: &LossReport) -> Streams {
     };
     let mut note = String::new();
     if all > ROWS_MAX {
-        note = format!("{} are shown here; with a script, the search finds more.", grouped(ROWS_MAX as u64));
+        note = format!(
+            "{} are shown here; with a script, the search finds more, and all can be shown.",
+            grouped(ROWS_MAX as u64)
+        );
     }
     if all > SEARCHABLE_MAX {
         let more = grouped((all - SEARCHABLE_MAX) as u64);

@@ -164,6 +164,17 @@ impl Case {
         self.kind != Kind::Duplicated && (key == self.key || Some(key) == self.other.as_deref())
     }
 
+    /// True if a bit, or some, inside of the rows of this container's segments is another one; rows have no checksum.
+    #[must_use]
+    pub(super) fn changes_bits_of_rows(&self, container: u32) -> bool {
+        let is_of_container = ChunkName::parse(&self.key)
+            .and_then(|chunk| SystemSegment::parse(chunk.segment))
+            .is_some_and(|system| system.container == container && !system.attributes);
+        self.class == Class::MetadataTable
+            && is_of_container
+            && matches!(self.kind, Kind::BlockZeroed | Kind::HeaderFlipped | Kind::MiddleFlipped | Kind::EndFlipped)
+    }
+
     /// The tree with the damage.
     #[must_use]
     pub fn damaged(&self, sound: &Tree) -> Tree {

@@ -4,9 +4,13 @@
 //! or lie in a range of the loss report that names its segment. A segment without bytes, and the row, seal and attributes
 //! of any segment, may also be covered by a loss of the metadata of its container. Bytes inside the damaged object may
 //! have changed without notice, since no format of Pravega has checksums; their number may not.
+//!
+//! What nothing in the damaged tree can tell is an outcome of its own, [`Outcome::Untold`], so that it cannot hide what could have been
+//! told: bytes of the damaged object that no record or row had named yet, which are gone as after a crash a moment earlier; and
+//! a bit inside of a row.
 
 use dr_formats::attribute::{SEGMENT_TYPE, SegmentType};
-use dr_formats::names::SystemSegment;
+use dr_formats::names::{ChunkName, SystemSegment};
 
 use super::case::Case;
 use super::recovery::{Ending, Part, Recovered, Segment};
@@ -22,6 +26,8 @@ pub enum Outcome {
     Refused,
     /// Refused without naming anything.
     Unclear,
+    /// Something is another one, and nothing in the damaged tree could tell.
+    Untold,
     /// Something is missing without a word.
     Silent,
     /// Verification found problems.
@@ -34,10 +40,11 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Outcome; 8] = [
+    pub const ALL: [Outcome; 9] = [
         Outcome::Whole,
         Outcome::Reported,
         Outcome::Refused,
+        Outcome::Untold,
         Outcome::Unclear,
         Outcome::Silent,
         Outcome::Problems,
@@ -52,6 +59,7 @@ impl Outcome {
             Outcome::Whole => "whole",
             Outcome::Reported => "reported",
             Outcome::Refused => "refused",
+            Outcome::Untold => "untold",
             Outcome::Unclear => "unclear",
             Outcome::Silent => "SILENT",
             Outcome::Problems => "PROBLEMS",
@@ -63,7 +71,7 @@ impl Outcome {
     /// True for what must never happen.
     #[must_use]
     pub fn is_failure(self) -> bool {
-        !matches!(self, Outcome::Whole | Outcome::Reported | Outcome::Refused)
+        !matches!(self, Outcome::Whole | Outcome::Reported | Outcome::Refused | Outcome::Untold)
     }
 }
 
@@ -93,10 +101,16 @@ pub(super) fn judge(sound: &Recovered, ending: &Ending, case: &Case) -> Judgemen
     if let Some(problem) = recovered.problems.first() {
         return Judgement::of(Outcome::Problems, problem.clone());
     }
-    let unreported: Vec<String> =
-        sound.segments.values().filter_map(|segment| unreported(segment, recovered, case)).collect();
+    let named_until = |segment: &Segment| sound.named_until.get(&*segment.row.name).copied().unwrap_or(0);
+    let unreported: Vec<Unreported> = sound
+        .segments
+        .values()
+        .filter_map(|segment| unreported(segment, named_until(segment), recovered, case))
+        .collect();
     if !unreported.is_empty() {
-        return Judgement::of(Outcome::Silent, unreported.join("; "));
+        let outcome = if unreported.iter().all(|one| one.is_untold) { Outcome::Untold } else { Outcome::Silent };
+        let why: Vec<String> = unreported.into_iter().map(|one| one.what).collect();
+        return Judgement::of(outcome, why.join("; "));
     }
     let is_whole = recovered.segments == sound.segments && recovered.plan.losses == sound.plan.losses;
     Judgement::of(if is_whole { Outcome::Whole } else { Outcome::Reported }, String::new())
@@ -110,7 +124,20 @@ fn names_it(error: &str, key: &str) -> bool {
 }
 
 /// What is missing of a segment without being reported.
-fn unreported(sound: &Segment, recovered: &Recovered, case: &Case) -> Option<String> {
+struct Unreported {
+    what: String,
+    /// Nothing in the damaged tree can tell.
+    is_untold: bool,
+}
+
+impl Unreported {
+    fn silent(what: String) -> Self {
+        Self { what, is_untold: false }
+    }
+}
+
+/// Looks for what is missing of a segment that metadata names up to an offset.
+fn unreported(sound: &Segment, named_until: u64, recovered: &Recovered, case: &Case) -> Option<Unreported> {
     let name = &*sound.row.name;
     let losses = recovered.plan.losses.iter();
     let lost: Vec<(u64, u64)> =
@@ -120,23 +147,28 @@ fn unreported(sound: &Segment, recovered: &Recovered, case: &Case) -> Option<Str
     let Some(found) = recovered.segments.get(name) else {
         let has_bytes = sound.parts.iter().any(|part| !case.touches(&part.key) && part.end > part.first);
         let is_named = !lost.is_empty() || is_decided || (is_coarse && !has_bytes);
-        return (!is_named).then(|| format!("`{name}` is gone"));
+        return (!is_named).then(|| Unreported::silent(format!("`{name}` is gone")));
     };
-    if let Some(missing) = missing_bytes(sound, found, &lost) {
-        return Some(format!("`{name}` lacks {missing}"));
+    let is_excused = |part: &Part| is_coarse && is_lent(part, name);
+    if let Some((part, position)) = missing_byte(sound, found, &lost, &is_excused) {
+        let what = format!("`{name}` lacks byte {position} of {}, once in `{}`", sound.row.length, part.key);
+        return Some(Unreported { what, is_untold: position >= named_until && case.touches(&part.key) });
     }
     // What changed inside the damaged object shows in the counts of a table.
     let is_touched = sound.parts.iter().chain(&found.parts).any(|part| case.touches(&part.key));
     if found.row.sealed != sound.row.sealed && !is_coarse && !is_decided {
-        return Some(format!("`{name}` is sealed: {}, was {}", found.row.sealed, sound.row.sealed));
+        let what = format!("`{name}` is sealed: {}, was {}", found.row.sealed, sound.row.sealed);
+        return Some(Unreported::silent(what));
     }
     let is_named = is_coarse || is_decided || is_touched || !lost.is_empty();
     if found.row.attributes != sound.row.attributes && !is_named {
-        return Some(format!("`{name}` has other core attributes: {:?}", found.row.attributes));
+        let what = format!("`{name}` has other core attributes: {:?}", found.row.attributes);
+        return Some(Unreported { what, is_untold: case.changes_bits_of_rows(sound.container) });
     }
     let is_index_named = is_coarse || is_table_with_rebuilt_index(sound) || is_index_reported(sound, recovered);
     if found.index_length < sound.index_length && !is_index_named && lost.is_empty() {
-        return Some(format!("the index of `{name}` has {} of {} bytes", found.index_length, sound.index_length));
+        let what = format!("the index of `{name}` has {} of {} bytes", found.index_length, sound.index_length);
+        return Some(Unreported::silent(what));
     }
     None
 }
@@ -163,17 +195,26 @@ fn is_coarse(segment: &Segment, recovered: &Recovered) -> bool {
     recovered.plan.losses.iter().any(|loss| of_container(&loss.segment))
 }
 
-/// The first readable bytes of the sound segment that are neither there nor reported.
-fn missing_bytes(sound: &Segment, found: &Segment, lost: &[(u64, u64)]) -> Option<String> {
+/// True for an object that a transaction had lent to its segment: its name is the transaction's, so that only the storage record tells
+/// whose it is.
+fn is_lent(part: &Part, segment: &str) -> bool {
+    ChunkName::parse(&part.key).is_some_and(|chunk| chunk.segment != segment)
+}
+
+/// The first readable byte of the sound segment that is neither there nor reported, with its object.
+fn missing_byte<'a>(
+    sound: &'a Segment,
+    found: &Segment,
+    lost: &[(u64, u64)],
+    is_excused: &dyn Fn(&Part) -> bool,
+) -> Option<(&'a Part, u64)> {
     let readable = |segment: &Segment| (segment.row.start_offset, segment.row.length);
     let (first, end) = readable(sound);
-    for part in &sound.parts {
+    for part in sound.parts.iter().filter(|part| !is_excused(part)) {
         let (mut position, end) = (part.first.max(first), part.end.min(end));
         while position < end {
             let served = served_until(found, part, position).or_else(|| reported_until(lost, position));
-            let Some(until) = served else {
-                return Some(format!("byte {position} of {first} to {end}, once in `{}`", part.key));
-            };
+            let Some(until) = served else { return Some((part, position)) };
             position = until;
         }
     }

@@ -60,6 +60,8 @@ pub struct Segment {
 pub struct Recovered {
     /// By name.
     pub segments: BTreeMap<String, Segment>,
+    /// Up to where metadata names bytes of a segment, by its name. What lies behind is told by the objects alone.
+    pub named_until: BTreeMap<String, u64>,
     /// What was carried out.
     pub plan: Plan,
     /// What verification found.
@@ -121,7 +123,7 @@ impl Bench {
             .map_err(|error| format!("procedure: {error}"))?;
         let plan = staging.into_plan(maker(), &containers).map_err(worded)?;
         plan.save(&run).map_err(worded)?;
-        let segments = segments_of(&plan, &run);
+        let (segments, named_until) = (segments_of(&plan, &run), named_until(&plan, &run));
 
         let tier1 = Tier1 { znodes: znodes.as_ref(), ledgers: &ledgers };
         let journal = Journal::open(&run).map_err(worded)?;
@@ -142,7 +144,7 @@ impl Bench {
         let verified = verify(tier2.as_ref(), tier1, &layout, &scope, &Silent);
         let problems = verified.map_err(worded)?.problems;
         let problems = problems.into_iter().map(|problem| format!("{}: {}", problem.subject, problem.what)).collect();
-        Ok(Recovered { segments, plan, problems })
+        Ok(Recovered { segments, named_until, plan, problems })
     }
 }
 
@@ -183,6 +185,22 @@ pub fn segments_of(plan: &Plan, run: &Path) -> BTreeMap<String, Segment> {
         }
     }
     segments
+}
+
+/// What storage record and row say of the length of each segment, whichever says more.
+fn named_until(plan: &Plan, run: &Path) -> BTreeMap<String, u64> {
+    let mut lengths = BTreeMap::new();
+    for container in &plan.containers {
+        let listing =
+            std::fs::read_to_string(run.join(format!("container-{}.segments.jsonl", container.container))).unwrap();
+        for line in listing.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let length = |name: &str| line[name].as_u64().unwrap_or(0);
+            let longer = length("recorded_length").max(length("row_length"));
+            lengths.insert(line["name"].as_str().unwrap().to_owned(), longer);
+        }
+    }
+    lengths
 }
 
 /// Operations of a log image, as encoded records.

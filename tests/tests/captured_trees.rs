@@ -7,6 +7,8 @@
 mod bookies;
 #[path = "captured_trees/restored.rs"]
 mod restored;
+#[path = "captured_trees/survivors.rs"]
+mod survivors;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -131,16 +131,22 @@ fn ledgers_that_no_log_names_are_a_loss_of_zookeeper() {
     let place = Place::new("flushed");
     place.recover(&["--run-directory", "run"]);
     fs::remove_dir_all(place.logs().join("containers/1")).unwrap();
-    let (_, event) = place.diagnose("mixed", 5);
+    let (text, event) = place.diagnose("zookeeper-loss", 5);
+    assert!(text.contains("The ZNodes of some logs are lost"), "{text}");
     let states: Vec<&str> =
         event["containers"].as_array().unwrap().iter().map(|container| container["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["recovered", "log-gone-ledgers-left", "recovered", "recovered"]);
+    // What it advises brings that log back, and leaves the others alone.
+    let log = place.logs().join("containers/0/0/0");
+    let before = captured::content(&log);
+    place.recover(&["--run-directory", "run-2"]);
+    assert!(captured::content(&log) == before && !before.is_empty());
+    place.diagnose("recovered-not-booted", 5);
     fs::remove_dir_all(place.logs()).unwrap();
     let (text, event) = place.diagnose("zookeeper-loss", 5);
     golden::compare("diagnose/logs-deleted", &without_figures(&text));
     assert!(event["containers"].as_array().unwrap().iter().all(|container| container["readable_ledgers"] == 1));
-    // What it advises brings the logs back.
-    place.recover(&["--run-directory", "run-2"]);
+    place.recover(&["--run-directory", "run-3"]);
     place.diagnose("recovered-not-booted", 5);
 }
 

@@ -22,7 +22,7 @@ pub use dr_formats::ledger_entry::{DigestType, LedgerPassword};
 pub use embedded::{EmbeddedLedgers, EmbeddedZNodes};
 pub use fault::{FaultyLedgers, FaultyZNodes, Tier1Faults};
 pub use memory::MemoryZNodes;
-pub use restored::{BookieRegistration, RegisteredLedger, RestoredLedger};
+pub use restored::{BookieRegistration, LedgerClosing, RegisteredLedger, RestoredLedger};
 pub use sight::{BookieSight, BookieSights, CopySight, LedgerSight, LedgerSights, Registration, Stretch};
 pub use zookeeper::{ZooKeeper, ZooKeeperOptions};
 
@@ -83,6 +83,11 @@ pub trait ZNodes: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Tier1Error::Unavailable`] and the like.
     fn next_sequence(&self, prefix: &str) -> Result<i64, Tier1Error>;
+    /// The number that [`ZNodes::next_sequence`] would take for a child of this node; none if there is no such node. Takes nothing.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`] and the like.
+    fn coming_sequence(&self, parent: &str) -> Result<Option<i64>, Tier1Error>;
 }
 
 /// What a new ledger shall look like.
@@ -191,6 +196,33 @@ pub trait LedgerRegistry: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Tier1Error::Unavailable`], [`Tier1Error::Layout`].
     fn not_restored(&self, ledgers: &[RestoredLedger]) -> Result<Vec<i64>, Tier1Error>;
+    /// Closes ledgers that are registered and were never closed, leaving everything else of their metadata as it is. One that is closed at
+    /// this end already is no error.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Version`] if one was changed since it was read, [`Tier1Error::NotFound`], [`Tier1Error::Damaged`] if its metadata
+    /// hold something that would not survive the change.
+    fn close_registered(&self, closings: &[LedgerClosing]) -> Result<(), Tier1Error>;
+    /// Ids of those of these ledgers that are not closed so.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`], [`Tier1Error::Layout`].
+    fn not_closed(&self, closings: &[LedgerClosing]) -> Result<Vec<i64>, Tier1Error>;
+    /// Takes closings back: the metadata are what they were, in a newer version. One that was not closed yet is no error.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Exists`] if one has another end now.
+    fn reopen(&self, closings: &[LedgerClosing]) -> Result<(), Tier1Error>;
+    /// The id that the next new ledger would get at the least; none if nothing is left of the counter.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`].
+    fn coming_ledger(&self) -> Result<Option<i64>, Tier1Error>;
+    /// The instance id and the cookies that are there.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`].
+    fn registered_bookies(&self) -> Result<BookieRegistration, Tier1Error>;
     /// Makes what old bookies need to start with their data. All their ledgers must have been restored before, since bookies delete
     /// those that are not registered. What is there already, with the same content, is no error.
     ///
@@ -207,6 +239,17 @@ pub trait LedgerRegistry: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Tier1Error::Unavailable`].
     fn present_of_registration(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error>;
+    /// Paths of the parents of these ledgers' metadata that are there already.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`], [`Tier1Error::Layout`].
+    fn present_parents(&self, ledgers: &[i64]) -> Result<Vec<String>, Tier1Error>;
+    /// Takes the metadata of a ledger away that was registered again, with the parents that become empty, except those that were
+    /// `present` before. One that is not there is no error.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`].
+    fn forget(&self, id: i64, present: &[String]) -> Result<(), Tier1Error>;
     /// Takes a registration back, except what was `present` before. Ledgers have to be taken back before.
     ///
     /// # Errors

@@ -48,7 +48,10 @@ fn run(nodes: &dyn ZNodes, step: &Step) -> String {
         }
         Step::Set(path, data, version) => describe(nodes.set(path, data, *version)),
         Step::Delete(path, version) => describe(nodes.delete(path, *version)),
-        Step::Sequence(path) => describe(nodes.next_sequence(path)),
+        Step::Sequence(path) => {
+            let parent = path.rsplit_once('/').map_or("/", |(parent, _)| if parent.is_empty() { "/" } else { parent });
+            [describe(nodes.next_sequence(path)), describe(nodes.coming_sequence(parent))].concat()
+        }
     }
 }
 

@@ -38,6 +38,8 @@ fn nodes_behave_as_the_model() {
     let prefix = format!("{root}/lazy/idgen/ID-");
     let numbers: Vec<_> = (0..5).map(|_| nodes.next_sequence(&prefix).unwrap()).collect();
     assert_eq!(numbers, [0, 1, 2, 3, 4]);
+    assert_eq!(nodes.coming_sequence(&format!("{root}/lazy/idgen")).unwrap(), Some(5));
+    assert_eq!(nodes.coming_sequence(&format!("{root}/absent")).unwrap(), None);
     assert_eq!(nodes.children(&format!("{root}/lazy/idgen")).unwrap().unwrap(), Vec::<String>::new());
     for path in
         [format!("{root}/lazy/idgen"), format!("{root}/lazy"), format!("{root}/a/b=+%"), format!("{root}/a"), root]

@@ -99,6 +99,8 @@ impl ExitCode {
             | "export-exists"
             | "recording-exists"
             | "bookie-disks-mixed"
+            | "cookie-differs"
+            | "instance-differs"
             | "bookie-running"
             | "survey-exists"
             | "surveys-mixed"

@@ -357,7 +357,7 @@ pub struct Ledger {
     pub id: i64,
     /// Container whose log it is part of.
     pub container: Option<ContainerId>,
-    /// Why it is part of no log: `empty`, `no-container`, `superseded`; an open set. Empty if it is part of one.
+    /// Why it is part of no log: `empty`, `missing`, `no-container`, `superseded`, `truncated`; an open set. Empty if it is part of one.
     pub stray: String,
     /// Entries that can be read from the first on.
     pub entries: u64,
@@ -369,8 +369,12 @@ pub struct Ledger {
     pub last_operation: i64,
     /// Bookies that hold any of them.
     pub bookies: Vec<String>,
-    /// Entries that no disk holds although one holds later ones.
+    /// Entries that no disk holds although one holds later ones, or ZooKeeper tells of them.
     pub missing: u64,
+    /// What ZooKeeper says of it: `open`, `in-recovery`, `closed`; empty if it is not registered.
+    pub registered: String,
+    /// Entries that disks hold behind the end that ZooKeeper knows.
+    pub left_out: u64,
 }
 
 /// A durable log, put together from ledgers; the WIT's `logs.log`.
@@ -388,6 +392,10 @@ pub struct DurableLog {
     pub entries: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// How its ZNode stands to it: `absent`, `fits`, `outdated`, `unjoined`; an open set.
+    pub znode: String,
+    /// Why, in words; empty if there is nothing to say.
+    pub reason: String,
 }
 
 /// A log that was read whole.
@@ -399,8 +407,12 @@ pub struct RestoredLog {
     pub operations: u64,
     /// Sequence number of the last one.
     pub last_operation: i64,
-    /// Epoch written to its ZNode.
+    /// Epoch in its ZNode.
     pub epoch: u64,
+    /// What becomes of its ZNode: `created`, `kept`, `replaced`.
+    pub znode: String,
+    /// Ledgers that ZooKeeper has as never closed, and that are closed at the end that was found.
+    pub closed: Vec<i64>,
 }
 
 /// A fresh container in the overlay.

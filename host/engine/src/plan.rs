@@ -49,6 +49,13 @@ pub enum Effect {
         /// The ledgers, in the order of the log.
         ledgers: Vec<PlannedLedger>,
     },
+    /// Close ledgers that are registered and were never closed, at the ends that were found.
+    CloseLedgers {
+        /// Whose log they are.
+        container: ContainerId,
+        /// The ledgers, in the order of the log.
+        ledgers: Vec<PlannedClosing>,
+    },
     /// Move objects of a container to `<place>/<key>`.
     MoveAside {
         /// Whose objects.
@@ -85,7 +92,7 @@ pub enum Effect {
     },
     /// Make what old bookies need to start with the data that they hold. All ledgers are registered before.
     RegisterBookies(PlannedRegistration),
-    /// Create the log ZNode of a container, naming the ledgers that its `RestoreLedgers` registered.
+    /// Create or replace the log ZNode of a container, naming ledgers that are registered before.
     RestoreLog {
         /// Whose log.
         container: ContainerId,
@@ -98,6 +105,9 @@ pub enum Effect {
         /// Behind what the store begins to read; none for the whole log.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         truncation: Option<PlannedTruncation>,
+        /// Version that the ZNode which is replaced must have; none if it is created.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expected_version: Option<i32>,
     },
     /// Create the log ZNode of a container, naming the ledger that its `WriteLog` made.
     CommitLog {
@@ -116,10 +126,11 @@ impl Effect {
         match self {
             Effect::WriteLog { .. } => 0,
             Effect::RestoreLedgers { .. } => 1,
-            Effect::MoveAside { .. } => 2,
-            Effect::CreateZnode { .. } | Effect::SetZnode { .. } | Effect::DeleteZnode { .. } => 3,
-            Effect::RegisterBookies(_) => 4,
-            Effect::RestoreLog { .. } | Effect::CommitLog { .. } => 5,
+            Effect::CloseLedgers { .. } => 2,
+            Effect::MoveAside { .. } => 3,
+            Effect::CreateZnode { .. } | Effect::SetZnode { .. } | Effect::DeleteZnode { .. } => 4,
+            Effect::RegisterBookies(_) => 5,
+            Effect::RestoreLog { .. } | Effect::CommitLog { .. } => 6,
         }
     }
 
@@ -138,6 +149,7 @@ impl Effect {
             | Effect::CommitLog { path, .. } => Some(path),
             Effect::WriteLog { .. }
             | Effect::RestoreLedgers { .. }
+            | Effect::CloseLedgers { .. }
             | Effect::MoveAside { .. }
             | Effect::RegisterBookies(_) => None,
         }
@@ -150,6 +162,7 @@ impl Effect {
             Effect::MoveAside { container, place, .. } => (*container, place),
             // Those that are part of no log come last.
             Effect::RestoreLedgers { container, .. } => (container.unwrap_or(ContainerId::MAX), ""),
+            Effect::CloseLedgers { container, .. } => (*container, ""),
             Effect::RegisterBookies(_) => (0, ""),
             Effect::RestoreLog { container, path, .. } | Effect::CommitLog { container, path, .. } => {
                 (*container, path)
@@ -169,8 +182,9 @@ pub struct PlannedRegistration {
     pub instance_id: Option<String>,
     /// The bookies.
     pub bookies: Vec<PlannedBookie>,
-    /// The highest ledger that was seen; new ones get higher ids.
-    pub highest_ledger: i64,
+    /// The highest ledger that was seen, above which new ones are put; none if the counter of ids that is there does so by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub highest_ledger: Option<i64>,
 }
 
 /// An object that moves.
@@ -201,6 +215,24 @@ pub struct PlannedLedger {
     pub digest_type: PlannedDigest,
     /// Who holds which entries; the first begins at 0.
     pub stretches: Vec<PlannedStretch>,
+}
+
+/// A registered ledger that was never closed, and the end that it gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedClosing {
+    /// Id.
+    pub id: i64,
+    /// Version that its metadata must have.
+    pub expected_version: i32,
+    /// True if somebody had begun to find out its end.
+    pub in_recovery: bool,
+    /// The token of its metadata before, which a change takes away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<i64>,
+    /// Id of its last entry.
+    pub last_entry: i64,
+    /// Payload bytes.
+    pub length: i64,
 }
 
 /// Bookies that hold a stretch of a ledger.
@@ -282,8 +314,11 @@ pub struct RestoredContainer {
     pub last_operation: i64,
     /// Bytes of the log.
     pub bytes: u64,
-    /// Epoch written to its log ZNode.
+    /// Epoch in its log ZNode.
     pub epoch: u64,
+    /// Its log ZNode is there and stays as it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
 }
 
 /// What made the plan.
@@ -507,6 +542,17 @@ impl Plan {
             return Err(unreadable("its content does not match its id; it was edited or cut".to_owned()));
         }
         Ok(plan)
+    }
+
+    /// The containers for which it creates a log ZNode, by number.
+    pub fn containers_without_log(&self) -> Vec<ContainerId> {
+        let created = self.effects.iter().filter_map(|effect| match effect {
+            Effect::CommitLog { container, .. } | Effect::RestoreLog { container, expected_version: None, .. } => {
+                Some(*container)
+            }
+            _ => None,
+        });
+        created.collect()
     }
 
     /// The containers that it brings back, by number.

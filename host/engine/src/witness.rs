@@ -214,6 +214,10 @@ impl ZNodes for WitnessedZNodes {
     fn next_sequence(&self, prefix: &str) -> Result<i64, Tier1Error> {
         self.znodes.next_sequence(prefix)
     }
+
+    fn coming_sequence(&self, parent: &str) -> Result<Option<i64>, Tier1Error> {
+        self.znodes.coming_sequence(parent)
+    }
 }
 
 #[cfg(test)]

@@ -21,25 +21,37 @@ use dr_engine::progress::{Progress, Silent, Unit};
 use dr_formats::log_metadata::LogMetadata;
 use support::Cluster;
 use support::mortal::{Life, MortalLedgers, MortalTier2, MortalZNodes};
+use support::restored;
 
 /// A tree, the plan for it, and copies of both to break.
 struct Bench {
     original: Cluster,
     plan: Plan,
     run: PathBuf,
+    has_survivors: bool,
 }
 
-/// One try: a copy of the tree, an empty Tier-1, a copy of the run directory.
+/// One try: a copy of the tree, a Tier-1 that is empty or has something left, a copy of the run directory.
 struct Try {
     cluster: Cluster,
     run: PathBuf,
+    has_survivors: bool,
 }
 
 impl Bench {
     fn new(tree: &str) -> Self {
         let original = support::captured(tree);
         let (plan, run) = original.plan("run");
-        Self { original, plan, run }
+        Self { original, plan, run, has_survivors: false }
+    }
+
+    /// A plan that restores logs, where a part of ZooKeeper is left.
+    fn restoring(tree: &str) -> Self {
+        let mut bench = Self { has_survivors: true, ..Self::new(tree) };
+        bench.plan.containers.clear();
+        bench.plan.effects = restored::effects(&bench.original.layout);
+        bench.plan = bench.plan.seal().unwrap();
+        bench
     }
 
     fn copy(&self) -> Try {
@@ -52,7 +64,10 @@ impl Bench {
         cluster.znodes.create("/pravega/lab/earlier", b"node").unwrap();
         // As after the format of the bookies.
         cluster.znodes.create("/pravega/lab/bookkeeper/ledgers", b"").unwrap();
-        Try { cluster, run }
+        if self.has_survivors {
+            restored::leave_survivors(&cluster);
+        }
+        Try { cluster, run, has_survivors: self.has_survivors }
     }
 }
 
@@ -102,8 +117,20 @@ impl Try {
 
     fn read_znodes(&self, path: &str, state: &mut BTreeMap<String, Vec<u8>>) {
         let znodes = &self.cluster.znodes;
+        let data = znodes.get(path).unwrap().unwrap().data;
+        if self.has_survivors {
+            // The plan itself names all ledgers, and nothing differs.
+            state.insert(format!("znode {path}"), data);
+        } else {
+            self.read_new_znode(path, data, state);
+        }
+        for child in znodes.children(path).unwrap().unwrap() {
+            self.read_znodes(&format!("{}/{child}", path.trim_end_matches('/')), state);
+        }
+    }
+
+    fn read_new_znode(&self, path: &str, mut data: Vec<u8>, state: &mut BTreeMap<String, Vec<u8>>) {
         let is_of_generator = path.ends_with("/ledgers/idgen") || path.ends_with("/ledgers/LAYOUT");
-        let mut data = znodes.get(path).unwrap().unwrap().data;
         if let Ok(log) = LogMetadata::decode(&data) {
             data = log.epoch.to_be_bytes().to_vec();
             for ledger in log.ledgers {
@@ -120,9 +147,6 @@ impl Try {
             state.entry("ledger count".to_owned()).or_default().push(1);
         } else if !is_of_generator {
             state.insert(format!("znode {path}"), data);
-        }
-        for child in znodes.children(path).unwrap().unwrap() {
-            self.read_znodes(&format!("{}/{child}", path.trim_end_matches('/')), state);
         }
     }
 }
@@ -170,8 +194,7 @@ fn deaths(changes: u64) -> impl Iterator<Item = (u64, bool)> {
     (1..=changes).flat_map(|last| [(last, false), (last, true)])
 }
 
-fn dies_and_goes_on(tree: &str) {
-    let bench = Bench::new(tree);
+fn dies_and_goes_on(what: &str, bench: &Bench) {
     let undisturbed = bench.copy();
     let before = undisturbed.state();
     let life = Life::until(u64::MAX, true);
@@ -185,7 +208,7 @@ fn dies_and_goes_on(tree: &str) {
     assert_eq!(difference(&before, &undisturbed.state()), Vec::<String>::new(), "rolled back");
     let refused = undisturbed.does(&bench.plan, apply_plan).unwrap_err();
     assert_eq!(refused.code, "rolled-back");
-    eprintln!("{tree}: {changes} changes, {} to roll them back", life_of_rollback.changes());
+    eprintln!("{what}: {changes} changes, {} to roll them back", life_of_rollback.changes());
 
     for (last, happens) in deaths(changes) {
         let place = format!("change {last} of {changes}, which happens: {happens}");
@@ -214,12 +237,24 @@ fn dies_and_goes_on(tree: &str) {
 
 #[test]
 fn every_death_of_a_recovery_to_empty_containers_is_survived() {
-    dies_and_goes_on("never-flushed");
+    dies_and_goes_on("empty containers", &Bench::new("never-flushed"));
 }
 
 #[test]
 fn every_death_of_a_recovery_with_data_is_survived() {
-    dies_and_goes_on("flushed");
+    dies_and_goes_on("data", &Bench::new("flushed"));
+}
+
+#[test]
+fn every_death_of_a_restoration_beside_what_is_left_of_zookeeper_is_survived() {
+    let bench = Bench::restoring("never-flushed");
+    dies_and_goes_on("restored logs", &bench);
+    // What was closed and what was replaced is what it was, and not only gone.
+    let undisturbed = bench.copy();
+    undisturbed.does(&bench.plan, apply_plan).unwrap();
+    restored::assert_applied(&undisturbed.cluster);
+    undisturbed.does(&bench.plan, roll_plan_back).unwrap();
+    restored::assert_survivors(&undisturbed.cluster);
 }
 
 #[test]

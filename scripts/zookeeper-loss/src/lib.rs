@@ -1,4 +1,4 @@
-//! Procedure `zookeeper-loss`: only ZooKeeper is gone; the bookies have their disks, and Tier-2 is whole.
+//! Procedure `zookeeper-loss`: only ZooKeeper is gone, or a part of what it held; the bookies have their disks, and Tier-2 is whole.
 //!
 //! Nothing that was acknowledged is lost: the old bookies start again with their data, and the segment stores replay their own
 //! logs. What ZooKeeper knew of them follows from the disks. With every server stopped:
@@ -10,13 +10,16 @@
 //! 4. register the bookies, with the cookies that stand on their disks;
 //! 5. restore what controllers kept in ZooKeeper, by the newest rows of their tables.
 //!
+//! What is left of ZooKeeper is believed where it agrees with the disks, and stays as it is: closed ledgers with their ends, logs whose ZNode
+//! names the end of what the ledgers hold, cookies, the counter of ids. Where it does not agree, the decisions say what was done.
+//!
 //! Then start the bookies, the segment stores, and the controllers.
 
 use std::collections::BTreeSet;
 
 use dr_guest_kit::bookies::Bookie;
 use dr_guest_kit::ledgers::Ledger;
-use dr_guest_kit::logs::Log;
+use dr_guest_kit::logs::{Log, RestoredLog};
 use dr_guest_kit::{
     ContainerId, Description, Error, Procedure, Result, Settings, Task, bookies, coordination, hand_over_pending_work,
     ledger_pages, ledgers, logs, put_streams_under_retention, raise_transaction_counter, report, storage,
@@ -65,16 +68,29 @@ impl Procedure for ZooKeeperLoss {
     fn run(_settings: &Settings, task: &Task) -> Result<()> {
         let container = task.container_id()?;
         let restored = logs::restore_log(container)?;
-        let choice = format!("its log is restored up to operation {}", restored.last_operation);
-        let reason = format!("its {} ledgers hold it whole, so that the store replays it itself", restored.ledgers);
+        let RestoredLog { ledgers, last_operation, znode, closed, .. } = &restored;
+        let (choice, reason) = match znode.as_str() {
+            "kept" => (
+                format!("its log stays as it is, up to operation {last_operation}"),
+                format!("its ZNode fits its {ledgers} ledgers, which hold it whole"),
+            ),
+            _ => (
+                format!("its log is restored up to operation {last_operation}"),
+                format!("its {ledgers} ledgers hold it whole, so that the store replays it itself"),
+            ),
+        };
         report::decision(Some(container), &format!("container {container}"), &choice, &reason);
+        for ledger in closed {
+            let reason = "ZooKeeper had it as never closed, and its end shows: the log goes over to another ledger, or a bookie is missing                           that could hold more";
+            report::decision(Some(container), &format!("ledger {ledger}"), "closed at the end that was found", reason);
+        }
         Ok(())
     }
 
     fn finish(_settings: &Settings) -> Result<()> {
         let ids: Vec<String> = bookies::list_bookies()?.into_iter().map(|bookie| bookie.id).collect();
         if !ids.is_empty() {
-            keep_stray_ledgers()?;
+            keep_ledgers()?;
             bookies::register_bookies(&ids)?;
         }
         raise_transaction_counter()?;
@@ -105,6 +121,14 @@ fn task(container: ContainerId, logs: &[Log]) -> Result<Task> {
              journals?"
         )));
     };
+    if log.znode == "outdated" {
+        report::decision(
+            Some(container),
+            &format!("container {container}"),
+            "its log ZNode is written anew",
+            &log.reason,
+        );
+    }
     let title = format!("container {container}: a log of {} ledgers and {} bytes", log.ledgers.len(), log.bytes);
     report::info(&title);
     Ok(Task { id: format!("container-{container}"), container: Some(container), title })
@@ -117,10 +141,18 @@ fn report_bookie(bookie: &Bookie) {
     }
 }
 
-/// Nobody needs them, but nothing is deleted by this recovery.
-fn keep_stray_ledgers() -> Result<()> {
+/// Those of no log, which nobody needs: nothing is deleted by this recovery. Says where disks and ZooKeeper contradict each other.
+fn keep_ledgers() -> Result<()> {
     for page in ledger_pages()? {
         let page = page?;
+        for ledger in page.iter().filter(|ledger| ledger.left_out > 0) {
+            let reason = format!(
+                "the disks hold {} more entries, which were never acknowledged, or were sent again to the next ledger",
+                ledger.left_out
+            );
+            let subject = format!("ledger {}", ledger.id);
+            report::decision(ledger.container, &subject, "ends where ZooKeeper has it closed", &reason);
+        }
         let stray: Vec<&Ledger> = page.iter().filter(|ledger| ledger.container.is_none()).collect();
         let ids: Vec<i64> = stray.iter().map(|ledger| ledger.id).collect();
         if !ids.is_empty() {
@@ -128,13 +160,18 @@ fn keep_stray_ledgers() -> Result<()> {
         }
         for ledger in stray {
             let reason = match ledger.stray.as_str() {
+                "empty" if ledger.entries == 0 => "no disk holds an entry of it; no log needs it",
                 "empty" => "no operation in it is whole; no log needs it",
+                "missing" => "it had entries, of which no disk holds the first; no log lacks anything",
+                "truncated" => "the log of its container begins behind it; it had been truncated away",
                 "superseded" => {
                     "its container has a newer log that does not go on from it; it had been truncated away, or replaced"
                 }
                 _ => "nothing tells whose log it belongs to; no log lacks anything",
             };
-            report::decision(None, &format!("ledger {}", ledger.id), "kept, but part of no log", reason);
+            let choice =
+                if ledger.registered.is_empty() { "kept, but part of no log" } else { "left as it is, part of no log" };
+            report::decision(None, &format!("ledger {}", ledger.id), choice, reason);
         }
     }
     Ok(())

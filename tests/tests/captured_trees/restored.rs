@@ -14,8 +14,8 @@ use dr_tests::captured::{self, CapturedBookies};
 
 use super::Place;
 
-const LEDGERS: &str = "/pravega/lab/bookkeeper/ledgers";
-const LOGS: &str = "/pravega/lab/segmentstore/containers";
+pub(super) const LEDGERS: &str = "/pravega/lab/bookkeeper/ledgers";
+pub(super) const LOGS: &str = "/pravega/lab/segmentstore/containers";
 const CONTAINERS: [&str; 4] = ["0/0/0", "1/0/1", "2/0/2", "3/0/3"];
 
 /// What was restored, and what was there.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{
-    BookieRegistration, ClosedLedger, EntryVisitor, LedgerLayout, LedgerRegistry, LedgerWriter, Ledgers,
+    BookieRegistration, ClosedLedger, EntryVisitor, LedgerClosing, LedgerLayout, LedgerRegistry, LedgerWriter, Ledgers,
     RegisteredLedger, RestoredLedger, Tier1Error, ZNodeData, ZNodes,
 };
 
@@ -87,6 +87,9 @@ impl ZNodes for FaultyZNodes<'_> {
     fn next_sequence(&self, prefix: &str) -> Result<i64, Tier1Error> {
         self.faults.pass(self.location(), || self.znodes.next_sequence(prefix))
     }
+    fn coming_sequence(&self, parent: &str) -> Result<Option<i64>, Tier1Error> {
+        self.faults.pass(self.location(), || self.znodes.coming_sequence(parent))
+    }
 }
 
 /// Passes calls on to other ledgers, except those that fail.
@@ -142,6 +145,21 @@ impl LedgerRegistry for FaultyLedgers<'_> {
     fn not_restored(&self, ledgers: &[RestoredLedger]) -> Result<Vec<i64>, Tier1Error> {
         self.faults.pass(self.location(), || self.ledgers.registry().not_restored(ledgers))
     }
+    fn close_registered(&self, closings: &[LedgerClosing]) -> Result<(), Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.registry().close_registered(closings))
+    }
+    fn not_closed(&self, closings: &[LedgerClosing]) -> Result<Vec<i64>, Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.registry().not_closed(closings))
+    }
+    fn reopen(&self, closings: &[LedgerClosing]) -> Result<(), Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.registry().reopen(closings))
+    }
+    fn coming_ledger(&self) -> Result<Option<i64>, Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.registry().coming_ledger())
+    }
+    fn registered_bookies(&self) -> Result<BookieRegistration, Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.registry().registered_bookies())
+    }
     fn register_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
         self.faults.pass(self.location(), || self.ledgers.registry().register_bookies(registration))
     }
@@ -150,6 +168,12 @@ impl LedgerRegistry for FaultyLedgers<'_> {
     }
     fn present_of_registration(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
         self.faults.pass(self.location(), || self.ledgers.registry().present_of_registration(registration))
+    }
+    fn present_parents(&self, ledgers: &[i64]) -> Result<Vec<String>, Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.registry().present_parents(ledgers))
+    }
+    fn forget(&self, id: i64, present: &[String]) -> Result<(), Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.registry().forget(id, present))
     }
     fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error> {
         self.faults.pass(self.location(), || self.ledgers.registry().unregister_bookies(registration, present))

@@ -1,5 +1,6 @@
 //! Ledgers as ZooKeeper knows them: layout, ids, metadata. The same for real bookies and for the embedded directory.
 
+mod closing;
 mod restore;
 
 use std::fmt;
@@ -169,9 +170,19 @@ impl LedgerNodes {
         }
     }
 
+    /// The id that the generator would give next, taken ones not passed over; none if nothing is left of it.
+    fn coming_id(&self) -> Result<Option<i64>, Tier1Error> {
+        let long = self.child("idgen-long");
+        let Some(directories) = self.znodes.children(&long)? else {
+            return self.znodes.coming_sequence(&self.child("idgen"));
+        };
+        let high_order = high_order_of(&directories);
+        let low = self.znodes.coming_sequence(&format!("{long}/{HIGH_ORDER_PREFIX}{high_order:010}"))?;
+        Ok(Some((high_order << 32) | low.unwrap_or(0)))
+    }
+
     fn next_long_id(&self, parent: &str, directories: &[String]) -> Result<i64, Tier1Error> {
-        let numbers = directories.iter().filter_map(|name| name.strip_prefix(HIGH_ORDER_PREFIX)?.parse::<i64>().ok());
-        let mut high_order = numbers.max().unwrap_or(FIRST_HIGH_ORDER);
+        let mut high_order = high_order_of(directories);
         let sequence =
             |high_order: i64| self.znodes.next_sequence(&format!("{parent}/{HIGH_ORDER_PREFIX}{high_order:010}/ID-"));
         let mut low = sequence(high_order)?;
@@ -261,9 +272,16 @@ impl LedgerNodes {
     /// Removes the metadata of a ledger and the parents that become empty, as the Java client does: empty ones once
     /// misled the garbage collection of bookies.
     pub(super) fn delete(&self, id: i64) -> Result<(), Tier1Error> {
+        self.delete_except(id, &[])
+    }
+
+    /// The same, except parents that were `present` before.
+    fn delete_except(&self, id: i64, present: &[String]) -> Result<(), Tier1Error> {
         let path = self.metadata_path(self.manager()?, id)?;
         let mut current = path.as_str();
-        while current.len() > self.access.root.len() && self.delete_node(current)? {
+        let is_ours =
+            |path: &str| path.len() > self.access.root.len() && !present.iter().any(|present| present == path);
+        while is_ours(current) && self.delete_node(current)? {
             match parent_of(current) {
                 Some(parent) => current = parent,
                 None => break,
@@ -287,6 +305,12 @@ impl fmt::Debug for LedgerNodes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("LedgerNodes").field("access", &self.access).finish_non_exhaustive()
     }
+}
+
+/// The newest directory of long ids, or the first if there is none.
+fn high_order_of(directories: &[String]) -> i64 {
+    let numbers = directories.iter().filter_map(|name| name.strip_prefix(HIGH_ORDER_PREFIX)?.parse::<i64>().ok());
+    numbers.max().unwrap_or(FIRST_HIGH_ORDER)
 }
 
 /// The segment container whose log a ledger belongs to, by the custom metadata that Pravega gives it.

@@ -125,6 +125,11 @@ impl ZNodes for MemoryZNodes {
         node.next_sequence += 1;
         Ok(node.next_sequence - 1)
     }
+
+    fn coming_sequence(&self, parent: &str) -> Result<Option<i64>, Tier1Error> {
+        check_path(parent)?;
+        Ok(self.nodes().get(parent).map(|node| node.next_sequence))
+    }
 }
 
 /// Parent of the sequential children `prefix` + number.

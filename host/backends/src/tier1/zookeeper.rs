@@ -316,6 +316,15 @@ impl ZNodes for ZooKeeper {
             Err(error) => Err(error),
         }
     }
+
+    /// The server numbers sequential children by the children that were ever created, and shows twice that less those that are there
+    /// (class `StatPersisted`, `DataNode.copyStat`).
+    fn coming_sequence(&self, parent: &str) -> Result<Option<i64>, Tier1Error> {
+        check_path(parent)?;
+        let read = |deadline| self.attempt(deadline, |client| async move { client.check_stat(parent).await });
+        let stat = self.repeat(parent, read)?.map_err(|error| self.failure(parent, 0, error))?;
+        Ok(stat.map(|stat| (i64::from(stat.cversion) + i64::from(stat.num_children)) / 2))
+    }
 }
 
 /// True if the request may or may not have been carried out. What is not certainly an answer counts as lost: a broken

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use dr_backends::tier1::{Ledgers, Tier1Error};
 use dr_engine::error::Result;
-use dr_engine::ledgers::{self, LedgerEvidence};
+use dr_engine::ledgers::{self, LedgerEvidence, Survivors};
+use dr_engine::listing::Listing;
 
 use super::procedure::{self, Chosen};
 use super::target::OpenTarget;
@@ -23,18 +24,25 @@ const LEDGERS_TRIED: usize = 64;
 /// Directory in that of the run, for what is needed while disks are read.
 const SCRATCH: &str = "surveys";
 
-/// Reads the disks of each bookie, if they were given; else the ledgers that are registered, if any belong to logs.
+/// Reads the disks of each bookie, if they were given; else the ledgers that are registered, if any belong to logs. Both beside what is
+/// left of ZooKeeper.
 ///
 /// # Errors
-/// Those of [`ledgers::read_disks`] and [`ledgers::read_registered`].
-pub(super) fn read(session: &Session, open: &OpenTarget, directory: &Path) -> Result<Option<LedgerEvidence>> {
+/// Those of [`Survivors::read`], [`ledgers::read_disks`] and [`ledgers::read_registered`].
+pub(super) fn read(
+    session: &Session,
+    open: &OpenTarget,
+    listing: &Listing,
+    directory: &Path,
+) -> Result<Option<LedgerEvidence>> {
     let progress = session.progress.as_ref();
+    let survivors = Survivors::read(open.tier1.tier1(), &open.tier1.layout, listing)?;
     let disks: &[Vec<PathBuf>] = &open.target.bookie_disks;
     if disks.is_empty() {
-        return ledgers::read_registered(open.tier1.ledgers.clone(), progress);
+        return ledgers::read_registered(open.tier1.ledgers.clone(), survivors, progress);
     }
     let (password, scratch) = (open.configuration.password(), directory.join(SCRATCH));
-    ledgers::read_disks(disks, password, source::parallel(None), &scratch, progress).map(Some)
+    ledgers::read_disks(disks, password, survivors, source::parallel(None), &scratch, progress).map(Some)
 }
 
 /// The procedure for disks that the operator gives; none if none are given.

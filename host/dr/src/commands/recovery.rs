@@ -150,11 +150,11 @@ impl<'a> Recovery<'a> {
             Stopped::Controllers | Stopped::None => Vec::new(),
         };
         survey.refuse_newer_version()?;
-        // A log that is restored holds its container's metadata itself.
+        // A log that is restored holds its container's metadata itself, and what is there of it is looked at.
         if !chosen.restores_logs() {
             survey.refuse_stripped(&expected)?;
+            refuse_existing_logs(tier1.znodes.as_ref(), &tier1.layout, &expected)?;
         }
-        refuse_existing_logs(tier1.znodes.as_ref(), &tier1.layout, &expected)?;
         create_run_directory(&self.directory)?;
         target.save(&self.directory)?;
         let journal = self.journal()?;
@@ -162,8 +162,10 @@ impl<'a> Recovery<'a> {
         journal.record(Entry::Surveyed { tier2: tier2.location(), objects, bytes, listing })?;
         let survey = Arc::new(survey);
         let progress = &self.session.progress;
-        let ledgers =
-            if chosen.restores_logs() { bookie_disks::read(self.session, &self.open, &self.directory)? } else { None };
+        let ledgers = match chosen.restores_logs() {
+            true => bookie_disks::read(self.session, &self.open, survey.listing(), &self.directory)?,
+            false => None,
+        };
         let (znodes, layout) = (tier1.znodes.clone(), tier1.layout.clone());
         let staging = Staging::with_disks(survey.clone(), znodes, ledgers, layout, &self.directory, progress.clone());
         progress.stage_started(PLANNING, Some(expected.len() as u64), Unit::Containers);

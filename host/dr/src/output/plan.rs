@@ -61,6 +61,8 @@ pub(crate) struct EffectCounts {
     #[serde(skip_serializing_if = "is_zero")]
     ledgers_registered: u64,
     #[serde(skip_serializing_if = "is_zero")]
+    ledgers_closed: u64,
+    #[serde(skip_serializing_if = "is_zero")]
     bookies_registered: u64,
     logs_committed: u64,
 }
@@ -100,6 +102,7 @@ impl EffectCounts {
                 Effect::SetZnode { .. } => counts.znodes_set += 1,
                 Effect::DeleteZnode { .. } => counts.znodes_deleted += 1,
                 Effect::RestoreLedgers { ledgers, .. } => counts.ledgers_registered += ledgers.len() as u64,
+                Effect::CloseLedgers { ledgers, .. } => counts.ledgers_closed += ledgers.len() as u64,
                 Effect::RegisterBookies(planned) => counts.bookies_registered += planned.bookies.len() as u64,
                 Effect::RestoreLog { .. } | Effect::CommitLog { .. } => counts.logs_committed += 1,
             }
@@ -235,6 +238,7 @@ fn restored(plan: &Plan) -> String {
         ("Operations", Align::Right),
         ("Up to", Align::Right),
         ("Epoch", Align::Right),
+        ("Its ZNode", Align::Left),
     ];
     let row = |restored: &RestoredContainer| {
         vec![
@@ -244,6 +248,7 @@ fn restored(plan: &Plan) -> String {
             grouped(restored.operations),
             restored.last_operation.to_string(),
             restored.epoch.to_string(),
+            if restored.kept { "stays" } else { "written" }.to_owned(),
         ]
     };
     table::render(&columns, plan.restored.iter().map(row))
@@ -286,6 +291,8 @@ fn changes(plan: &Plan, destination: &str, colour: Colour) -> String {
         counts.ledgers_registered,
         format!("{registered} of the bookies' disks registered again, closed at their ends"),
     );
+    let closed = counted(counts.ledgers_closed, "registered ledger", "registered ledgers");
+    line(counts.ledgers_closed, format!("{closed} closed, which never were"));
     let bookies = counted(counts.bookies_registered, "bookie", "bookies");
     line(counts.bookies_registered, format!("{bookies} registered again, with the cookies that are on their disks"));
     let logs = counted(counts.logs_committed, "container", "containers");

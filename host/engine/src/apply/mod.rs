@@ -117,7 +117,7 @@ fn apply_once<'a>(
     }
     rollback::refuse_rolled_back(directory)?;
     if steps.is_new() {
-        refuse_existing_logs(tier1.znodes, layout, &plan.all_containers())?;
+        refuse_existing_logs(tier1.znodes, layout, &plan.containers_without_log())?;
         refuse_changed_images(application)?;
         refuse_changed(application, progress)?;
         application.journal.record(Entry::EvidenceChecked { plan: plan.id.clone() })?;
@@ -154,6 +154,10 @@ impl Run<'_> {
         })?;
         self.stage("registering ledgers", Unit::Ledgers, |effect| match effect {
             Effect::RestoreLedgers { ledgers, .. } => Some(ledgers.len() as u64),
+            _ => None,
+        })?;
+        self.stage("closing ledgers", Unit::Ledgers, |effect| match effect {
+            Effect::CloseLedgers { ledgers, .. } => Some(ledgers.len() as u64),
             _ => None,
         })?;
         self.stage("moving old metadata aside", Unit::Objects, |effect| match effect {
@@ -253,12 +257,19 @@ impl Run<'_> {
                 let ledgers = restored::ledgers(*container, ledgers, self.application.layout);
                 Ok(self.application.tier1.ledgers.registry().restore(&ledgers)?)
             }
+            Effect::CloseLedgers { ledgers, .. } => {
+                Ok(self.application.tier1.ledgers.registry().close_registered(&restored::closings(ledgers))?)
+            }
             Effect::RegisterBookies(planned) => {
                 let registration = restored::registration(planned);
                 Ok(self.application.tier1.ledgers.registry().register_bookies(&registration)?)
             }
-            Effect::RestoreLog { path, epoch, ledgers, truncation, .. } => {
-                self.create_znode(path, &log_metadata(*epoch, ledgers, *truncation)?)
+            Effect::RestoreLog { path, epoch, ledgers, truncation, expected_version, .. } => {
+                let data = log_metadata(*epoch, ledgers, *truncation)?;
+                match expected_version {
+                    None => self.create_znode(path, &data),
+                    Some(version) => self.set_znode(path, &data, *version),
+                }
             }
             Effect::CreateZnode { path, data } => self.create_znode(path, data),
             Effect::SetZnode { path, data, expected_version } => self.set_znode(path, data, *expected_version),

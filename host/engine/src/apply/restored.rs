@@ -1,12 +1,13 @@
 //! Ledgers and bookies that a plan registers again.
 
-use dr_backends::tier1::{BookieRegistration, RestoredLedger};
+use dr_backends::tier1::{BookieRegistration, LedgerClosing, RestoredLedger};
+use dr_formats::ledger_metadata::LedgerState;
 
 use super::log_metadata;
 use crate::cluster::{ClusterLayout, Tier1};
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
-use crate::plan::{Effect, Plan, PlannedLedger, PlannedRegistration};
+use crate::plan::{Effect, Plan, PlannedClosing, PlannedLedger, PlannedRegistration};
 
 /// Planned ledgers in the words of the backend. The custom metadata are Pravega's own; those of a ledger that is part of no log name
 /// no container.
@@ -33,6 +34,32 @@ pub(super) fn ledgers(
     planned.iter().map(ledger).collect()
 }
 
+impl From<&LedgerClosing> for PlannedClosing {
+    fn from(closing: &LedgerClosing) -> Self {
+        Self {
+            id: closing.id,
+            expected_version: closing.expected_version,
+            in_recovery: closing.state_before == LedgerState::InRecovery,
+            token: closing.token_before,
+            last_entry: closing.last_entry,
+            length: closing.length,
+        }
+    }
+}
+
+/// Planned closings in the words of the backend.
+pub(super) fn closings(planned: &[PlannedClosing]) -> Vec<LedgerClosing> {
+    let closing = |planned: &PlannedClosing| LedgerClosing {
+        id: planned.id,
+        expected_version: planned.expected_version,
+        state_before: if planned.in_recovery { LedgerState::InRecovery } else { LedgerState::Open },
+        token_before: planned.token,
+        last_entry: planned.last_entry,
+        length: planned.length,
+    };
+    planned.iter().map(closing).collect()
+}
+
 /// A planned registration in the words of the backend.
 pub(super) fn registration(planned: &PlannedRegistration) -> BookieRegistration {
     BookieRegistration {
@@ -40,6 +67,15 @@ pub(super) fn registration(planned: &PlannedRegistration) -> BookieRegistration 
         cookies: planned.bookies.iter().map(|bookie| (bookie.id.clone(), bookie.cookie.clone())).collect(),
         highest_ledger: planned.highest_ledger,
     }
+}
+
+/// Ids of the ledgers that a plan registers again.
+pub(super) fn restored_ids(plan: &Plan) -> Vec<i64> {
+    let restored = plan.effects.iter().filter_map(|effect| match effect {
+        Effect::RestoreLedgers { ledgers, .. } => Some(ledgers.iter().map(|ledger| ledger.id)),
+        _ => None,
+    });
+    restored.flatten().collect()
 }
 
 /// The registrations of a plan, in the words of the backend.
@@ -61,6 +97,10 @@ pub fn verify_restored(plan: &Plan, tier1: Tier1<'_>, layout: &ClusterLayout) ->
             Effect::RestoreLedgers { container, ledgers: planned } => {
                 let missing = tier1.ledgers.registry().not_restored(&ledgers(*container, planned, layout))?;
                 wrong.extend(missing.into_iter().map(|id| format!("the metadata of ledger {id}")));
+            }
+            Effect::CloseLedgers { ledgers: planned, .. } => {
+                let open = tier1.ledgers.registry().not_closed(&closings(planned))?;
+                wrong.extend(open.into_iter().map(|id| format!("the end of ledger {id}")));
             }
             Effect::RegisterBookies(planned) => {
                 let missing = tier1.ledgers.registry().not_registered(&registration(planned))?;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lock::{self, ClusterLock};
 use super::marker::{claim_again, in_progress, refuse_other_place, remove_marker};
-use super::restored::registrations;
+use super::restored::{closings, registrations};
 use super::steps::Steps;
 use super::undo::UndoBundle;
 use super::{Application, log_metadata, written_log_metadata};
@@ -109,7 +109,7 @@ fn roll_back_once<'a>(
     if lock.is_none() {
         *lock = Some(ClusterLock::take(application)?);
     }
-    rollback.refuse_booted()?;
+    rollback.refuse_booted(&bundle)?;
     run_file::replace(&file, &Progressed::Begun { plan: plan.id.clone() })?;
     claim_again(application)?;
     let what = rollback.all_effects(&bundle)?;
@@ -148,23 +148,28 @@ struct Rollback<'a> {
 impl Rollback<'_> {
     /// A store that booted has changed its log ZNode and left objects behind; a controller that started, the ZNodes that were
     /// written for it.
-    fn refuse_booted(&self) -> Result<()> {
+    fn refuse_booted(&self, bundle: &UndoBundle) -> Result<()> {
         if self.application.plan.is_of_znodes_only() {
             return self.refuse_changed_znodes();
         }
         for effect in &self.application.plan.effects {
-            let (container, path, ours) = match effect {
+            let (container, path, ours, version) = match effect {
                 Effect::CommitLog { container, path, epoch } => {
-                    (container, path, written_log_metadata(self.application.plan, self.steps, *container, *epoch))
+                    (container, path, written_log_metadata(self.application.plan, self.steps, *container, *epoch), 0)
                 }
-                Effect::RestoreLog { container, path, epoch, ledgers, truncation } => {
-                    (container, path, log_metadata(*epoch, ledgers, *truncation))
+                Effect::RestoreLog { container, path, epoch, ledgers, truncation, expected_version } => {
+                    let version = expected_version.map_or(0, |version| version.wrapping_add(1));
+                    (container, path, log_metadata(*epoch, ledgers, *truncation), version)
                 }
                 _ => continue,
             };
             let Some(node) = self.application.tier1.znodes.get(path)? else { continue };
+            // One that was replaced can be as it was: not done yet, or taken back by a run that was interrupted.
+            if bundle.content_of(path)?.is_some_and(|before| before == node.data) {
+                continue;
+            }
             let is_ours = ours.is_ok_and(|ours| ours == node.data);
-            if !is_ours || node.version != 0 {
+            if !is_ours || node.version != version {
                 return Err(store_booted(format!("the log ZNode `{path}` of container {container} was changed since")));
             }
         }
@@ -207,23 +212,39 @@ impl Rollback<'_> {
         if registrations(self.application.plan).next().is_some() {
             self.application.tier1.ledgers.registry().refuse_running_bookies()?;
         }
-        let containers = self.uncommit()?;
+        let containers = self.uncommit(bundle)?;
         self.restore_znodes(bundle)?;
         let objects = self.move_back()?;
-        let ledgers = self.delete_ledgers()? + self.forget_ledgers()?;
+        self.reopen_ledgers()?;
+        let ledgers = self.delete_ledgers()? + self.forget_ledgers(bundle)?;
         self.unregister_bookies(bundle)?;
         Ok(RolledBack { containers, objects, ledgers })
     }
 
     /// First of all, so that no store finds a log whose container is half taken back.
-    fn uncommit(&self) -> Result<usize> {
+    fn uncommit(&self, bundle: &UndoBundle) -> Result<usize> {
+        let znodes = self.application.tier1.znodes;
         let mut containers = 0;
         for effect in self.application.plan.effects.iter().rev() {
-            if let Effect::CommitLog { path, .. } | Effect::RestoreLog { path, .. } = effect {
-                containers += usize::from(delete(self.application.tier1.znodes, path, 0)?);
-            }
+            let (Effect::CommitLog { path, .. } | Effect::RestoreLog { path, .. }) = effect else { continue };
+            let is_undone = match bundle.content_of(path)? {
+                None => delete(znodes, path, 0)?,
+                Some(before) => put_back(znodes, path, &before)?,
+            };
+            containers += usize::from(is_undone);
         }
         Ok(containers)
+    }
+
+    /// Ledgers that were closed are again what they were.
+    fn reopen_ledgers(&self) -> Result<()> {
+        for (index, effect) in self.application.plan.effects.iter().enumerate() {
+            let Effect::CloseLedgers { ledgers, .. } = effect else { continue };
+            if self.steps.state(index).is_some() {
+                self.application.tier1.ledgers.registry().reopen(&closings(ledgers))?;
+            }
+        }
+        Ok(())
     }
 
     /// Last, since the parents of ledgers go with it.
@@ -235,13 +256,13 @@ impl Rollback<'_> {
     }
 
     /// Takes away the metadata of ledgers that were registered again; the bookies keep the entries, since none runs.
-    fn forget_ledgers(&self) -> Result<usize> {
+    fn forget_ledgers(&self, bundle: &UndoBundle) -> Result<usize> {
         let mut forgotten = 0;
         for (index, effect) in self.application.plan.effects.iter().enumerate() {
             let Effect::RestoreLedgers { ledgers, .. } = effect else { continue };
             if self.steps.state(index).is_some() {
                 for ledger in ledgers {
-                    self.application.tier1.ledgers.delete(ledger.id)?;
+                    self.application.tier1.ledgers.registry().forget(ledger.id, bundle.registered())?;
                     forgotten += 1;
                 }
             }
@@ -257,11 +278,10 @@ impl Rollback<'_> {
                 (None, Some(now)) => {
                     delete(znodes, path, now.version)?;
                 }
-                (Some(before), None) => znodes.create(path, &before)?,
-                (Some(before), Some(now)) if before != now.data => {
-                    znodes.set(path, &before, now.version)?;
+                (Some(before), _) => {
+                    put_back(znodes, path, &before)?;
                 }
-                _ => {}
+                (None, None) => {}
             }
         }
         Ok(())
@@ -302,6 +322,16 @@ impl Rollback<'_> {
             _ => Vec::new(),
         })
     }
+}
+
+/// Gives a node the content that it had; true if it had another one, or was gone.
+fn put_back(znodes: &dyn ZNodes, path: &str, before: &[u8]) -> Result<bool> {
+    match znodes.get(path)? {
+        Some(now) if now.data == before => return Ok(false),
+        Some(now) => znodes.set(path, before, now.version).map(|_| true),
+        None => znodes.create(path, before).map(|()| true),
+    }
+    .map_err(OperatorError::from)
 }
 
 /// True if the node was there. One that got children from elsewhere stays.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::restored::registrations;
+use super::restored::{registrations, restored_ids};
 use crate::cluster::Tier1;
 use crate::error::{OperatorError, Result};
 use crate::plan::{Effect, Plan, hex, run_directory_error, unhex};
@@ -22,7 +22,7 @@ pub(super) struct UndoBundle {
     /// Content of each ZNode in lower-case hex, none for one that was absent. With all parents, so that those which are
     /// created on the way can be told from those that were there.
     znodes: BTreeMap<String, Option<String>>,
-    /// Nodes of BookKeeper that a registration of bookies would make and that were there.
+    /// Nodes of BookKeeper that ledgers and bookies that are registered would make on the way, and that were there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     registered: Vec<String>,
 }
@@ -44,10 +44,22 @@ impl UndoBundle {
         for registration in registrations(plan) {
             registered.extend(tier1.ledgers.registry().present_of_registration(&registration)?);
         }
+        let ledgers = restored_ids(plan);
+        if !ledgers.is_empty() {
+            registered.extend(tier1.ledgers.registry().present_parents(&ledgers)?);
+        }
         Ok(Self { plan: plan.id.clone(), znodes, registered })
     }
 
-    /// Nodes of BookKeeper that a registration of bookies leaves when it is taken back.
+    /// What a ZNode held; none if it was absent or was not looked at.
+    ///
+    /// # Errors
+    /// `run-directory` for what is no hex.
+    pub(super) fn content_of(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        self.znodes.get(path).and_then(Option::as_deref).map(content).transpose()
+    }
+
+    /// Nodes of BookKeeper that stay when a registration of ledgers and bookies is taken back.
     pub(super) fn registered(&self) -> &[String] {
         &self.registered
     }
@@ -82,13 +94,13 @@ impl UndoBundle {
 
     /// The ZNodes, children before parents, with what each held.
     pub(super) fn znodes(&self) -> impl Iterator<Item = Result<(&str, Option<Vec<u8>>)>> {
-        self.znodes.iter().rev().map(|(path, content)| {
-            let damaged =
-                || run_directory_error("read", Path::new(UNDO_FILE), std::io::Error::other("it holds no hex"));
-            let content = content.as_deref().map(|content| unhex(content).ok_or_else(damaged)).transpose()?;
-            Ok((path.as_str(), content))
-        })
+        self.znodes.iter().rev().map(|(path, hex)| Ok((path.as_str(), hex.as_deref().map(content).transpose()?)))
     }
+}
+
+fn content(hex: &str) -> Result<Vec<u8>> {
+    let damaged = || run_directory_error("read", Path::new(UNDO_FILE), std::io::Error::other("it holds no hex"));
+    unhex(hex).ok_or_else(damaged)
 }
 
 fn path(directory: &Path) -> PathBuf {

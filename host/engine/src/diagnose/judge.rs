@@ -31,6 +31,9 @@ pub enum Scenario {
     /// Bookies are left, and ZooKeeper knows nothing of their ledgers, or of the logs.
     #[serde(rename = "zookeeper-loss")]
     ZooKeeperLoss,
+    /// ZooKeeper knows a part of the logs and their ledgers, and no bookie answers that could tell the rest.
+    #[serde(rename = "zookeeper-partly-lost")]
+    ZooKeeperPartlyLost,
     /// Containers differ.
     #[serde(rename = "mixed")]
     Mixed,
@@ -50,6 +53,7 @@ impl Scenario {
             Self::SomeBookiesLost => "partial-loss-2a",
             Self::AllBookiesLost => "partial-loss-2b",
             Self::ZooKeeperLoss => "zookeeper-loss",
+            Self::ZooKeeperPartlyLost => "zookeeper-partly-lost",
             Self::Mixed => "mixed",
             Self::Undetermined => "undetermined",
         }
@@ -142,7 +146,7 @@ impl Diagnosis {
     /// The procedure that recovers from it, or from what is left to do; none if there is none, or none is needed.
     pub fn procedure(&self) -> Option<&'static str> {
         match self.scenario {
-            Scenario::ZooKeeperLoss => Some("zookeeper-loss"),
+            Scenario::ZooKeeperLoss | Scenario::ZooKeeperPartlyLost => Some("zookeeper-loss"),
             _ if self.scenario == Scenario::TotalLoss || self.is_half_recovered() => Some("total-loss"),
             _ => None,
         }
@@ -152,7 +156,11 @@ impl Diagnosis {
     pub fn has_survivors(&self) -> bool {
         let has_any = matches!(
             self.scenario,
-            Scenario::SomeBookiesLost | Scenario::AllBookiesLost | Scenario::ZooKeeperLoss | Scenario::Mixed
+            Scenario::SomeBookiesLost
+                | Scenario::AllBookiesLost
+                | Scenario::ZooKeeperLoss
+                | Scenario::ZooKeeperPartlyLost
+                | Scenario::Mixed
         );
         has_any && !self.is_half_recovered()
     }
@@ -327,10 +335,35 @@ fn scenario(facts: &Facts, containers: &[ContainerDiagnosis]) -> Scenario {
         () if states.is_empty() => Scenario::Undetermined,
         () if all(&[Whole]) => Scenario::Healthy,
         () if all(&[Whole, Recovered]) => Scenario::RecoveredNotBooted,
+        () if is_partly_lost(facts, tier1, &states) => Scenario::ZooKeeperPartlyLost,
+        () if states.contains(&LogGoneLedgersLeft) && all(&[Whole, Recovered, CopiesMissing, LogGoneLedgersLeft]) => {
+            Scenario::ZooKeeperLoss
+        }
         () if all(&[LogGone, LogGoneLedgersLeft]) => without_logs(tier1, &states),
         () if all(&[Whole, CopiesMissing, BookiesSilent, EntriesMissing, LedgersGone]) => bookies_lost(tier1),
         () => Scenario::Mixed,
     }
+}
+
+/// Something of the logs is gone from ZooKeeper and something is left, while no bookie answers. To start the bookies would be the wrong thing
+/// to do: they delete every ledger that is not registered.
+fn is_partly_lost(facts: &Facts, tier1: &Tier1Facts, states: &[ContainerState]) -> bool {
+    use ContainerState::{LogDamaged, LogGone, LogGoneLedgersLeft};
+    let is_unregistered =
+        |ledger: &NamedLedger| matches!(ledger.sight, Ok(None)) && ledger.status != LedgerStatus::Empty;
+    let lacks_ledger = |log: &Log| match log {
+        Log::Present { ledgers, .. } => ledgers.iter().any(is_unregistered),
+        Log::Absent | Log::Damaged(_) => false,
+    };
+    let lacks_log = |state: &ContainerState| matches!(state, LogGone | LogGoneLedgersLeft | LogDamaged);
+    let is_anything_gone = states.iter().any(lacks_log) || tier1.logs.iter().any(lacks_ledger);
+    let is_anything_left =
+        tier1.logs.iter().any(|log| matches!(log, Log::Present { .. })) || !tier1.stray_ledgers.is_empty();
+    let is_silent = tier1.bookies.as_ref().is_some_and(|sights| sights.bookies.iter().all(|one| one.silent.is_some()));
+    // A recovery from Tier-2 that was carried out for some containers looks alike; no store has booted on it yet.
+    let is_stripped = |objects: &ContainerObjectsFacts| objects.objects > 0 && !objects.has_journals;
+    let is_half_recovered = facts.tier2.as_ref().is_ok_and(|tier2| tier2.containers.iter().any(is_stripped));
+    is_anything_gone && is_anything_left && is_silent && !is_half_recovered
 }
 
 /// No container has a log.

@@ -60,6 +60,41 @@ fn check(facts: &Facts, scenario: Scenario, expected: &[ContainerState]) -> Diag
 }
 
 #[test]
+fn a_part_of_zookeeper_that_is_gone_while_no_bookie_answers_needs_the_disks() {
+    let silent = || log(&[&[SILENT, SILENT, SILENT]]);
+    let stopped = |logs: Vec<Log>| {
+        let mut facts = facts(logs);
+        facts.tier1.as_mut().unwrap().bookies = bookies(true, true);
+        facts
+    };
+    // One log is gone; or a ledger that a log names; or all logs, but not all ledgers.
+    let one_gone = stopped(vec![silent(), Log::Absent]);
+    let states = [ContainerState::BookiesSilent, ContainerState::LogGone];
+    let diagnosis = check(&one_gone, Scenario::ZooKeeperPartlyLost, &states);
+    assert_eq!((diagnosis.procedure(), diagnosis.has_survivors()), (Some("zookeeper-loss"), true));
+    let unregistered = NamedLedger { id: 9, status: LedgerStatus::NotEmpty, sight: Ok(None) };
+    let mut lacking = silent();
+    if let Log::Present { ledgers, .. } = &mut lacking {
+        ledgers.push(unregistered);
+    }
+    check(&stopped(vec![lacking]), Scenario::ZooKeeperPartlyLost, &[ContainerState::EntriesMissing]);
+    let mut all_gone = stopped(vec![Log::Absent]);
+    all_gone.tier1.as_mut().unwrap().stray_ledgers = vec![sight(3, &[SILENT, SILENT, SILENT])];
+    check(&all_gone, Scenario::ZooKeeperPartlyLost, &[ContainerState::LogGoneLedgersLeft]);
+    // Bookies that are only stopped, and bookies that answer.
+    check(&stopped(vec![silent()]), Scenario::AllBookiesLost, &[ContainerState::BookiesSilent]);
+    let whole = || log(&[&[HELD, HELD, HELD]]);
+    check(&facts(vec![whole(), Log::Absent]), Scenario::Mixed, &[ContainerState::Whole, ContainerState::LogGone]);
+}
+
+#[test]
+fn logs_of_some_containers_are_gone_while_bookies_serve_their_ledgers() {
+    let mut facts = facts(vec![Log::Absent, log(&[&[HELD, HELD, HELD]])]);
+    facts.tier1.as_mut().unwrap().stray_ledgers = vec![sight(3, &[HELD, HELD, HELD])];
+    check(&facts, Scenario::ZooKeeperLoss, &[ContainerState::LogGoneLedgersLeft, ContainerState::Whole]);
+}
+
+#[test]
 fn logs_with_all_copies_are_healthy() {
     let whole = || log(&[&[HELD, HELD, HELD]]);
     let diagnosis = check(&facts(vec![whole(), whole()]), Scenario::Healthy, &[ContainerState::Whole; 2]);

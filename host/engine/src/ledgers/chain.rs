@@ -38,14 +38,24 @@ pub struct LogChain {
 }
 
 impl LogChain {
-    /// The ledgers, each with its last entry that is part of the log. The last ledger ends where what disks hold breaks off: an entry
-    /// that was not acknowledged may be kept so, as BookKeeper's own recovery does, and none that was is lost.
+    /// The ledgers, each with its last entry that is part of the log: of one that is registered as closed it is that of its metadata. The
+    /// last ledger ends where what disks hold breaks off: an entry that was not acknowledged may be kept so, as BookKeeper's own
+    /// recovery does, and none that was is lost.
     pub fn ends<'a>(&'a self, ledgers: &'a [DiskLedger]) -> impl Iterator<Item = (&'a DiskLedger, i64)> {
         let ends = self.junctions.iter().map(|junction| Some(junction.last_entry)).chain([None]);
         self.ledgers.iter().zip(ends).map(|(&position, end)| {
             let ledger = &ledgers[position];
-            (ledger, end.unwrap_or(ledger.unbroken().len() as i64 - 1))
+            (ledger, ledger.closed_at().or(end).unwrap_or(ledger.unbroken().len() as i64 - 1))
         })
+    }
+}
+
+impl LogChain {
+    /// Leaves out the ledgers below an id, which the log has been truncated behind; returns their positions.
+    pub(super) fn begin_with(&mut self, id: i64, ledgers: &[DiskLedger]) -> Vec<usize> {
+        let before = self.ledgers.partition_point(|&position| ledgers[position].id < id);
+        self.junctions.drain(..before.min(self.junctions.len()));
+        self.ledgers.drain(..before).collect()
     }
 }
 
@@ -54,8 +64,9 @@ impl LogChain {
 pub struct UnplacedLedger {
     /// Position in the list of ledgers.
     pub ledger: usize,
-    /// Why: `empty` (no whole operation), `no-container` (nothing tells whose it is), `superseded` (the container has a newer
-    /// log that does not go on from it).
+    /// Why: `empty` (no whole operation), `missing` (it has entries, by its metadata or later ones, and not the first of them is
+    /// left), `no-container` (nothing tells whose it is), `superseded` (the container has a newer log that does not go on from
+    /// it), `truncated` (the log has a ZNode, which begins behind it).
     pub reason: &'static str,
 }
 
@@ -90,7 +101,9 @@ pub fn chains(ledgers: &[DiskLedger]) -> (Vec<LogChain>, Vec<UnplacedLedger>) {
     let mut unplaced = Vec::new();
     for (position, ledger) in ledgers.iter().enumerate() {
         if ledger.operations().is_none() {
-            unplaced.push(UnplacedLedger { ledger: position, reason: "empty" });
+            let is_missing = ledger.unbroken().is_empty() && !ledger.holes().is_empty();
+            let reason = if is_missing { "missing" } else { "empty" };
+            unplaced.push(UnplacedLedger { ledger: position, reason });
             continue;
         }
         match follows(ledgers, &growing, ledger) {

@@ -1,10 +1,15 @@
-//! What the disks of bookies tell, all of them together.
+//! What the disks of bookies tell, all of them together, beside what is left of ZooKeeper.
 
 use std::collections::BTreeMap;
 
+use dr_backends::tier1::LedgerClosing;
+use dr_formats::ledger_metadata::LedgerState;
 use dr_formats::log_metadata::{FrameAddress, LedgerAddress};
 
-use super::{DiskLedger, LogChain, LogTail, SegmentTail, Stretch, UnplacedLedger, chains, ensembles};
+use super::{
+    DiskLedger, LogChain, LogNode, LogTail, SegmentTail, Standing, Stretch, Survivors, UnplacedLedger, chains,
+    ensembles,
+};
 use crate::cluster::ClusterLayout;
 use crate::contract::{Bookie, CallError, CallResult, ContainerId, DurableLog, Ledger};
 use crate::error::Result;
@@ -34,16 +39,28 @@ pub trait Payloads: Send + Sync + std::fmt::Debug {
     fn read(&self, ledger: i64, last_entry: i64, visit: &mut dyn FnMut(i64, &[u8])) -> Result<()>;
 }
 
-/// Everything that bookies' disks tell.
+/// Everything that bookies' disks tell, and what is left of ZooKeeper.
 #[derive(Debug)]
 pub struct LedgerEvidence {
     bookies: Vec<DiskBookie>,
     ledgers: Vec<DiskLedger>,
     chains: Vec<LogChain>,
     unplaced: Vec<UnplacedLedger>,
+    survivors: Survivors,
+    /// How the ZNode of each log stands to it.
+    standings: BTreeMap<ContainerId, Standing>,
     payloads: Box<dyn Payloads>,
-    /// Ledgers are registered in ZooKeeper, and need not be registered again.
+    /// All ledgers are registered in ZooKeeper, and their bookies run.
     are_registered: bool,
+}
+
+/// What the metadata of a log's ledgers lack.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlannedLog {
+    /// Ledgers that are to be registered, in the order of the log.
+    pub restored: Vec<PlannedLedger>,
+    /// Registered ledgers that were never closed, and are to be.
+    pub closed: Vec<LedgerClosing>,
 }
 
 /// A log that was read whole.
@@ -61,14 +78,54 @@ pub struct FollowedLog {
 
 impl LedgerEvidence {
     /// Puts the logs together. `ledgers` are in the order of their ids, and number bookies by their place in `bookies`.
-    pub fn new(bookies: Vec<DiskBookie>, ledgers: Vec<DiskLedger>, payloads: Box<dyn Payloads>) -> Self {
-        let (chains, unplaced) = chains(&ledgers);
-        Self { bookies, ledgers, chains, unplaced, payloads, are_registered: false }
+    pub fn new(
+        bookies: Vec<DiskBookie>,
+        ledgers: Vec<DiskLedger>,
+        survivors: Survivors,
+        payloads: Box<dyn Payloads>,
+    ) -> Self {
+        let ledgers = survivors.beside(ledgers);
+        Self::of_merged(bookies, ledgers, survivors, payloads)
     }
 
     /// Puts the logs together from ledgers that are registered, and that bookies serve.
-    pub(super) fn of_registered(ledgers: Vec<DiskLedger>, payloads: Box<dyn Payloads>) -> Self {
-        Self { are_registered: true, ..Self::new(Vec::new(), ledgers, payloads) }
+    pub(super) fn of_registered(ledgers: Vec<DiskLedger>, survivors: Survivors, payloads: Box<dyn Payloads>) -> Self {
+        Self { are_registered: true, ..Self::of_merged(Vec::new(), ledgers, survivors, payloads) }
+    }
+
+    fn of_merged(
+        bookies: Vec<DiskBookie>,
+        ledgers: Vec<DiskLedger>,
+        survivors: Survivors,
+        payloads: Box<dyn Payloads>,
+    ) -> Self {
+        let (chains, unplaced) = chains(&ledgers);
+        let standings =
+            chains.iter().map(|chain| (chain.container, survivors.standing(chain, &ledgers, &bookies))).collect();
+        let mut evidence =
+            Self { bookies, ledgers, chains, unplaced, survivors, standings, payloads, are_registered: false };
+        evidence.leave_out_truncated();
+        evidence
+    }
+
+    /// A ZNode that fits tells where its log begins: what lies before is part of it no longer.
+    fn leave_out_truncated(&mut self) {
+        for chain in &mut self.chains {
+            if self.standings.get(&chain.container) != Some(&Standing::Fits) {
+                continue;
+            }
+            let log = self.survivors.log(chain.container).and_then(|node| node.metadata.as_ref().ok());
+            let first = log.map_or(0, |log| log.truncation.ledger_id);
+            for stray in &mut self.unplaced {
+                let ledger = &self.ledgers[stray.ledger];
+                if ledger.id < first && ledger.containers.contains(&chain.container) {
+                    stray.reason = "truncated";
+                }
+            }
+            let before = chain.begin_with(first, &self.ledgers).into_iter();
+            self.unplaced.extend(before.map(|ledger| UnplacedLedger { ledger, reason: "truncated" }));
+        }
+        self.unplaced.sort_by_key(|unplaced| unplaced.ledger);
     }
 
     /// True if the ledgers are registered in ZooKeeper, and their bookies run.
@@ -81,9 +138,20 @@ impl LedgerEvidence {
         &self.bookies
     }
 
-    /// The highest id of any ledger; -1 if there is none.
-    pub fn highest_ledger(&self) -> i64 {
-        self.ledgers.last().map_or(-1, |ledger| ledger.id)
+    /// The highest id of any ledger, -1 if there is none, above which new ledgers must be put; none if the counter that is left gives
+    /// higher ones by itself.
+    pub fn ids_to_pass(&self) -> Option<i64> {
+        self.survivors.ids_to_pass(self.ledgers.last().map_or(-1, |ledger| ledger.id))
+    }
+
+    /// How the ZNode of a container's log stands to the log that the ledgers make.
+    pub fn standing(&self, container: ContainerId) -> Standing {
+        self.standings.get(&container).cloned().unwrap_or(Standing::Absent)
+    }
+
+    /// The ZNode of a container's log, if there is one.
+    pub fn log_node(&self, container: ContainerId) -> Option<&LogNode> {
+        self.survivors.log(container)
     }
 
     /// The bookies, by id, as a procedure sees them.
@@ -103,9 +171,9 @@ impl LedgerEvidence {
         rows
     }
 
-    /// Ids of the ledgers, ascending.
-    pub fn ledger_ids(&self) -> impl Iterator<Item = i64> {
-        self.ledgers.iter().map(|ledger| ledger.id)
+    /// Ids of the ledgers that are not registered, ascending.
+    pub fn unregistered_ledgers(&self) -> impl Iterator<Item = i64> {
+        self.ledgers.iter().filter(|ledger| ledger.registered.is_none()).map(|ledger| ledger.id)
     }
 
     /// The ledgers, by id, as a procedure sees them.
@@ -129,6 +197,8 @@ impl LedgerEvidence {
                 last_operation: operations.map_or(0, |operations| operations.last),
                 bookies: ledger.holders.iter().map(|holder| self.bookies[holder.bookie].id.clone()).collect(),
                 missing: ledger.holes().iter().map(|(first, last)| last.abs_diff(*first) + 1).sum(),
+                registered: registered_as(ledger).to_owned(),
+                left_out: ledger.left_out,
             }
         };
         self.ledgers.iter().enumerate().map(row).collect()
@@ -153,22 +223,41 @@ impl LedgerEvidence {
             last_operation: operations.last().map_or(0, |operations| operations.last),
             entries,
             bytes,
+            znode: self.standing(chain.container).as_str().to_owned(),
+            reason: self.standing(chain.container).reason().to_owned(),
         }
     }
 
-    /// The store deletes the ledgers that it has truncated; so all that are registered must join.
+    /// The store deletes the ledgers that it has truncated; so all that are registered must join, unless the ZNode of the log tells
+    /// which ones are needed.
     fn refuse_unjoined(&self, chain: &LogChain) -> CallResult<()> {
-        let begins = self.log_row(chain).first_operation;
-        let of_container = |stray: &&UnplacedLedger| {
-            // One that was opened and never written to is of no use, and no loss.
-            stray.reason != "empty" && self.ledgers[stray.ledger].containers.contains(&chain.container)
+        let not_whole = |reason: &dyn std::fmt::Display| {
+            let container = chain.container;
+            Err(CallError::Damaged(format!("the log of container {container} is not whole: {reason}")))
         };
-        match self.unplaced.iter().find(of_container) {
-            Some(stray) if begins != 1 => Err(CallError::Damaged(format!(
-                "the log of container {} is not whole: ledger {} is registered for it, but cannot be read or does not join the others",
-                chain.container, self.ledgers[stray.ledger].id
-            ))),
-            _ => Ok(()),
+        match self.standing(chain.container) {
+            Standing::Fits => return Ok(()),
+            Standing::Unjoined(reason) => return not_whole(&reason),
+            Standing::Absent | Standing::Outdated(_) => {}
+        }
+        let begins = self.log_row(chain).first_operation;
+        let last = chain.ledgers.last().copied().unwrap_or_default();
+        let is_missed = |stray: &&UnplacedLedger| {
+            let ledger = &self.ledgers[stray.ledger];
+            // One that was opened and never written to is of no use, and no loss; what an earlier log left behind is none, either, nor
+            // what was deleted since.
+            stray.reason != "empty"
+                && ledger.registered.is_some()
+                && ledger.containers.contains(&chain.container)
+                && (begins != 1 || stray.ledger > last)
+                && !chain.was_deleted(stray.ledger, &self.ledgers, &self.bookies)
+        };
+        match self.unplaced.iter().find(is_missed) {
+            Some(stray) => not_whole(&format!(
+                "ledger {} is registered for it, but cannot be read or does not join the others",
+                self.ledgers[stray.ledger].id
+            )),
+            None => Ok(()),
         }
     }
 
@@ -187,9 +276,7 @@ impl LedgerEvidence {
     /// `not-found` if the container has none; `damaged` if something is missing or unreadable.
     pub fn follow(&self, container: ContainerId, is_wanted: fn(&str) -> bool) -> CallResult<FollowedLog> {
         let chain = self.chain(container)?;
-        if self.are_registered {
-            self.refuse_unjoined(chain)?;
-        }
+        self.refuse_unjoined(chain)?;
         let mut tail = LogTail::new(container, is_wanted);
         for (sequence, (ledger, last_entry)) in (1_u32..).zip(chain.ends(&self.ledgers)) {
             let damaged = |entry: i64, reason: &dyn std::fmt::Display| {
@@ -199,7 +286,7 @@ impl LedgerEvidence {
                 ))
             };
             if let Some((first, last)) = ledger.holes().first().filter(|(first, _)| *first <= last_entry + 1) {
-                let reason = format!("no disk holds the entries {first} to {last}, and there are later ones");
+                let reason = format!("no disk holds the entries {first} to {last}, and {}", told_by(ledger, *last));
                 return Err(damaged(*first, &reason));
             }
             let mut next = 0;
@@ -258,32 +345,49 @@ impl LedgerEvidence {
         Ok(ends.map(|(ledger, last_entry)| length_up_to(ledger, last_entry)).sum())
     }
 
-    /// The ledgers of a log as they are to be registered, in the order of the log; none need to be if they are.
+    /// What the metadata of a log's ledgers lack.
+    ///
+    /// What is registered as closed stays as it is. What was never closed is closed where the log goes over to the next ledger, since
+    /// whoever opens the log would find its end too late; but the last one of a log is left to the store, which finds its end
+    /// as after any crash, as long as all its bookies are there.
     ///
     /// # Errors
     /// `not-found`; `damaged` if there are fewer bookies than an ensemble has.
-    pub fn planned_log(&self, container: ContainerId, layout: &ClusterLayout) -> CallResult<Vec<PlannedLedger>> {
-        let ends = self.chain(container)?.ends(&self.ledgers);
+    pub fn planned_log(&self, container: ContainerId, layout: &ClusterLayout) -> CallResult<PlannedLog> {
+        let chain = self.chain(container)?;
+        let mut planned = PlannedLog::default();
         if self.are_registered {
-            return Ok(Vec::new());
+            return Ok(planned);
         }
-        ends.map(|(ledger, last_entry)| self.planned(ledger, last_entry, layout)).collect()
+        let last = chain.ledgers.last().map(|&place| self.ledgers[place].id);
+        for (ledger, last_entry) in chain.ends(&self.ledgers) {
+            if ledger.registered.is_none() {
+                planned.restored.push(self.planned(ledger, last_entry, layout)?);
+            } else if Some(ledger.id) != last || !ledger.has_all_bookies(&self.bookies) {
+                let length = length_up_to(ledger, last_entry).cast_signed();
+                planned.closed.extend(ledger.closing(last_entry, length));
+            }
+        }
+        Ok(planned)
     }
 
-    /// A ledger that is part of no log, as it is to be registered.
+    /// A ledger that is part of no log, as it is to be registered; none if it is.
     ///
     /// # Errors
     /// `not-found`; `conflict` if it is part of a log; `invalid` if its first entry is on no disk.
-    pub fn planned_stray(&self, id: i64, layout: &ClusterLayout) -> CallResult<PlannedLedger> {
+    pub fn planned_stray(&self, id: i64, layout: &ClusterLayout) -> CallResult<Option<PlannedLedger>> {
         let place = self.ledgers.binary_search_by_key(&id, |ledger| ledger.id);
         let place = place.map_err(|_| CallError::NotFound(format!("no disk holds an entry of ledger {id}")))?;
         if self.chains.iter().any(|chain| chain.ledgers.contains(&place)) {
             return Err(CallError::Conflict(format!("ledger {id} is part of a log; restore that instead")));
         }
         let ledger = &self.ledgers[place];
+        if ledger.registered.is_some() {
+            return Ok(None);
+        }
         // What a bookie holds behind a hole would be deleted with the rest; the last entry that anybody holds is the end.
         let last_entry = ledger.entries.last().map_or(-1, |entry| entry.id);
-        self.planned(ledger, last_entry, layout)
+        self.planned(ledger, last_entry, layout).map(Some)
     }
 
     fn planned(&self, ledger: &DiskLedger, last_entry: i64, layout: &ClusterLayout) -> CallResult<PlannedLedger> {
@@ -311,6 +415,24 @@ impl LedgerEvidence {
             digest_type: ledger.digest_type.into(),
             stretches: stretches.into_iter().map(stretch).collect(),
         })
+    }
+}
+
+/// What ZooKeeper says of a ledger, as a procedure sees it.
+fn registered_as(ledger: &DiskLedger) -> &'static str {
+    match ledger.registered.as_ref().map(|registered| registered.state) {
+        None => "",
+        Some(LedgerState::Open) => "open",
+        Some(LedgerState::InRecovery) => "in-recovery",
+        Some(LedgerState::Closed { .. }) => "closed",
+    }
+}
+
+/// What tells that there was an entry that no disk holds.
+fn told_by(ledger: &DiskLedger, missing: i64) -> String {
+    match ledger.closed_at() {
+        Some(last_entry) if last_entry == missing => format!("ZooKeeper has it closed at entry {last_entry}"),
+        _ => "there are later ones".to_owned(),
     }
 }
 

@@ -11,18 +11,21 @@ mod evidence;
 mod log_tail;
 mod reading;
 mod registered;
+mod survivors;
 mod tailed;
 
 pub use self::chain::{Junction, Link, LogChain, UnplacedLedger, chains};
 pub use self::ensembles::{Stretch, ensembles};
-pub use self::evidence::{DiskBookie, FollowedLog, LedgerEvidence, Payloads};
+pub use self::evidence::{DiskBookie, FollowedLog, LedgerEvidence, Payloads, PlannedLog};
 pub use self::log_tail::{LogTail, ReplayStart, SegmentTail};
 pub use self::reading::read_disks;
 pub use self::registered::read_registered;
+pub use self::survivors::{LogNode, Standing, Survivors};
 pub use self::tailed::TailedTier2;
 
 use std::collections::BTreeSet;
 
+use dr_backends::tier1::RegisteredLedger;
 use dr_formats::ledger_entry::DigestType;
 
 use crate::contract::ContainerId;
@@ -38,8 +41,12 @@ pub struct DiskLedger {
     pub holders: Vec<Holder>,
     /// How its entries are protected.
     pub digest_type: DigestType,
-    /// Containers that its operations name. More than one is damage.
+    /// Containers that its operations name, or else what ZooKeeper knows. More than one is damage.
     pub containers: BTreeSet<ContainerId>,
+    /// What ZooKeeper says of it; none if it is not registered there.
+    pub registered: Option<RegisteredLedger>,
+    /// Entries that disks hold behind the end that ZooKeeper knows, and that are not among the others.
+    pub left_out: u64,
 }
 
 /// What one bookie holds of a ledger.
@@ -95,7 +102,12 @@ impl DiskLedger {
         Some(Operations { first: first.first, last: all.next_back().unwrap_or(first).last })
     }
 
-    /// Entries that no disk holds, although one holds later ones: first and last, ascending.
+    /// Its last entry, if it is registered as closed.
+    pub fn closed_at(&self) -> Option<i64> {
+        self.registered.as_ref()?.end().map(|(last_entry, _)| last_entry)
+    }
+
+    /// Entries that no disk holds, although one holds later ones or ZooKeeper says that there are later ones: first and last, ascending.
     pub fn holes(&self) -> Vec<(i64, i64)> {
         let mut next = 0;
         let mut holes = Vec::new();
@@ -105,6 +117,7 @@ impl DiskLedger {
             }
             next = entry.id + 1;
         }
+        holes.extend(self.closed_at().filter(|last_entry| *last_entry >= next).map(|last_entry| (next, last_entry)));
         holes
     }
 }
@@ -146,6 +159,8 @@ pub(crate) mod test_support {
             holders,
             digest_type: DigestType::Crc32c,
             containers: container.into_iter().collect(),
+            registered: None,
+            left_out: 0,
         }
     }
 }

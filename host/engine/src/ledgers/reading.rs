@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use dr_backends::bookie_disk::BookieDisk;
 use dr_formats::ledger_entry::LedgerPassword;
 
-use super::{DiskBookie, DiskEntry, DiskLedger, Holder, LedgerEvidence, Operations, Payloads};
+use super::{DiskBookie, DiskEntry, DiskLedger, Holder, LedgerEvidence, Operations, Payloads, Survivors};
 use crate::bookie_survey::{
     BookieSurvey, EntrySummary, FrameSummary, MergedEntry, MergedSurveys, SurveyHeader, Take, read_payload, take,
 };
@@ -14,20 +14,22 @@ use crate::error::{OperatorError, Result};
 use crate::plan::run_directory_error;
 use crate::progress::Progress;
 
-/// Reads the disks of stopped bookies, each given by its directories. Surveys of them, which are removed at the end, are written to
+/// Reads the disks of stopped bookies, each given by its directories, beside what is left of ZooKeeper. Surveys of them, which are removed at the end, are written to
 /// `scratch`, a directory that does not exist yet.
 ///
 /// # Errors
-/// Those of [`BookieDisk::open`], [`take`] and [`MergedSurveys`]; `ledger-password` if ledgers have another password than `password`.
+/// Those of [`BookieDisk::open`], [`take`] and [`MergedSurveys`]; `ledger-password` if ledgers have another password than `password`;
+/// `instance-differs`, `cookie-differs` if ZooKeeper knows other bookies.
 pub fn read_disks(
     bookies: &[Vec<PathBuf>],
     password: &LedgerPassword,
+    survivors: Survivors,
     parallel: usize,
     scratch: &Path,
     progress: &dyn Progress,
 ) -> Result<LedgerEvidence> {
     std::fs::create_dir(scratch).map_err(|error| run_directory_error("create", scratch, error))?;
-    let evidence = survey_and_merge(bookies, password, parallel, scratch, progress);
+    let evidence = survey_and_merge(bookies, password, survivors, parallel, scratch, progress);
     let removed = std::fs::remove_dir_all(scratch);
     let evidence = evidence?;
     removed.map_err(|error| run_directory_error("remove", scratch, error))?;
@@ -37,12 +39,17 @@ pub fn read_disks(
 fn survey_and_merge(
     bookies: &[Vec<PathBuf>],
     password: &LedgerPassword,
+    survivors: Survivors,
     parallel: usize,
     scratch: &Path,
     progress: &dyn Progress,
 ) -> Result<LedgerEvidence> {
     let disks: Vec<BookieDisk> =
         bookies.iter().map(|directories| BookieDisk::open(directories)).collect::<std::result::Result<_, _>>()?;
+    for disk in &disks {
+        let cookie = disk.cookie();
+        survivors.refuse_other(&cookie.bookie_id, cookie.instance_id.as_deref(), disk.cookie_bytes())?;
+    }
     let mut surveys = Vec::new();
     for (number, disk) in disks.iter().enumerate() {
         let output = scratch.join(format!("bookie-{number}"));
@@ -58,7 +65,8 @@ fn survey_and_merge(
         add(&entry, &mut ledgers);
         copies.insert((entry.ledger_id, entry.entry_id), entry.copies);
     }
-    Ok(LedgerEvidence::new(known, ledgers, Box::new(DiskPayloads { disks, copies, password: password.clone() })))
+    let payloads = DiskPayloads { disks, copies, password: password.clone() };
+    Ok(LedgerEvidence::new(known, ledgers, survivors, Box::new(payloads)))
 }
 
 fn refuse_other_password(header: &SurveyHeader, password: &LedgerPassword) -> Result<()> {
@@ -98,6 +106,8 @@ fn add(merged: &MergedEntry, ledgers: &mut Vec<DiskLedger>) {
             holders: Vec::new(),
             digest_type: summary.digest_type,
             containers: BTreeSet::new(),
+            registered: None,
+            left_out: 0,
         });
     }
     let Some(ledger) = ledgers.last_mut() else { return };

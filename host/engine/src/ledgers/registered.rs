@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dr_backends::tier1::{Ledgers, RegisteredLedger};
 use dr_formats::ledger_entry::DigestType;
 
-use super::{DiskEntry, DiskLedger, LedgerEvidence, Payloads};
+use super::{DiskEntry, DiskLedger, LedgerEvidence, Payloads, Survivors};
 use crate::bookie_survey::summarise;
 use crate::error::Result;
 use crate::progress::{Progress, Unit};
@@ -13,30 +13,33 @@ use crate::progress::{Progress, Unit};
 /// Name of the stage.
 const READING: &str = "reading ledgers";
 
-/// Reads the ledgers of the logs that are registered; none if no ledger names a container.
+/// Reads the ledgers of the logs that are registered, by what is left of ZooKeeper; none if no ledger names a container.
 ///
 /// The last ledger of a log was never closed. Where it ends is found out by the store when it starts, as after any crash; here it is read
 /// as far as bookies have it.
 ///
 /// # Errors
 /// Tier-1 errors.
-pub fn read_registered(ledgers: Arc<dyn Ledgers>, progress: &dyn Progress) -> Result<Option<LedgerEvidence>> {
-    let registered: Vec<RegisteredLedger> =
-        ledgers.registry().registered_ledgers()?.into_iter().filter(|ledger| ledger.container.is_some()).collect();
+pub fn read_registered(
+    ledgers: Arc<dyn Ledgers>,
+    survivors: Survivors,
+    progress: &dyn Progress,
+) -> Result<Option<LedgerEvidence>> {
+    let registered: Vec<&RegisteredLedger> = survivors.ledgers_of_logs().collect();
     if registered.is_empty() {
         return Ok(None);
     }
     progress.stage_started(READING, Some(registered.len() as u64), Unit::Ledgers);
     let mut found = Vec::new();
     for ledger in &registered {
-        found.push(read_ledger(ledgers.as_ref(), *ledger)?);
+        found.push(read_ledger(ledgers.as_ref(), ledger)?);
         progress.advanced(1);
     }
     progress.stage_finished(READING);
-    Ok(Some(LedgerEvidence::of_registered(found, Box::new(ServedPayloads { ledgers }))))
+    Ok(Some(LedgerEvidence::of_registered(found, survivors, Box::new(ServedPayloads { ledgers }))))
 }
 
-fn read_ledger(ledgers: &dyn Ledgers, registered: RegisteredLedger) -> Result<DiskLedger> {
+fn read_ledger(ledgers: &dyn Ledgers, registered: &RegisteredLedger) -> Result<DiskLedger> {
     let mut entries = Vec::new();
     let mut length = 0;
     ledgers.read_as_far_as_it_goes(registered.id, &mut |id, payload| {
@@ -44,15 +47,14 @@ fn read_ledger(ledgers: &dyn Ledgers, registered: RegisteredLedger) -> Result<Di
         entries.push(DiskEntry::of(id, length, crc32c::crc32c(payload), summarise(payload).as_ref()));
         Ok(())
     })?;
-    if let Some((last_entry, _)) = registered.end.filter(|(last_entry, _)| *last_entry >= entries.len() as i64) {
-        // What was needed of it shows when its log is followed; as a hole, it cannot be passed over.
+    if let Some((last_entry, _)) = registered.end().filter(|(last_entry, _)| *last_entry >= entries.len() as i64) {
+        // What was needed of it shows when its log is followed.
         tracing::warn!(
             ledger = registered.id,
             last_entry,
             read = entries.len(),
             "not all of a closed ledger can be read"
         );
-        entries.push(DiskEntry::of(last_entry + 1, length, 0, None));
     }
     Ok(DiskLedger {
         id: registered.id,
@@ -60,6 +62,8 @@ fn read_ledger(ledgers: &dyn Ledgers, registered: RegisteredLedger) -> Result<Di
         holders: Vec::new(),
         digest_type: DigestType::Crc32c,
         containers: registered.container.into_iter().collect(),
+        registered: Some(registered.clone()),
+        left_out: 0,
     })
 }
 

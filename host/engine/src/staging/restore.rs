@@ -3,20 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use dr_backends::tier1::ZNodes as _;
+
 use super::Staging;
 use crate::contract::{
     Bookie, CallError, CallResult, ContainerId, DurableLog, Ledger, PAGE_ROWS_MAX, Pages, RestoredLog, VecPages,
     no_disks,
 };
-use crate::ledgers::{LedgerEvidence, SegmentTail};
-use crate::plan::{Effect, PlannedBookie, PlannedLedger, PlannedRegistration, PlannedTruncation, RestoredContainer};
+use crate::error::OperatorError;
+use crate::ledgers::{FollowedLog, LedgerEvidence, LogNode, PlannedLog, SegmentTail, Standing};
+use crate::plan::{
+    Effect, PlannedBookie, PlannedClosing, PlannedLedger, PlannedRegistration, PlannedTruncation, RestoredContainer,
+};
 use crate::survey::Survey;
 
 /// What was staged of logs and bookies.
 #[derive(Debug, Default)]
 pub(super) struct Restored {
     logs: BTreeMap<ContainerId, StagedLog>,
-    kept: BTreeMap<i64, PlannedLedger>,
+    /// Ledgers of no log, with what is to be registered of those that are not.
+    kept: BTreeMap<i64, Option<PlannedLedger>>,
     /// Places in the evidence of the bookies that are registered; none before the call.
     bookies: Option<BTreeSet<String>>,
     /// Newest bytes of segments that tell of the controller.
@@ -29,10 +35,30 @@ pub(super) struct Restored {
 struct StagedLog {
     /// Ids in the order of the log.
     ids: Vec<i64>,
-    /// Those that are to be registered: all or none.
-    ledgers: Vec<PlannedLedger>,
-    truncation: Option<PlannedTruncation>,
+    metadata: PlannedLog,
+    znode: StagedNode,
     summary: RestoredContainer,
+}
+
+/// What becomes of the ZNode of a log.
+#[derive(Debug)]
+enum StagedNode {
+    Kept,
+    /// Created, or replaced in this version.
+    Written {
+        truncation: Option<PlannedTruncation>,
+        expected_version: Option<i32>,
+    },
+}
+
+impl StagedNode {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Written { expected_version: None, .. } => "created",
+            Self::Written { expected_version: Some(_), .. } => "replaced",
+        }
+    }
 }
 
 impl Restored {
@@ -48,7 +74,7 @@ impl Restored {
 
     /// Ids of the ledgers that will be registered.
     fn registered(&self) -> BTreeSet<i64> {
-        let of_logs = self.logs.values().flat_map(|log| &log.ledgers).map(|planned| planned.id);
+        let of_logs = self.logs.values().flat_map(|log| &log.metadata.restored).map(|planned| planned.id);
         self.kept.keys().copied().chain(of_logs).collect()
     }
 
@@ -56,19 +82,28 @@ impl Restored {
     pub(super) fn effects(&self, staging: &Staging) -> Vec<Effect> {
         let mut effects = Vec::new();
         for (&container, log) in &self.logs {
-            if !log.ledgers.is_empty() {
-                effects.push(Effect::RestoreLedgers { container: Some(container), ledgers: log.ledgers.clone() });
+            let PlannedLog { restored, closed } = &log.metadata;
+            if !restored.is_empty() {
+                effects.push(Effect::RestoreLedgers { container: Some(container), ledgers: restored.clone() });
             }
-            effects.push(Effect::RestoreLog {
-                container,
-                path: staging.0.layout.log_znode(container),
-                epoch: log.summary.epoch,
-                ledgers: log.ids.clone(),
-                truncation: log.truncation,
-            });
+            if !closed.is_empty() {
+                let ledgers = closed.iter().map(PlannedClosing::from).collect();
+                effects.push(Effect::CloseLedgers { container, ledgers });
+            }
+            if let StagedNode::Written { truncation, expected_version } = log.znode {
+                effects.push(Effect::RestoreLog {
+                    container,
+                    path: staging.0.layout.log_znode(container),
+                    epoch: log.summary.epoch,
+                    ledgers: log.ids.clone(),
+                    truncation,
+                    expected_version,
+                });
+            }
         }
-        if !self.kept.is_empty() {
-            effects.push(Effect::RestoreLedgers { container: None, ledgers: self.kept.values().cloned().collect() });
+        let kept: Vec<PlannedLedger> = self.kept.values().flatten().cloned().collect();
+        if !kept.is_empty() {
+            effects.push(Effect::RestoreLedgers { container: None, ledgers: kept });
         }
         if let (Some(ids), Some(evidence)) = (&self.bookies, &staging.0.ledgers) {
             let chosen = evidence.bookies().iter().filter(|bookie| ids.contains(&bookie.id));
@@ -78,7 +113,7 @@ impl Restored {
             effects.push(Effect::RegisterBookies(PlannedRegistration {
                 instance_id: evidence.bookies().first().and_then(|bookie| bookie.instance_id.clone()),
                 bookies,
-                highest_ledger: evidence.highest_ledger(),
+                highest_ledger: evidence.ids_to_pass(),
             }));
         }
         effects
@@ -132,7 +167,7 @@ impl Staging {
             return Err(CallError::Conflict("the bookies were registered before".to_owned()));
         }
         let registered = state.restored.registered();
-        if let Some(ledger) = evidence.ledger_ids().find(|id| !registered.contains(id)) {
+        if let Some(ledger) = evidence.unregistered_ledgers().find(|id| !registered.contains(id)) {
             return Err(CallError::Conflict(format!(
                 "ledger {ledger} is neither part of a restored log nor kept; the bookies would delete it"
             )));
@@ -148,7 +183,7 @@ impl Staging {
         }
         let evidence = self.disks()?;
         let planned = |&id: &i64| Ok((id, evidence.planned_stray(id, &self.0.layout)?));
-        let planned: Vec<(i64, PlannedLedger)> = ids.iter().map(planned).collect::<CallResult<_>>()?;
+        let planned: Vec<(i64, Option<PlannedLedger>)> = ids.iter().map(planned).collect::<CallResult<_>>()?;
         let mut state = self.lock();
         if let Some(id) = ids.iter().find(|id| state.restored.kept.contains_key(id)) {
             return Err(CallError::Conflict(format!("ledger {id} was kept before")));
@@ -171,21 +206,17 @@ impl Staging {
         self.0.survey.forget(container);
         let followed = evidence.follow(container, tells_of_controller)?;
         let ids = evidence.log_ledgers(container)?;
-        let ledgers = evidence.planned_log(container, &self.0.layout)?;
+        let metadata = evidence.planned_log(container, &self.0.layout)?;
         let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        // The epoch grows by one with each ledger, and Tier-2 names that of the last start of the store.
-        let epoch = highest_epoch + u64::from(count) + 1;
+        let (znode, epoch) = self.staged_node(container, &followed, highest_epoch + u64::from(count))?;
         let restored = RestoredLog {
             ledgers: count,
             operations: followed.operations,
             last_operation: followed.last_operation,
             epoch,
+            znode: znode.as_str().to_owned(),
+            closed: metadata.closed.iter().map(|closing| closing.id).collect(),
         };
-        let truncation = followed.truncation.map(|address| PlannedTruncation {
-            ledger: address.ledger_id,
-            sequence: address.frame.ledger_sequence(),
-            entry: address.frame.entry_id(),
-        });
         let summary = RestoredContainer {
             container,
             ledgers: count,
@@ -193,15 +224,45 @@ impl Staging {
             last_operation: followed.last_operation,
             bytes: evidence.log_bytes(container)?,
             epoch,
+            kept: matches!(znode, StagedNode::Kept),
         };
         let mut state = self.lock();
         if taken(&state) {
             return Err(CallError::Conflict(format!("container {container} was opened or restored before")));
         }
         state.restored.tails.extend(followed.tails);
-        state.restored.logs.insert(container, StagedLog { ids, ledgers, truncation, summary });
+        state.restored.logs.insert(container, StagedLog { ids, metadata, znode, summary });
         drop(state);
         self.0.progress.advanced(1);
         Ok(restored)
+    }
+
+    /// What becomes of the ZNode of a log, and its epoch, which is above `epoch_seen` in one that is written: the epoch grows by one with
+    /// each ledger, and Tier-2 names that of the last start of the store.
+    fn staged_node(
+        &self,
+        container: ContainerId,
+        followed: &FollowedLog,
+        epoch_seen: u64,
+    ) -> CallResult<(StagedNode, u64)> {
+        let evidence = self.disks()?;
+        let known = evidence.log_node(container);
+        // Read again, so that the plan rests on it.
+        let now = self.0.znodes.get(&self.0.layout.log_znode(container)).map_err(OperatorError::from)?;
+        if now.map(|node| node.version) != known.map(|node| node.version) {
+            return Err(CallError::Conflict(format!("the log ZNode of container {container} changed meanwhile")));
+        }
+        let epoch_known = |node: &LogNode| node.metadata.as_ref().ok().map(|log| log.epoch);
+        let epoch_known = known.and_then(epoch_known).unwrap_or(0);
+        if evidence.standing(container) == Standing::Fits {
+            return Ok((StagedNode::Kept, epoch_known));
+        }
+        let truncation = followed.truncation.map(|address| PlannedTruncation {
+            ledger: address.ledger_id,
+            sequence: address.frame.ledger_sequence(),
+            entry: address.frame.entry_id(),
+        });
+        let expected_version = known.map(|node| node.version);
+        Ok((StagedNode::Written { truncation, expected_version }, epoch_seen.max(epoch_known) + 1))
     }
 }

@@ -23,6 +23,8 @@ use tempfile::TempDir;
 
 #[allow(dead_code)]
 pub mod mortal;
+#[allow(dead_code)]
+pub mod restored;
 
 pub struct Cluster {
     pub directory: TempDir,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dr_backends::tier1::{
-    BookieRegistration, ClosedLedger, EntryVisitor, LedgerLayout, LedgerRegistry, LedgerWriter, Ledgers,
+    BookieRegistration, ClosedLedger, EntryVisitor, LedgerClosing, LedgerLayout, LedgerRegistry, LedgerWriter, Ledgers,
     RegisteredLedger, RestoredLedger, Tier1Error, ZNodeData, ZNodes,
 };
 use dr_backends::tier2::{ObjectInfo, Tier2, Tier2Error};
@@ -108,6 +108,9 @@ impl ZNodes for MortalZNodes<'_> {
     fn next_sequence(&self, prefix: &str) -> Result<i64, Tier1Error> {
         self.1.change(dead_tier1, || self.0.next_sequence(prefix))
     }
+    fn coming_sequence(&self, parent: &str) -> Result<Option<i64>, Tier1Error> {
+        self.0.coming_sequence(parent)
+    }
 }
 
 /// A BookKeeper that dies.
@@ -153,6 +156,22 @@ impl LedgerRegistry for MortalLedgers<'_> {
     fn not_restored(&self, ledgers: &[RestoredLedger]) -> Result<Vec<i64>, Tier1Error> {
         self.0.registry().not_restored(ledgers)
     }
+    fn close_registered(&self, closings: &[LedgerClosing]) -> Result<(), Tier1Error> {
+        let close = |one| self.1.change(dead_tier1, || self.0.registry().close_registered(one));
+        closings.chunks(1).try_for_each(close)
+    }
+    fn not_closed(&self, closings: &[LedgerClosing]) -> Result<Vec<i64>, Tier1Error> {
+        self.0.registry().not_closed(closings)
+    }
+    fn reopen(&self, closings: &[LedgerClosing]) -> Result<(), Tier1Error> {
+        closings.chunks(1).try_for_each(|one| self.1.change(dead_tier1, || self.0.registry().reopen(one)))
+    }
+    fn coming_ledger(&self) -> Result<Option<i64>, Tier1Error> {
+        self.0.registry().coming_ledger()
+    }
+    fn registered_bookies(&self) -> Result<BookieRegistration, Tier1Error> {
+        self.0.registry().registered_bookies()
+    }
     fn register_bookies(&self, registration: &BookieRegistration) -> Result<(), Tier1Error> {
         self.1.change(dead_tier1, || self.0.registry().register_bookies(registration))
     }
@@ -161,6 +180,12 @@ impl LedgerRegistry for MortalLedgers<'_> {
     }
     fn present_of_registration(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {
         self.0.registry().present_of_registration(registration)
+    }
+    fn present_parents(&self, ledgers: &[i64]) -> Result<Vec<String>, Tier1Error> {
+        self.0.registry().present_parents(ledgers)
+    }
+    fn forget(&self, id: i64, present: &[String]) -> Result<(), Tier1Error> {
+        self.1.change(dead_tier1, || self.0.registry().forget(id, present))
     }
     fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error> {
         self.1.change(dead_tier1, || self.0.registry().unregister_bookies(registration, present))

@@ -42,7 +42,21 @@ impl From<contract::Ledger> for Ledger {
             last_operation,
             bookies,
             missing,
+            registered,
+            left_out,
         } = ledger;
-        Self { id, container, stray, entries, bytes, first_operation, last_operation, bookies, missing }
+        Self {
+            id,
+            container,
+            stray,
+            entries,
+            bytes,
+            first_operation,
+            last_operation,
+            bookies,
+            missing,
+            registered,
+            left_out,
+        }
     }
 }

@@ -12,17 +12,18 @@ impl Host for State {
     }
 
     fn restore_log(&mut self, container: u32) -> HostResult<RestoredLog> {
-        // Its ledgers, and its ZNode.
-        self.stage(2, 0)?;
+        // Its ledgers, new and closed, and its ZNode.
+        self.stage(3, 0)?;
         let restored = self.call("logs.restore-log", |host| host.restore_log(container))?;
-        let contract::RestoredLog { ledgers, operations, last_operation, epoch } = restored;
-        Ok(RestoredLog { ledgers, operations, last_operation, epoch })
+        let contract::RestoredLog { ledgers, operations, last_operation, epoch, znode, closed } = restored;
+        Ok(RestoredLog { ledgers, operations, last_operation, epoch, znode, closed })
     }
 }
 
 impl From<contract::DurableLog> for Log {
     fn from(log: contract::DurableLog) -> Self {
-        let contract::DurableLog { container, ledgers, first_operation, last_operation, entries, bytes } = log;
-        Self { container, ledgers, first_operation, last_operation, entries, bytes }
+        let contract::DurableLog { container, ledgers, first_operation, last_operation, entries, bytes, znode, reason } =
+            log;
+        Self { container, ledgers, first_operation, last_operation, entries, bytes, znode, reason }
     }
 }

@@ -112,6 +112,16 @@ impl EmbeddedZNodes {
         }
     }
 
+    /// The next number for sequential children of a node.
+    fn read_sequence(&self, path: &str, directory: &Path) -> Result<i64, Tier1Error> {
+        let file_path = directory.join(SEQUENCE_FILE);
+        match read_bounded(&file_path, MAXIMUM_HEADER) {
+            Ok(text) => parse_number(&text).ok_or_else(|| self.damaged(path, "its sequence file is no number")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(io_error(&file_path, "cannot read", error)),
+        }
+    }
+
     fn damaged(&self, path: &str, reason: &str) -> Tier1Error {
         Tier1Error::Damaged { location: self.location.clone(), name: path.to_owned(), reason: reason.to_owned() }
     }
@@ -242,14 +252,17 @@ impl ZNodes for EmbeddedZNodes {
         if self.read_node(parent, &directory)?.is_none() {
             self.create_with_parents(parent, &[])?;
         }
-        let file_path = directory.join(SEQUENCE_FILE);
-        let number = match read_bounded(&file_path, MAXIMUM_HEADER) {
-            Ok(text) => parse_number(&text).ok_or_else(|| self.damaged(parent, "its sequence file is no number"))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(io_error(&file_path, "cannot read", error)),
-        };
+        let number = self.read_sequence(parent, &directory)?;
         replace_file(&directory, SEQUENCE_FILE, &[(number + 1).to_string().as_bytes()])?;
         Ok(number)
+    }
+
+    fn coming_sequence(&self, parent: &str) -> Result<Option<i64>, Tier1Error> {
+        let directory = self.directory_of(parent)?;
+        match self.read_node(parent, &directory)? {
+            Some(_) => self.read_sequence(parent, &directory).map(Some),
+            None => Ok(None),
+        }
     }
 }
 

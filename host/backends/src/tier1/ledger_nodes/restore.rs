@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use dr_formats::ledger_metadata::{Ensemble, LEDGERS_LAYOUT_NODE, LedgerMetadata, LedgerSecurity, LedgerState};
 
-use super::super::{BookieRegistration, LedgerLayout, LedgerRegistry, RegisteredLedger, RestoredLedger, Tier1Error};
+use super::super::{
+    BookieRegistration, LedgerClosing, LedgerLayout, LedgerRegistry, RegisteredLedger, RestoredLedger, Tier1Error,
+};
 use super::{FIRST_HIGH_ORDER, HIGH_ORDER_PREFIX, LedgerNodes, check_quorums, container_named_in};
 
 const AVAILABLE: &str = "available";
@@ -14,14 +16,19 @@ const COOKIES: &str = "cookies";
 
 impl LedgerRegistry for LedgerNodes {
     fn registered_ledgers(&self) -> Result<Vec<RegisteredLedger>, Tier1Error> {
+        let manager = self.manager()?;
         let mut ledgers = Vec::new();
         for id in self.ids()? {
-            let Some(metadata) = self.registered(id)? else { continue };
-            let end = match metadata.state {
-                LedgerState::Closed { last_entry, length } => Some((last_entry, length)),
-                LedgerState::Open | LedgerState::InRecovery => None,
-            };
-            ledgers.push(RegisteredLedger { id, container: container_named_in(&metadata), end });
+            let Some(node) = self.znodes.get(&self.metadata_path(manager, id)?)? else { continue };
+            let metadata = self.decode(id, &node)?;
+            ledgers.push(RegisteredLedger {
+                id,
+                version: node.version,
+                container: container_named_in(&metadata),
+                state: metadata.state,
+                bookies: metadata.ensembles.into_iter().flat_map(|ensemble| ensemble.bookies).collect(),
+                creation_token: metadata.creation_token,
+            });
         }
         Ok(ledgers)
     }
@@ -45,6 +52,42 @@ impl LedgerRegistry for LedgerNodes {
             }
         }
         Ok(differing)
+    }
+
+    fn close_registered(&self, closings: &[LedgerClosing]) -> Result<(), Tier1Error> {
+        closings.iter().try_for_each(|closing| self.close_one(closing))
+    }
+
+    fn not_closed(&self, closings: &[LedgerClosing]) -> Result<Vec<i64>, Tier1Error> {
+        let mut open = Vec::new();
+        for closing in closings {
+            if !self.is_closed_so(closing)? {
+                open.push(closing.id);
+            }
+        }
+        Ok(open)
+    }
+
+    fn reopen(&self, closings: &[LedgerClosing]) -> Result<(), Tier1Error> {
+        closings.iter().try_for_each(|closing| self.reopen_one(closing))
+    }
+
+    fn coming_ledger(&self) -> Result<Option<i64>, Tier1Error> {
+        self.coming_id()
+    }
+
+    fn registered_bookies(&self) -> Result<BookieRegistration, Tier1Error> {
+        let instance_id = self.znodes.get(&self.child(INSTANCE_ID))?;
+        let mut cookies = Vec::new();
+        for bookie in self.cookies()? {
+            let cookie = self.znodes.get(&self.child(&format!("{COOKIES}/{bookie}")))?;
+            cookies.extend(cookie.map(|node| (bookie, node.data)));
+        }
+        Ok(BookieRegistration {
+            instance_id: instance_id.map(|node| String::from_utf8_lossy(&node.data).into_owned()),
+            cookies,
+            highest_ledger: None,
+        })
     }
 
     /// Complete ledger metadata must be there before, since a bookie deletes every ledger that is not registered. The cookies come
@@ -93,6 +136,27 @@ impl LedgerRegistry for LedgerNodes {
         Ok(present)
     }
 
+    fn present_parents(&self, ledgers: &[i64]) -> Result<Vec<String>, Tier1Error> {
+        let manager = self.manager()?;
+        let mut parents = BTreeSet::new();
+        for &id in ledgers {
+            let path = self.metadata_path(manager, id)?;
+            let below_root = path.match_indices('/').map(|(end, _)| &path[..end]);
+            parents.extend(below_root.filter(|parent| parent.len() > self.access.root.len()).map(str::to_owned));
+        }
+        let mut present = Vec::new();
+        for parent in parents {
+            if self.znodes.get(&parent)?.is_some() {
+                present.push(parent);
+            }
+        }
+        Ok(present)
+    }
+
+    fn forget(&self, id: i64, present: &[String]) -> Result<(), Tier1Error> {
+        self.delete_except(id, present)
+    }
+
     fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error> {
         self.refuse_running_bookies()?;
         for path in self.paths_of_registration(registration)?.into_iter().rev() {
@@ -125,8 +189,10 @@ impl LedgerNodes {
         let mut nodes = vec![(AVAILABLE.to_owned(), Vec::new()), (READ_ONLY.to_owned(), Vec::new())];
         // The mere existence of this node makes every following id a higher one (class `LongZkLedgerIdGenerator`), lost disks
         // or not; nothing can set the counter of short ids.
-        let high_order = (registration.highest_ledger >> 32) + FIRST_HIGH_ORDER;
-        nodes.push((format!("idgen-long/{HIGH_ORDER_PREFIX}{high_order:010}"), Vec::new()));
+        nodes.extend(registration.highest_ledger.map(|highest| {
+            let high_order = (highest >> 32) + FIRST_HIGH_ORDER;
+            (format!("idgen-long/{HIGH_ORDER_PREFIX}{high_order:010}"), Vec::new())
+        }));
         nodes.extend(registration.instance_id.as_ref().map(|id| (INSTANCE_ID.to_owned(), id.clone().into_bytes())));
         for (bookie, cookie) in &registration.cookies {
             if bookie.is_empty() || bookie.contains('/') {
@@ -217,7 +283,7 @@ mod tests {
         BookieRegistration {
             instance_id: Some("14b447c5-bd97-4e5d-bcc3-fc75b5e7add9".to_owned()),
             cookies: vec![("h1:3181".to_owned(), b"4\nbookieHost: \"h1:3181\"\n".to_vec())],
-            highest_ledger: 16,
+            highest_ledger: Some(16),
         }
     }
 
@@ -237,9 +303,10 @@ mod tests {
         assert_eq!(ledgers.not_restored(&[ledger(16), ledger(17)]).unwrap(), [17]);
         ledgers.restore(&[ledger(16), ledger(17)]).unwrap();
         assert_eq!(ledgers.not_restored(&[ledger(16), ledger(17)]).unwrap(), [0; 0]);
-        let end = Some((9, 100));
-        let registered = [16, 17].map(|id| RegisteredLedger { id, container: None, end });
-        assert_eq!(ledgers.registered_ledgers().unwrap(), registered);
+        let registered = ledgers.registered_ledgers().unwrap();
+        let ends: Vec<_> = registered.iter().map(|ledger| (ledger.id, ledger.end(), ledger.version)).collect();
+        assert_eq!(ends, [16, 17].map(|id| (id, Some((9, 100)), 0)));
+        assert_eq!(registered[0].bookies.len(), 3);
         // Somebody else's ledger is not overwritten.
         let other = RestoredLedger { last_entry: 8, ..ledger(16) };
         assert!(matches!(ledgers.restore(&[other]), Err(Tier1Error::Exists { .. })));
@@ -249,9 +316,41 @@ mod tests {
     fn new_ledgers_get_ids_above_all_that_were_seen() {
         for (highest_ledger, next) in [(16, 1 << 32), ((1 << 32) + 5, 2 << 32)] {
             let (_, ledgers) = nodes();
-            ledgers.register_bookies(&BookieRegistration { highest_ledger, ..registration() }).unwrap();
+            let registration = BookieRegistration { highest_ledger: Some(highest_ledger), ..registration() };
+            ledgers.register_bookies(&registration).unwrap();
             assert_eq!(ledgers.allocate().unwrap(), next);
         }
+    }
+
+    #[test]
+    fn the_counter_of_ids_is_looked_at_and_left_alone_if_it_is_ahead() {
+        let (znodes, ledgers) = nodes();
+        assert_eq!(ledgers.coming_ledger().unwrap(), None);
+        for id in 0..20 {
+            assert_eq!(ledgers.allocate().unwrap(), id);
+        }
+        assert_eq!(ledgers.coming_ledger().unwrap(), Some(20));
+        ledgers.register_bookies(&BookieRegistration { highest_ledger: None, ..registration() }).unwrap();
+        assert_eq!(ledgers.allocate().unwrap(), 20);
+        ledgers.register_bookies(&registration()).unwrap();
+        assert_eq!(ledgers.coming_ledger().unwrap(), Some(1 << 32));
+        znodes.create("/p/ledgers/idgen-long/HOB-0000000003", b"").unwrap();
+        assert_eq!(ledgers.coming_ledger().unwrap(), Some(3 << 32));
+        assert_eq!(ledgers.allocate().unwrap(), 3 << 32);
+        assert_eq!(ledgers.coming_ledger().unwrap(), Some((3 << 32) + 1));
+    }
+
+    #[test]
+    fn parents_that_were_there_stay_when_a_ledger_is_forgotten() {
+        let (znodes, ledgers) = nodes();
+        znodes.create("/p/ledgers/00", b"").unwrap();
+        let present = ledgers.present_parents(&[16, 17]).unwrap();
+        assert_eq!(present, ["/p/ledgers/00"]);
+        ledgers.restore(&[ledger(16), ledger(17)]).unwrap();
+        ledgers.forget(16, &present).unwrap();
+        ledgers.forget(17, &present).unwrap();
+        ledgers.forget(17, &present).unwrap();
+        assert_eq!(znodes.children("/p/ledgers/00").unwrap().unwrap(), Vec::<String>::new());
     }
 
     #[test]
@@ -262,6 +361,8 @@ mod tests {
         assert_eq!(present, ["/p", "/p/ledgers", "/p/ledgers/available"]);
         ledgers.register_bookies(&registration()).unwrap();
         ledgers.register_bookies(&registration()).unwrap();
+        let there = BookieRegistration { highest_ledger: None, ..registration() };
+        assert_eq!(ledgers.registered_bookies().unwrap(), there);
         assert_eq!(ledgers.not_registered(&registration()).unwrap(), Vec::<String>::new());
         assert_eq!(znodes.get("/p/ledgers/cookies/h1:3181").unwrap().unwrap().data, registration().cookies[0].1);
         znodes.create("/p/ledgers/available/h1:3181", b"").unwrap();

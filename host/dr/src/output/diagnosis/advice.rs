@@ -24,7 +24,7 @@ impl Report<'_> {
             Scenario::TotalLoss => self.after_total_loss(),
             Scenario::SomeBookiesLost => self.after_some_bookies(),
             Scenario::AllBookiesLost => self.after_all_bookies(),
-            Scenario::ZooKeeperLoss => self.after_zookeeper(),
+            Scenario::ZooKeeperLoss | Scenario::ZooKeeperPartlyLost => self.after_zookeeper(),
             Scenario::Mixed => self.after_a_mixture(),
             Scenario::Undetermined => self.after_too_little(),
         };
@@ -205,11 +205,16 @@ impl Report<'_> {
 
     fn after_zookeeper(&self) -> Vec<Step> {
         let mut steps: Vec<Step> = self.stop_servers().into_iter().collect();
-        let are_registered = self.facts.tier1.as_ref().is_ok_and(|tier1| !tier1.stray_ledgers.is_empty());
+        let are_registered = self.facts.tier1.as_ref().is_ok_and(|tier1| !tier1.stray_ledgers.is_empty())
+            && self.diagnosis.scenario == Scenario::ZooKeeperLoss;
         if are_registered {
             steps.push(step("let the bookies run, or start them; the logs are put together from what they serve"));
         } else {
-            steps.push(step("stop the bookies now: a bookie deletes, some minutes after its start, every ledger that ZooKeeper does not know"));
+            steps.push(step(if self.diagnosis.scenario == Scenario::ZooKeeperPartlyLost {
+                "do not start the bookies: a bookie deletes, some minutes after its start, every ledger that ZooKeeper does not know"
+            } else {
+                "stop the bookies now: a bookie deletes, some minutes after its start, every ledger that ZooKeeper does not know"
+            }));
             steps.push(step("copy the disks of the bookies"));
             steps.push(step(
                 "if a copy or a snapshot of ZooKeeper's data is left that is as new as the loss, start ZooKeeper on that, and look again",

@@ -57,6 +57,9 @@ impl Report<'_> {
                 own(&["ZooKeeper knows every log, and nothing of what they name is left on any bookie (scenario 2b)."])
             }
             Scenario::ZooKeeperLoss => self.zookeeper_loss(),
+            Scenario::ZooKeeperPartlyLost => own(&[
+                "ZooKeeper has lost a part of what it knew of the logs and their ledgers, and no bookie answers (scenario 2b). What is left of it is used where it agrees with the disks of the bookies, and stays as it is.",
+            ]),
             Scenario::Mixed if self.diagnosis.is_half_recovered() => own(&[
                 "A recovery was carried out here for some containers; the others have lost everything but Tier-2.",
             ]),
@@ -84,7 +87,9 @@ impl Report<'_> {
         if tier1.stray_ledgers.is_empty() {
             sentences.push("ZooKeeper has lost what it knew: no container has a log and no ledger is registered, but bookies of the old cluster are left (scenario 3).".to_owned());
         } else {
-            sentences.push("The logs' ZNodes are lost, but BookKeeper's own are left: ledgers that say which container they belong to (scenario 3).".to_owned());
+            let has_log = self.diagnosis.containers.iter().any(|container| container.epoch.is_some());
+            let which = if has_log { "The ZNodes of some logs" } else { "The logs' ZNodes" };
+            sentences.push(format!("{which} are lost, but BookKeeper's own are left: ledgers that say which container they belong to (scenario 3)."));
         }
         let held = tier1.unregistered_ledgers.iter();
         sentences.extend(held.map(|(bookie, id)| {
@@ -123,6 +128,7 @@ impl Report<'_> {
             Scenario::Healthy
             | Scenario::RecoveredNotBooted
             | Scenario::RecoveryInterrupted
+            | Scenario::ZooKeeperPartlyLost
             | Scenario::Undetermined => Vec::new(),
         }
     }
@@ -159,7 +165,12 @@ impl Report<'_> {
         if self.diagnosis.has_survivors() {
             sentences.extend(self.held_by_survivors());
         }
-        sentences.extend(self.remarks(&[ContainerState::BookiesSilent]));
+        if self.diagnosis.scenario == Scenario::ZooKeeperPartlyLost {
+            sentences
+                .push("What the bookies' disks do not hold whole; a plan that is made with them tells.".to_owned());
+        } else {
+            sentences.extend(self.remarks(&[ContainerState::BookiesSilent]));
+        }
         let copies = self.remarks(&[ContainerState::CopiesMissing]);
         if !copies.is_empty() {
             sentences.push("Nothing yet, but more if further bookies fail: these copies are missing.".to_owned());

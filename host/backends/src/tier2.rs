@@ -9,6 +9,7 @@ mod key;
 mod memory;
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 pub use fault::{Fault, FaultyTier2, Tier2Call};
 pub use file_system::{FileSystemTier2, MAXIMUM_DEPTH, TEMPORARY_PREFIX};
@@ -21,6 +22,19 @@ pub struct ObjectInfo {
     pub key: String,
     /// In bytes.
     pub size: u64,
+}
+
+/// A state of an object. As long as the store gives the same stamp, nobody changed the object: neither content, nor size, nor
+/// which object it is. It means something to the process only that asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp(NonZeroU64);
+
+impl Stamp {
+    /// The stamp with this number; zero is taken for one.
+    #[must_use]
+    pub fn new(number: u64) -> Self {
+        Self(NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN))
+    }
 }
 
 /// Objects of one store. Implementations are shared between threads.
@@ -48,6 +62,20 @@ pub trait Tier2: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Tier2Error::NotFound`], or what the store answers.
     fn read_at(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<usize, Tier2Error>;
+
+    /// As [`Tier2::read_at`], with the stamp that the object had just before; none from a store that cannot give one that is
+    /// sure to change with the object.
+    ///
+    /// # Errors
+    /// As [`Tier2::read_at`].
+    fn read_stamped(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<(usize, Option<Stamp>), Tier2Error> {
+        Ok((self.read_at(key, offset, buffer)?, None))
+    }
+
+    /// The stamp that an object has now; none if there is none, for any reason.
+    fn stamp(&self, _key: &str) -> Option<Stamp> {
+        None
+    }
 
     /// Writes a whole new object durably.
     ///

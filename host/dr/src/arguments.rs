@@ -270,6 +270,9 @@ pub(crate) struct RecoverArguments {
     /// How long servers and disks that fail are tried again before dr stops; it can be carried on with then
     #[arg(long, value_name = "SECONDS", default_value_t = 90)]
     pub(crate) retry_for: u32,
+    /// Before the first change, read all evidence once more. Without it, objects of which a local file system tells that nobody changed them since they were read are not read again
+    #[arg(long)]
+    pub(crate) reread_evidence: bool,
     /// Form of the report; json is a stream of events, one a line
     #[arg(short, long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) output: ReportFormat,

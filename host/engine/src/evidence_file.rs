@@ -2,15 +2,17 @@
 //! of it, and every ZNode that was looked at. The plan holds a digest of each part of the file.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
+use dr_backends::tier2::Stamp;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
 use crate::listing::Listing;
 use crate::plan::{EvidenceDigest, PartDigest, hex, run_directory_error};
+use crate::pool::{map_bounded, processors};
 use crate::witness::{ReadRange, Reads, SeenZNodes};
 
 /// Name of the file in the plan's directory.
@@ -51,67 +53,115 @@ pub(crate) enum Line {
     },
 }
 
-/// Writes the file and returns what a plan holds of it. The same evidence gives the same bytes.
+/// Stamps of the objects that were read, in the order of the file. They are not in it: the process that made them may rely on
+/// them, no other.
+#[derive(Debug, Default)]
+pub struct Stamps(Vec<Option<Stamp>>);
+
+impl Stamps {
+    /// The stamp of the object that is the given one, from 0, among those that were read.
+    pub(crate) fn get(&self, place: usize) -> Option<Stamp> {
+        self.0.get(place).copied().flatten()
+    }
+}
+
+/// Writes the file and returns what a plan holds of it, and what it does not hold. The same evidence gives the same bytes.
 ///
 /// # Errors
 /// `run-directory`.
-pub(crate) fn write(directory: &Path, listing: &Listing, reads: &Reads, seen: &SeenZNodes) -> Result<EvidenceDigest> {
+pub(crate) fn write(
+    directory: &Path,
+    listing: &Listing,
+    reads: &Reads,
+    seen: &SeenZNodes,
+) -> Result<(EvidenceDigest, Stamps)> {
     let path = directory.join(EVIDENCE_FILE);
     let fail = |error| run_directory_error("write", &path, error);
-    let file = File::options().write(true).create_new(true).open(&path).map_err(fail)?;
-    let mut writer = LineWriter { file: BufWriter::with_capacity(1 << 20, file), path: &path };
-    let mut parts = Vec::new();
-    for (container, objects) in listing.parts() {
-        let mut part = PartWriter::new(&mut writer);
+    let mut file = File::options().write(true).create_new(true).open(&path).map_err(fail)?;
+    let (mut parts, mut stamps) = (Vec::new(), Vec::new());
+    let containers: Vec<_> = (0..listing.container_count()).map(Some).chain([None]).collect();
+    let threads = processors();
+    for group in containers.chunks(threads * PARTS_OF_A_THREAD) {
+        let written = map_bounded(threads, group, |container| {
+            WrittenObjects::of(*container, listing, reads).map_err(|error| fail(error.into()))
+        })?;
+        for WrittenObjects { part, stamps: mut of_part } in written {
+            file.write_all(&part.lines).map_err(fail)?;
+            parts.push(part.digest);
+            stamps.append(&mut of_part);
+        }
+    }
+    let znodes = write_znodes(&mut file, seen).map_err(fail)?;
+    file.sync_all().map_err(fail)?;
+    Ok((EvidenceDigest { parts, znodes: Some(znodes), ..listing.digest() }, Stamps(stamps)))
+}
+
+/// Parts that are made on one thread before those of all threads are written.
+const PARTS_OF_A_THREAD: usize = 4;
+
+/// Lines of ZNodes are written when so many bytes of them have come together.
+const ZNODES_AT_ONCE_BYTES: usize = 1 << 20;
+
+/// Some lines, and what they are a part of.
+#[derive(Default)]
+struct Part {
+    lines: Vec<u8>,
+    digest: PartDigest,
+}
+
+impl Part {
+    fn add(&mut self, line: &Line) -> serde_json::Result<()> {
+        serde_json::to_writer(&mut self.lines, line)?;
+        self.lines.push(b'\n');
+        self.digest.count(line);
+        Ok(())
+    }
+}
+
+/// The part of a container, or of objects that no rule explains.
+struct WrittenObjects {
+    part: Part,
+    stamps: Vec<Option<Stamp>>,
+}
+
+impl WrittenObjects {
+    fn of(container: Option<ContainerId>, listing: &Listing, reads: &Reads) -> serde_json::Result<Self> {
+        let (mut part, mut stamps) = (Part::default(), Vec::new());
+        let objects = listing.part(container);
         for (key, size) in objects.by_key() {
-            let read = |range: ReadRange| (range.offset, range.length, hex(&range.digest));
-            let read = reads.of(key).map(read).collect();
+            let line = |range: ReadRange| (range.offset, range.length, hex(&range.digest));
+            let (ranges, stamp) = reads.of(key);
+            let read: Vec<ReadLine> = ranges.map(line).collect();
+            if !read.is_empty() {
+                stamps.push(stamp);
+            }
             part.add(&Line::Object { container, key: key.to_owned(), size, read })?;
         }
-        parts.push(part.digest(container));
+        part.digest.container = container;
+        part.digest.digest = blake3::hash(&part.lines).to_hex().to_string();
+        Ok(Self { part, stamps })
     }
-    let mut part = PartWriter::new(&mut writer);
-    for (path, content) in &seen.nodes {
-        part.add(&Line::Znode { path: path.clone(), content: content.clone() })?;
-    }
-    for (path, names) in &seen.children {
-        part.add(&Line::Children { path: path.clone(), names: names.clone() })?;
-    }
-    let znodes = part.digest(None);
-    let file = writer.file.into_inner().map_err(|error| fail(error.into_error()))?;
-    file.sync_all().map_err(fail)?;
-    Ok(EvidenceDigest { parts, znodes: Some(znodes), ..listing.digest() })
 }
 
-struct LineWriter<'a> {
-    file: BufWriter<File>,
-    path: &'a Path,
-}
-
-/// Writes the lines of one part.
-struct PartWriter<'w, 'a> {
-    writer: &'w mut LineWriter<'a>,
-    digest: PartDigest,
-    hasher: blake3::Hasher,
-}
-
-impl<'w, 'a> PartWriter<'w, 'a> {
-    fn new(writer: &'w mut LineWriter<'a>) -> Self {
-        Self { writer, digest: PartDigest::default(), hasher: blake3::Hasher::new() }
+fn write_znodes(file: &mut File, seen: &SeenZNodes) -> std::io::Result<PartDigest> {
+    let nodes = seen.nodes.iter().map(|(path, content)| Line::Znode { path: path.clone(), content: content.clone() });
+    let children =
+        seen.children.iter().map(|(path, names)| Line::Children { path: path.clone(), names: names.clone() });
+    let (mut part, mut hasher) = (Part::default(), blake3::Hasher::new());
+    let mut write = |lines: &mut Vec<u8>| {
+        hasher.update(lines);
+        file.write_all(lines)?;
+        lines.clear();
+        std::io::Result::Ok(())
+    };
+    for line in nodes.chain(children) {
+        part.add(&line)?;
+        if part.lines.len() >= ZNODES_AT_ONCE_BYTES {
+            write(&mut part.lines)?;
+        }
     }
-
-    fn add(&mut self, line: &Line) -> Result<()> {
-        let fail = |error| run_directory_error("write", self.writer.path, error);
-        let mut json = serde_json::to_vec(line).map_err(|error| fail(error.into()))?;
-        json.push(b'\n');
-        self.hasher.update(&json);
-        self.digest.count(line);
-        self.writer.file.write_all(&json).map_err(fail)
-    }
-
-    fn digest(self, container: Option<ContainerId>) -> PartDigest {
-        PartDigest { container, digest: self.hasher.finalize().to_hex().to_string(), ..self.digest }
-    }
+    write(&mut part.lines)?;
+    Ok(PartDigest { digest: hasher.finalize().to_hex().to_string(), ..part.digest })
 }
 
 impl PartDigest {

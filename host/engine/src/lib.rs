@@ -16,7 +16,7 @@ mod controller;
 pub mod diagnose;
 pub mod error;
 mod evidence;
-mod evidence_file;
+pub mod evidence_file;
 pub mod export;
 pub mod fresh;
 mod hash_table;

@@ -16,11 +16,15 @@ use self::packed::PackedChunks;
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
 use crate::plan::{EvidenceDigest, hex};
+use crate::pool::{map_bounded, processors};
 use crate::progress::{Progress, Unit};
 
 /// Most containers that a cluster may have: Pravega's own configuration tops out far below. Bounds what a damaged
 /// name such as `metadata_4000000000` can make us allocate.
 pub const CONTAINERS_MAX: u32 = 65_536;
+
+/// Containers that are sorted on one thread before those of all threads are put into the listing.
+const CONTAINERS_OF_A_THREAD: usize = 4;
 
 /// Prefix of our own objects: what was moved aside, markers, records. Never evidence.
 const OWN_PREFIX: &str = "_dr/";
@@ -107,6 +111,15 @@ impl ContainerObjects {
         let mut objects: Vec<_> = journals.chain(chunks).chain(others).collect();
         objects.sort_unstable();
         objects
+    }
+
+    /// What the digest of a listing covers of them.
+    fn digested(&self) -> Vec<u8> {
+        let mut digested = Vec::new();
+        self.journals.iter().for_each(|journal| push_digested(&mut digested, &journal.key, journal.size));
+        self.chunks.iter().for_each(|chunk| push_digested(&mut digested, &chunk.key, chunk.size));
+        self.others.iter().for_each(|object| push_digested(&mut digested, &object.key, object.size));
+        digested
     }
 
     fn count(&self) -> u64 {
@@ -316,9 +329,16 @@ impl Listing {
 
     /// All objects: those of each container, then, as its `others`, what no rule explains.
     pub(crate) fn parts(&self) -> impl Iterator<Item = (Option<ContainerId>, ContainerObjects)> {
-        let containers = (0..).zip(&self.containers).map(|(container, listed)| (Some(container), listed.objects()));
-        let unknown = || ContainerObjects { others: self.unknown.clone(), ..ContainerObjects::default() };
-        containers.chain(std::iter::once_with(move || (None, unknown())))
+        let containers = (0..self.container_count()).map(Some).chain([None]);
+        containers.map(|container| (container, self.part(container)))
+    }
+
+    /// The objects of a container, or, as its `others`, what no rule explains.
+    pub(crate) fn part(&self, container: Option<ContainerId>) -> ContainerObjects {
+        match container {
+            Some(container) => self.objects(container),
+            None => ContainerObjects { others: self.unknown.clone(), ..ContainerObjects::default() },
+        }
     }
 
     /// Containers of the cluster, those without objects included.
@@ -450,17 +470,37 @@ impl Collected {
         }
         let mut unknown = self.unknown;
         unknown.sort_unstable();
-        let mut digest = Digester::default();
+        let mut hasher = Sha256::new();
         let mut containers = Vec::with_capacity(count as usize);
-        for ((chunks, journals), others) in self.chunks.by_owner(count).into_iter().zip(journals).zip(others) {
-            let mut objects = ContainerObjects { journals, chunks: chunks.iter().collect(), others };
-            drop(chunks);
-            objects.sort();
-            digest.add_container(&objects);
-            containers.push(ListedContainer::from(objects));
+        let mut owned = self.chunks.by_owner(count).into_iter().zip(journals).zip(others);
+        let threads = processors();
+        loop {
+            // In groups, so that few containers are unpacked at a time.
+            let group: Vec<_> = owned.by_ref().take(threads * CONTAINERS_OF_A_THREAD).collect();
+            if group.is_empty() {
+                break;
+            }
+            let sorted = map_bounded(threads, &group, |((chunks, journals), others)| {
+                let (journals, others) = (journals.clone(), others.clone());
+                let mut objects = ContainerObjects { journals, chunks: chunks.iter().collect(), others };
+                objects.sort();
+                let digested = objects.digested();
+                Ok((ListedContainer::from(objects), digested))
+            })?;
+            for (listed, digested) in sorted {
+                hasher.update(&digested);
+                containers.push(listed);
+            }
         }
-        unknown.iter().for_each(|object| digest.add(&object.key, object.size));
-        Ok(Listing { containers, unknown, digest: digest.finish() })
+        let mut digested = Vec::new();
+        unknown.iter().for_each(|object| push_digested(&mut digested, &object.key, object.size));
+        hasher.update(&digested);
+        let objects = containers.iter().map(|listed| listed.count).sum::<u64>() + unknown.len() as u64;
+        let bytes = containers.iter().map(|listed| listed.bytes).sum::<u64>()
+            + unknown.iter().map(|object| object.size).sum::<u64>();
+        let listing = hex(&hasher.finalize());
+        let digest = EvidenceDigest { listing, objects, bytes, parts: Vec::new(), znodes: None };
+        Ok(Listing { containers, unknown, digest })
     }
 
     /// Says what is wrong with a tree that has none of Pravega's container objects.
@@ -502,31 +542,9 @@ fn refuse_rolling_layout(key: &str) -> OperatorError {
     )
 }
 
-/// Makes the digest of a listing.
-#[derive(Default)]
-struct Digester {
-    hasher: Sha256,
-    objects: u64,
-    bytes: u64,
-}
-
-impl Digester {
-    fn add_container(&mut self, container: &ContainerObjects) {
-        container.journals.iter().for_each(|journal| self.add(&journal.key, journal.size));
-        container.chunks.iter().for_each(|chunk| self.add(&chunk.key, chunk.size));
-        container.others.iter().for_each(|object| self.add(&object.key, object.size));
-    }
-
-    fn add(&mut self, key: &str, size: u64) {
-        self.hasher.update(key.as_bytes());
-        self.hasher.update([0]);
-        self.hasher.update(size.to_be_bytes());
-        self.objects += 1;
-        self.bytes += size;
-    }
-
-    fn finish(self) -> EvidenceDigest {
-        let listing = hex(&self.hasher.finalize());
-        EvidenceDigest { listing, objects: self.objects, bytes: self.bytes, parts: Vec::new(), znodes: None }
-    }
+/// Adds what the digest of a listing covers of an object.
+fn push_digested(digested: &mut Vec<u8>, key: &str, size: u64) {
+    digested.extend_from_slice(key.as_bytes());
+    digested.push(0);
+    digested.extend(size.to_be_bytes());
 }

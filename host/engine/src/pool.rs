@@ -9,6 +9,11 @@ use crate::error::Result;
 /// more, answers several questions in the time of one.
 pub const PARALLEL_READS: usize = 4;
 
+/// Processors that this process may use.
+pub(crate) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Calls `work` for every item on at most `parallel` threads. After the first error no further item is begun, and
 /// that error is returned.
 ///

@@ -19,7 +19,7 @@ use crate::contract::{
 use crate::controller::ControllerEvidence;
 use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
-use crate::evidence_file;
+use crate::evidence_file::{self, Stamps};
 use crate::fresh::{EvidenceSegments, FreshSegments};
 use crate::image::{self, Built, BuiltImage};
 use crate::ledgers::LedgerEvidence;
@@ -78,6 +78,7 @@ struct State {
     decisions: Vec<Decision>,
     losses: Vec<LostRange>,
     reports_dropped: u64,
+    stamps: Stamps,
     tasks_done: bool,
 }
 
@@ -158,13 +159,16 @@ impl Staging {
             ));
         }
         let Shared { survey, znodes, directory, .. } = &*self.0;
+        let (evidence, stamps) =
+            evidence_file::write(directory, survey.listing(), &survey.take_reads(), &znodes.seen())?;
+        state.stamps = stamps;
         let plan = Plan {
             format_version: PLAN_FORMAT_VERSION,
             id: String::new(),
             cluster: self.0.layout.cluster_name.clone(),
             container_count: self.0.survey.container_count(),
             maker,
-            evidence: evidence_file::write(directory, survey.listing(), &survey.take_reads(), &znodes.seen())?,
+            evidence,
             containers: state.closed.values().map(|built| container_plan(built, &state.absent_metadata)).collect(),
             restored: state.restored.containers(),
             decisions: std::mem::take(&mut state.decisions),
@@ -172,6 +176,11 @@ impl Staging {
             effects,
         };
         plan.seal()
+    }
+
+    /// Takes out by what the application of the plan, in this process, can tell without reading that objects did not change.
+    pub fn take_stamps(&self) -> Stamps {
+        std::mem::take(&mut self.lock().stamps)
     }
 
     /// The loss report of the plan that this run became.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dr_backends::tier1::{Tier1Error, ZNodeData, ZNodes};
-use dr_backends::tier2::{ObjectInfo, Tier2, Tier2Error};
+use dr_backends::tier2::{ObjectInfo, Stamp, Tier2, Tier2Error};
 
 use crate::plan::hex;
 
@@ -42,6 +42,8 @@ pub(crate) fn digest_of_names(names: &[String]) -> String {
 struct Read {
     key: ShortDigest,
     range: ReadRange,
+    /// Of the object before it was read.
+    stamp: Option<Stamp>,
 }
 
 /// What was asked of an object, and the digest of the answer.
@@ -74,18 +76,28 @@ impl WitnessedTier2 {
     pub(crate) fn take_reads(&self) -> Reads {
         let sorted = |shard: &Mutex<Vec<Read>>| {
             let mut reads = std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner));
-            reads.sort_unstable();
-            reads.dedup();
+            sort_out(&mut reads);
             reads
         };
         Reads(self.shards.iter().map(sorted).collect())
     }
 }
 
-/// Most objects are read twice in the same way, and one of the reads is enough.
-fn make_room(reads: &mut Vec<Read>) {
+/// Leaves one of those reads that were the same.
+fn sort_out(reads: &mut Vec<Read>) {
     reads.sort_unstable();
-    reads.dedup();
+    reads.dedup_by(|other, kept| {
+        let is_same = (other.key, other.range) == (kept.key, kept.range);
+        if is_same && other.stamp != kept.stamp {
+            kept.stamp = None;
+        }
+        is_same
+    });
+}
+
+/// Many objects are read twice in the same way, and one of the reads is enough.
+fn make_room(reads: &mut Vec<Read>) {
+    sort_out(reads);
     if reads.len() > reads.capacity() / 2 {
         reads.reserve(reads.len());
     }
@@ -101,12 +113,16 @@ fn shard_of(key: &ShortDigest) -> usize {
 pub(crate) struct Reads(Vec<Vec<Read>>);
 
 impl Reads {
-    /// The reads of an object, by offset.
-    pub(crate) fn of(&self, key: &str) -> impl Iterator<Item = ReadRange> {
+    /// The reads of an object, by offset, and its stamp if it was the same before all of them.
+    pub(crate) fn of(&self, key: &str) -> (impl Iterator<Item = ReadRange>, Option<Stamp>) {
         let key = short_digest(key.as_bytes());
         let reads = &self.0[shard_of(&key)];
         let first = reads.partition_point(|read| read.key < key);
-        reads[first..].iter().take_while(move |read| read.key == key).map(|read| read.range)
+        let count = reads[first..].iter().take_while(|read| read.key == key).count();
+        let reads = &reads[first..first + count];
+        let stamp = reads.first().and_then(|read| read.stamp);
+        let is_steady = reads.iter().all(|read| read.stamp == stamp);
+        (reads.iter().map(|read| read.range), stamp.filter(|_| is_steady))
     }
 }
 
@@ -128,9 +144,9 @@ impl Tier2 for WitnessedTier2 {
     }
 
     fn read_at(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<usize, Tier2Error> {
-        let count = self.tier2.read_at(key, offset, buffer)?;
+        let (count, stamp) = self.tier2.read_stamped(key, offset, buffer)?;
         let range = ReadRange { offset, length: buffer.len() as u64, digest: short_digest(&buffer[..count]) };
-        let read = Read { key: short_digest(key.as_bytes()), range };
+        let read = Read { key: short_digest(key.as_bytes()), range, stamp };
         let mut reads = self.shards[shard_of(&read.key)].lock().unwrap_or_else(PoisonError::into_inner);
         if reads.len() == reads.capacity() {
             make_room(&mut reads);
@@ -238,7 +254,7 @@ mod tests {
             for &(offset, length) in order {
                 witness.read_at("a", offset, &mut vec![0; length]).unwrap();
             }
-            witness.take_reads().of("a").collect::<Vec<_>>()
+            witness.take_reads().of("a").0.collect::<Vec<_>>()
         };
         let reads = read(&[(4, 2), (0, 4), (4, 2)]);
         assert_eq!(reads, read(&[(0, 4), (4, 2)]));
@@ -246,7 +262,7 @@ mod tests {
         assert_eq!(reads[0].digest, short_digest(b"0123"));
         // Behind the end there is less than was asked for.
         assert_eq!(read(&[(8, 4)])[0].digest, short_digest(b"89"));
-        assert!(WitnessedTier2::new(tier2).take_reads().of("b").next().is_none());
+        assert!(WitnessedTier2::new(tier2).take_reads().of("b").0.next().is_none());
     }
 
     #[test]

@@ -5,8 +5,11 @@
 mod support;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dr_backends::tier1::ZNodes as _;
+use dr_backends::tier2::{ObjectInfo, Stamp, Tier2, Tier2Error};
 use dr_engine::apply::refuse_unsteady;
 use dr_engine::plan::Plan;
 use support::Cluster;
@@ -125,4 +128,76 @@ fn a_tier2_that_changes_during_planning_is_noticed_at_the_end() {
     let error = refuse_unsteady(survey.listing(), cluster.tier2.as_ref()).unwrap_err();
     assert_eq!(error.code, "evidence-changed");
     assert_eq!(error.why.unwrap(), "1 added (`_system/containers/_sysjournal.epoch9.container0.file1`)");
+}
+
+/// Gives stamps to all objects, and counts what is read.
+#[derive(Debug)]
+struct StampedTier2 {
+    behind: Arc<dyn Tier2>,
+    stamp: AtomicU64,
+    reads: AtomicU64,
+}
+
+impl Tier2 for StampedTier2 {
+    fn location(&self) -> String {
+        self.behind.location()
+    }
+    fn list(
+        &self,
+        prefix: &str,
+        visit: &mut dyn FnMut(ObjectInfo) -> Result<(), Tier2Error>,
+    ) -> Result<(), Tier2Error> {
+        self.behind.list(prefix, visit)
+    }
+    fn size(&self, key: &str) -> Result<Option<u64>, Tier2Error> {
+        self.behind.size(key)
+    }
+    fn read_at(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<usize, Tier2Error> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.behind.read_at(key, offset, buffer)
+    }
+    fn read_stamped(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<(usize, Option<Stamp>), Tier2Error> {
+        Ok((self.read_at(key, offset, buffer)?, self.stamp(key)))
+    }
+    fn stamp(&self, _key: &str) -> Option<Stamp> {
+        Some(Stamp::new(self.stamp.load(Ordering::Relaxed)))
+    }
+    fn create(&self, key: &str, content: &[u8]) -> Result<(), Tier2Error> {
+        self.behind.create(key, content)
+    }
+    fn relocate(&self, from: &str, to: &str) -> Result<(), Tier2Error> {
+        self.behind.relocate(from, to)
+    }
+    fn delete(&self, key: &str) -> Result<(), Tier2Error> {
+        self.behind.delete(key)
+    }
+}
+
+#[test]
+fn what_still_has_its_stamp_is_not_read_again() {
+    let metadata = "_system/containers/storage_metadata_1.E-";
+    let apply = |is_changed: bool, new_stamp: u64, with_stamps: bool| {
+        let cluster = support::captured("flushed");
+        let files = cluster.tier2.clone();
+        let stamped = Arc::new(StampedTier2 { behind: files, stamp: AtomicU64::new(1), reads: AtomicU64::new(0) });
+        let (plan, run, stamps) = cluster.plan_of(stamped.clone(), "run");
+        if is_changed {
+            change_byte(&object(&cluster, &run, metadata));
+        }
+        stamped.stamp.store(new_stamp, Ordering::Relaxed);
+        stamped.reads.store(0, Ordering::Relaxed);
+        let result = cluster.apply_with(&plan, &run, stamped.as_ref(), Some(&stamps).filter(|_| with_stamps));
+        (result.map_err(|error| error.code), stamped.reads.load(Ordering::Relaxed))
+    };
+    // The marker of the recovery is read in any case.
+    let (unchanged, few) = apply(false, 1, true);
+    let (read_again, many) = apply(false, 1, false);
+    assert!(unchanged.is_ok() && read_again.is_ok());
+    assert!(few < 10 && many > 100, "{few}, {many}");
+    // Another stamp alone is no change, but what is behind it is looked at.
+    let (touched, again) = apply(false, 2, true);
+    assert!(touched.is_ok());
+    assert_eq!(again, many);
+    assert_eq!(apply(true, 2, true).0.unwrap_err(), "evidence-changed");
+    assert_eq!(apply(true, 1, false).0.unwrap_err(), "evidence-changed");
 }

@@ -44,6 +44,7 @@ impl Planned {
             tier2: self.cluster.tier2.as_ref(),
             tier1: self.cluster.tier1(),
             layout: &self.cluster.layout,
+            stamps: None,
             parallel: 1,
             accept_live_cluster: false,
             break_lock,

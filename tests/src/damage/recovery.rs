@@ -134,6 +134,7 @@ impl Bench {
             tier2: tier2.as_ref(),
             tier1,
             layout: &layout,
+            stamps: None,
             parallel: 1,
             accept_live_cluster: false,
             break_lock: false,

@@ -1,5 +1,6 @@
 //! Pravega's FILESYSTEM binding: objects are files below a root directory.
 
+mod stamps;
 mod walk;
 
 use std::fs::{self, DirEntry, File, FileType, Metadata, ReadDir};
@@ -10,9 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
+use self::stamps::Stamps;
 use self::walk::{Directory, walk};
 use super::key::{check_key, split_prefix};
-use super::{ObjectInfo, Tier2, Tier2Error};
+use super::{ObjectInfo, Stamp, Tier2, Tier2Error};
 use crate::durable;
 
 /// Directories in directories that a listing descends into; Pravega uses about five.
@@ -33,6 +35,7 @@ static TEMPORARY_COUNTER: AtomicU64 = AtomicU64::new(0);
 pub struct FileSystemTier2 {
     root: PathBuf,
     root_directory: File,
+    stamps: Option<Stamps>,
     location: String,
 }
 
@@ -53,7 +56,8 @@ impl FileSystemTier2 {
         }
         fs::read_dir(&resolved).map_err(failure)?;
         let root_directory = File::open(&resolved).map_err(failure)?;
-        Ok(Self { root: resolved, root_directory, location })
+        let stamps = Stamps::of(&root_directory);
+        Ok(Self { root: resolved, root_directory, stamps, location })
     }
 
     /// The root directory, absolute and without links.
@@ -115,29 +119,31 @@ impl FileSystemTier2 {
     }
 
     /// Opens an object for reading.
-    fn open_object(&self, key: &str) -> Result<File, Tier2Error> {
+    fn open_object(&self, key: &str) -> Result<(File, Metadata), Tier2Error> {
         check_key(&self.location, key)?;
-        if let Some(file) = self.open_at_once(key) {
-            return Ok(file);
+        if let Some(opened) = self.open_at_once(key) {
+            return Ok(opened);
         }
         // Says what is wrong; and is the way of systems that cannot do it in one call.
         let path = self.path_of(key)?;
         if self.object_at(key, &path)?.is_none() {
             return Err(self.not_found(key));
         }
-        File::open(&path).map_err(|error| self.failure("cannot open", key, error))
+        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));
+        opened.map(|(metadata, file)| (file, metadata)).map_err(|error| self.failure("cannot open", key, error))
     }
 
     /// Opens a regular file with one call that follows no link and cannot leave the root; none for any reason. A recovery
     /// opens every object, and a look at each directory on the way to it costs more than its reading.
-    fn open_at_once(&self, key: &str) -> Option<File> {
+    fn open_at_once(&self, key: &str) -> Option<(File, Metadata)> {
         // Without blocking, or a pipe would wait for somebody to write to it.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let open = |flags| openat2(&self.root_directory, key, flags, Mode::empty(), resolve);
         // Evidence shall stay as it is, times of access included; only the owner of a file may ask for that.
         let file = File::from(open(flags | OFlags::NOATIME).or_else(|_| open(flags)).ok()?);
-        file.metadata().is_ok_and(|metadata| metadata.is_file()).then_some(file)
+        let metadata = file.metadata().ok()?;
+        metadata.is_file().then_some((file, metadata))
     }
 
     fn temporary_path(&self) -> io::Result<PathBuf> {
@@ -222,10 +228,15 @@ impl Tier2 for FileSystemTier2 {
     }
 
     fn read_at(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<usize, Tier2Error> {
-        let file = self.open_object(key)?;
+        self.read_stamped(key, offset, buffer).map(|(count, _)| count)
+    }
+
+    fn read_stamped(&self, key: &str, offset: u64, buffer: &mut [u8]) -> Result<(usize, Option<Stamp>), Tier2Error> {
+        let (file, metadata) = self.open_object(key)?;
+        let stamp = self.stamps.and_then(|stamps| stamps.before_reading(&metadata));
         if i64::try_from(offset).is_err() {
             // No file reaches so far, and the system would call it an invalid argument.
-            return Ok(0);
+            return Ok((0, stamp));
         }
         let mut filled = 0;
         while filled < buffer.len() {
@@ -236,7 +247,11 @@ impl Tier2 for FileSystemTier2 {
                 Err(error) => return Err(self.failure("cannot read", key, error)),
             }
         }
-        Ok(filled)
+        Ok((filled, stamp))
+    }
+
+    fn stamp(&self, key: &str) -> Option<Stamp> {
+        self.stamps?.now(&self.root_directory, key)
     }
 
     fn create(&self, key: &str, content: &[u8]) -> Result<(), Tier2Error> {

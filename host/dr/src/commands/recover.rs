@@ -30,8 +30,9 @@ pub(super) fn run(session: &Session, arguments: &RecoverArguments) -> Result<Exi
     let open = target.open(session, purpose)?;
     let directory = run_directory(session, arguments, open.tier2.as_ref())?;
     let parallel = source::parallel(arguments.source.parallel);
-    let recovery =
-        Recovery::new(session, open, directory, parallel, arguments.consent).retrying_for(arguments.retry_for);
+    let recovery = Recovery::new(session, open, directory, parallel, arguments.consent)
+        .retrying_for(arguments.retry_for)
+        .rereading_evidence(arguments.reread_evidence);
     recovery.journalled(|| {
         let plan = if apply::has_plan(&recovery.directory) {
             let plan = recovery.old_plan()?;

@@ -10,6 +10,7 @@ use dr_engine::apply::{self, Application, Patience, RolledBack};
 use dr_engine::cluster::{Stopped, refuse_existing_logs, refuse_live_cluster};
 use dr_engine::contract::ContainerId;
 use dr_engine::error::{OperatorError, Result};
+use dr_engine::evidence_file::Stamps;
 use dr_engine::journal::{Entry, Journal};
 use dr_engine::plan::{EvidenceDigest, Plan, create_run_directory};
 use dr_engine::process::Process;
@@ -45,6 +46,9 @@ pub(super) struct Recovery<'a> {
     consent: ConsentArguments,
     patience: Patience,
     journal: OnceCell<Journal>,
+    /// Of the plan that this command made; never filled if all is to be read again.
+    stamps: OnceCell<Stamps>,
+    reread_evidence: bool,
 }
 
 /// What follows on a plan that was made.
@@ -66,12 +70,28 @@ impl<'a> Recovery<'a> {
         consent: ConsentArguments,
     ) -> Self {
         let patience = Patience::default();
-        Self { session, open, directory, parallel, consent, patience, journal: OnceCell::new() }
+        Self {
+            session,
+            open,
+            directory,
+            parallel,
+            consent,
+            patience,
+            journal: OnceCell::new(),
+            stamps: OnceCell::new(),
+            reread_evidence: false,
+        }
     }
 
     /// The same, trying again for so long what fails.
     pub(super) fn retrying_for(mut self, seconds: u32) -> Self {
         self.patience.limit = Duration::from_secs(seconds.into());
+        self
+    }
+
+    /// The same, relying on nothing but the bytes that are read again when evidence is compared.
+    pub(super) fn rereading_evidence(mut self, reread_evidence: bool) -> Self {
+        self.reread_evidence = reread_evidence;
         self
     }
 
@@ -175,6 +195,9 @@ impl<'a> Recovery<'a> {
         let plan = staging.clone().into_plan(chosen.maker(), &expected)?;
         if chosen.stages() {
             refuse_empty(&plan)?;
+        }
+        if then == Then::Apply && !self.reread_evidence {
+            self.stamps.get_or_init(|| staging.take_stamps());
         }
         if then == Then::Stop && !plan.is_of_znodes_only() {
             apply::refuse_unsteady(survey.listing(), tier2.as_ref()).map_err(|error| self.with_resume(error))?;
@@ -338,6 +361,7 @@ impl<'a> Recovery<'a> {
             tier2: tier2.as_ref(),
             tier1: tier1.tier1(),
             layout: &tier1.layout,
+            stamps: self.stamps.get(),
             parallel: self.parallel,
             accept_live_cluster: self.consent.accept_live_cluster,
             break_lock: self.consent.break_lock,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use dr_backends::tier1::ZNodes;
-use dr_backends::tier2::Tier2;
+use dr_backends::tier2::{Stamp, Tier2};
 
 use super::Application;
 use crate::error::{OperatorError, Result};
@@ -173,6 +173,7 @@ impl Comparison<'_> {
     fn of_file(&self, listing: &Listing) -> Result<()> {
         let mut file = EvidenceReader::open(self.application.directory, &self.application.plan.evidence)?;
         let mut batch = Batch { comparison: self, lines: Vec::new() };
+        let mut objects_read = 0;
         let is_of_znodes_only = self.application.plan.is_of_znodes_only();
         for (part, (_, now)) in file.parts().iter().zip(listing.parts()) {
             let mut now = Cursor(now.by_key().into());
@@ -183,14 +184,19 @@ impl Comparison<'_> {
                     return Ok(());
                 }
                 let is_same = now.meet(key, *size, &mut self.changes());
-                if is_same && !read.is_empty() { batch.add(line) } else { Ok(()) }
+                if read.is_empty() {
+                    return Ok(());
+                }
+                let stamp = self.application.stamps.and_then(|stamps| stamps.get(objects_read));
+                objects_read += 1;
+                if is_same { batch.add(line, stamp) } else { Ok(()) }
             })?;
             if !is_of_znodes_only {
                 now.finish(&mut self.changes());
             }
         }
         if let Some(part) = file.znodes() {
-            file.part(part, |line| batch.add(line))?;
+            file.part(part, |line| batch.add(line, None))?;
         }
         batch.compare()?;
         file.finish()
@@ -200,9 +206,10 @@ impl Comparison<'_> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn line(&self, line: &Line) -> Result<()> {
+    fn line(&self, (line, stamp): &(Line, Option<Stamp>)) -> Result<()> {
         let znodes = self.application.tier1.znodes;
         match line {
+            Line::Object { key, .. } if stamp.is_some() && self.application.tier2.stamp(key) == *stamp => {}
             Line::Object { key, size, read, .. } => {
                 if !read.iter().try_fold(true, |same, read| {
                     Ok::<_, OperatorError>(same && self.reads_the_same(key, *size, read)?)
@@ -252,12 +259,13 @@ fn names_below(znodes: &dyn ZNodes, path: &str) -> Result<Option<String>> {
 /// Lines whose things are read in parallel.
 struct Batch<'a> {
     comparison: &'a Comparison<'a>,
-    lines: Vec<Line>,
+    /// With the stamps that make reading unnecessary.
+    lines: Vec<(Line, Option<Stamp>)>,
 }
 
 impl Batch<'_> {
-    fn add(&mut self, line: Line) -> Result<()> {
-        self.lines.push(line);
+    fn add(&mut self, line: Line, stamp: Option<Stamp>) -> Result<()> {
+        self.lines.push((line, stamp));
         if self.lines.len() < BATCH { Ok(()) } else { self.compare() }
     }
 

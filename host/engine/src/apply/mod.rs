@@ -36,6 +36,7 @@ use self::undo::UndoBundle;
 use crate::cluster::{ClusterLayout, Tier1, refuse_existing_logs, refuse_live_cluster};
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
+use crate::evidence_file::Stamps;
 use crate::journal::{Entry, Journal, State};
 use crate::plan::{Effect, MovedObject, PLAN_FILE, Plan, PlannedTruncation, hex, plan_file, run_directory_error};
 use crate::pool::for_each_bounded;
@@ -65,6 +66,9 @@ pub struct Application<'a> {
     pub tier1: Tier1<'a>,
     /// The cluster.
     pub layout: &'a ClusterLayout,
+    /// Stamps of the objects that this process read when it made the plan. What still has its stamp is not read again to see that
+    /// nothing changed; none for a plan that another process made.
+    pub stamps: Option<&'a Stamps>,
     /// Threads.
     pub parallel: usize,
     /// The operator accepts that servers of the cluster may be running.

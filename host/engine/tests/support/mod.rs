@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use dr_backends::tier1::LedgerAccess;
 use dr_backends::tier1::{EmbeddedLedgers, EmbeddedZNodes};
-use dr_backends::tier2::FileSystemTier2;
+use dr_backends::tier2::{FileSystemTier2, Tier2};
 use dr_engine::apply::{Application, Applied, Patience, apply};
 use dr_engine::cluster::{ClusterLayout, Tier1};
 use dr_engine::contract::{
     AttributeUpdate, ContainerId, FreshContainer, NewSegment, Pages, RecoveryHost, Segment, Truncation,
 };
+use dr_engine::evidence_file::Stamps;
 use dr_engine::journal::Journal;
 use dr_engine::plan::{Maker, Plan};
 use dr_engine::progress::Silent;
@@ -81,9 +82,15 @@ impl Cluster {
 
     /// Plans into the directory `name` of the temporary directory.
     pub fn plan(&self, name: &str) -> (Plan, PathBuf) {
+        let (plan, run, _) = self.plan_of(self.tier2.clone(), name);
+        (plan, run)
+    }
+
+    /// Plans what is to be done with this Tier-2, and keeps the stamps of what was read.
+    pub fn plan_of(&self, tier2: Arc<dyn Tier2>, name: &str) -> (Plan, PathBuf, Stamps) {
         let run = self.directory.path().join(name);
         dr_engine::plan::create_run_directory(&run).unwrap();
-        let survey = Arc::new(self.survey());
+        let survey = Arc::new(Survey::take(tier2, SurveyOptions::default(), &Silent).unwrap());
         let containers: Vec<ContainerId> = (0..survey.container_count()).collect();
         let staging = Staging::new(survey, self.znodes.clone(), self.layout.clone(), &run, Arc::new(Silent));
         for &container in &containers {
@@ -91,20 +98,31 @@ impl Cluster {
         }
         staging.tasks_done();
         finish(&staging);
-        let plan = staging.into_plan(maker(), &containers).unwrap();
+        let plan = staging.clone().into_plan(maker(), &containers).unwrap();
         plan.save(&run).unwrap();
-        (plan, run)
+        (plan, run, staging.take_stamps())
     }
 
     pub fn apply(&self, plan: &Plan, directory: &Path) -> dr_engine::error::Result<Applied> {
+        self.apply_with(plan, directory, self.tier2.as_ref(), None)
+    }
+
+    pub fn apply_with(
+        &self,
+        plan: &Plan,
+        directory: &Path,
+        tier2: &dyn Tier2,
+        stamps: Option<&Stamps>,
+    ) -> dr_engine::error::Result<Applied> {
         let journal = Journal::open(directory)?;
         let application = Application {
             plan,
             directory,
             journal: &journal,
-            tier2: self.tier2.as_ref(),
+            tier2,
             tier1: self.tier1(),
             layout: &self.layout,
+            stamps,
             parallel: 2,
             accept_live_cluster: false,
             break_lock: false,

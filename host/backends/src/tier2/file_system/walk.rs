@@ -15,8 +15,12 @@ use crate::tier2::{ObjectInfo, Tier2Error};
 /// Threads of one listing. They wait more than they compute.
 const THREADS: usize = 8;
 
-/// Entries of a directory that are looked at in one piece.
+/// Entries of a directory that are looked at in one piece, and about as many objects as a thread hands over at once.
 const PIECE_ENTRIES: usize = 1024;
+
+/// Most directories that a thread takes at once. They may all be open, and most are small: a lock and a message for each would
+/// cost more than reading them.
+const TAKEN_DIRECTORIES: usize = 16;
 
 type Result<T> = std::result::Result<T, Tier2Error>;
 
@@ -56,7 +60,7 @@ pub(super) fn walk(
     if pending.is_empty() {
         return Ok(());
     }
-    let queue = Queue { state: Mutex::new(State { pending, busy: 0 }), changed: Condvar::new() };
+    let queue = Queue { state: Mutex::new(State { pending, busy: 0, waiting: 0 }), changed: Condvar::new() };
     let (sender, pieces) = sync_channel(THREADS);
     thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -80,17 +84,40 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn work(&self, queue: &Queue, pieces: &SyncSender<Piece>) {
-        while let Some(directory) = queue.take() {
-            let mut pending = Vec::new();
-            let piece = self.step(directory, &mut pending);
-            let is_over = piece.is_err();
-            let is_unwanted = pieces.send(piece).is_err();
-            if is_over || is_unwanted {
-                queue.stop();
-                return;
+        let mut objects = Vec::new();
+        while let Some(directories) = queue.take() {
+            match self.steps(directories, &mut objects, pieces) {
+                Some(pending) => queue.give_back(pending),
+                None => return queue.stop(),
             }
-            queue.give_back(pending);
         }
+        // The last ones. Who does not want them any more need not be told.
+        let _ = pieces.send(Ok(objects));
+    }
+
+    /// Reads a piece of each directory and returns what is left to do; none if the listing is over, because of an error or
+    /// because nobody wants to know more.
+    fn steps(
+        &self,
+        directories: Vec<Directory>,
+        objects: &mut Vec<ObjectInfo>,
+        pieces: &SyncSender<Piece>,
+    ) -> Option<Vec<Directory>> {
+        let mut pending = Vec::new();
+        for directory in directories {
+            match self.step(directory, &mut pending) {
+                Ok(mut found) => objects.append(&mut found),
+                Err(error) => {
+                    // Nobody wants it if another thread met one before.
+                    let _ = pieces.send(Err(error));
+                    return None;
+                }
+            }
+            if objects.len() >= PIECE_ENTRIES {
+                pieces.send(Ok(std::mem::take(objects))).ok()?;
+            }
+        }
+        Some(pending)
     }
 
     /// Reads a piece of a directory. What is left to do goes to `pending`, the rest of this directory before those found in
@@ -177,21 +204,27 @@ struct State {
     pending: Vec<Directory>,
     /// Threads that may still find more.
     busy: usize,
+    /// Threads that wait for directories.
+    waiting: usize,
 }
 
 impl Queue {
-    /// The next directory; none when all are read.
-    fn take(&self) -> Option<Directory> {
+    /// The next directories; none when all are read.
+    fn take(&self) -> Option<Vec<Directory>> {
         let mut state = self.lock();
         loop {
-            if let Some(directory) = state.pending.pop() {
+            let count = state.pending.len();
+            if count > 0 {
                 state.busy += 1;
-                return Some(directory);
+                // The last ones, and a fair share of them.
+                return Some(state.pending.split_off(count - count.div_ceil(THREADS).min(TAKEN_DIRECTORIES)));
             }
             if state.busy == 0 {
                 return None;
             }
+            state.waiting += 1;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
     }
 
@@ -200,7 +233,9 @@ impl Queue {
         let mut state = self.lock();
         state.pending.append(&mut pending);
         state.busy -= 1;
-        self.changed.notify_all();
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Lets all threads end.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::measure::{files_below, read_all, timed};
+use super::measure::{drop_from_memory, files_below, read_all, timed};
 use crate::error::TaskError;
 use crate::process;
 
@@ -85,11 +85,7 @@ fn prepared(
     if in_memory {
         read_all(files)?;
     } else {
-        for file in files {
-            let mut drop = Command::new("dd");
-            drop.arg(format!("if={}", file.display())).args(["iflag=nocache", "count=0", "status=none"]);
-            process::run(&mut drop)?;
-        }
+        drop_from_memory(files)?;
     }
     timed(work).map(|((), time)| time)
 }

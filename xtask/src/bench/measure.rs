@@ -29,6 +29,9 @@ pub(super) struct Measured {
     pub(super) read_metadata: Duration,
     /// `dr list-segments`: the same metadata read, understood, and reconciled with the objects.
     pub(super) list_segments: Duration,
+    /// Both once more, each after the metadata were dropped from the memory of the system.
+    pub(super) read_cold_metadata: Duration,
+    pub(super) list_segments_cold: Duration,
     pub(super) stages: Stages,
     /// From start to end of the process.
     pub(super) recovery: Duration,
@@ -47,36 +50,45 @@ pub(super) struct Usage {
 /// Ticks of a second in `/proc/<pid>/stat`, the same on all common systems.
 const TICKS: f64 = 100.0;
 
+/// What one part of a recovery took.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Lap {
+    pub(super) time: Duration,
+    /// Seconds of processors; not a number where the system does not tell.
+    pub(super) processor_seconds: f64,
+}
+
 /// Parts of a recovery, one after the other. Together they are the whole, start and end of the process included.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Stages {
     /// Listing Tier-2.
-    pub(super) list: Duration,
+    pub(super) list: Lap,
     /// What the controller's tables say of all containers; the check of the container count.
-    pub(super) survey: Duration,
+    pub(super) survey: Lap,
     /// The procedure, container by container; log images.
-    pub(super) plan: Duration,
-    /// The plan's file.
-    pub(super) save: Duration,
+    pub(super) plan: Lap,
+    /// The plan's files.
+    pub(super) save: Lap,
     /// Listing Tier-2 again, to compare it with the plan.
-    pub(super) compare: Duration,
-    pub(super) logs: Duration,
-    pub(super) move_aside: Duration,
-    pub(super) znodes: Duration,
-    pub(super) commit: Duration,
-    pub(super) verify: Duration,
+    pub(super) compare: Lap,
+    pub(super) logs: Lap,
+    pub(super) move_aside: Lap,
+    pub(super) znodes: Lap,
+    pub(super) commit: Lap,
+    pub(super) verify: Lap,
     /// Seconds inside the guest, all its instances added up.
     pub(super) guest_seconds: f64,
-    /// Seconds of processors until the plan was there, and until everything was committed; none where the system does not tell.
-    pub(super) planned_processor_seconds: Option<f64>,
-    pub(super) committed_processor_seconds: Option<f64>,
 }
 
 impl Stages {
     /// All but the verification.
-    pub(super) fn until_committed(self) -> Duration {
-        let planning = self.list + self.survey + self.plan + self.save;
-        planning + self.compare + self.logs + self.move_aside + self.znodes + self.commit
+    pub(super) fn until_committed(&self) -> Lap {
+        let Self { list, survey, plan, save, compare, logs, move_aside, znodes, commit, .. } = *self;
+        let parts = [list, survey, plan, save, compare, logs, move_aside, znodes, commit];
+        Lap {
+            time: parts.iter().map(|part| part.time).sum(),
+            processor_seconds: parts.iter().map(|part| part.processor_seconds).sum(),
+        }
     }
 }
 
@@ -92,11 +104,13 @@ impl Measured {
         let mut list = Command::new(dr);
         list.arg("list-segments").arg(&tier2).args(["--quiet", "--output", "csv"]).stdout(Stdio::null());
         let (_, list_segments) = timed(|| process::run(&mut list))?;
+        let (_, read_cold_metadata) = drop_from_memory(&metadata).and_then(|()| timed(|| read_all(&metadata)))?;
+        let (_, list_segments_cold) = drop_from_memory(&metadata).and_then(|()| timed(|| process::run(&mut list)))?;
         let mut command = Command::new(dr);
         command.arg("recover").arg(&tier2).args(["--yes", "--output", "json"]).args(tier1);
         command.arg("--run-directory").arg(directory.join("run")).env_remove("RUST_LOG");
         let (stages, recovery, usage) = recover(&mut command)?;
-        Ok(Self { read, read_metadata, list_segments, stages, recovery, usage })
+        Ok(Self { read, read_metadata, list_segments, read_cold_metadata, list_segments_cold, stages, recovery, usage })
     }
 }
 
@@ -133,6 +147,21 @@ pub(super) fn read_all(files: &[PathBuf]) -> Result<(), TaskError> {
     for path in files {
         let mut file = File::open(path).map_err(TaskError::at(path))?;
         while file.read(&mut buffer).map_err(TaskError::at(path))? > 0 {}
+    }
+    Ok(())
+}
+
+/// Lets the system forget the content of files; what it knows of their names stays.
+pub(super) fn drop_from_memory(files: &[PathBuf]) -> Result<(), TaskError> {
+    for path in files {
+        let drop = || {
+            let file = File::open(path)?;
+            // What was not written yet would stay.
+            file.sync_data()?;
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+            Ok(())
+        };
+        drop().map_err(TaskError::at(path))?;
     }
     Ok(())
 }
@@ -198,14 +227,18 @@ impl Stages {
     /// Reads the events to their end. Each of them is written when it happens, so the time of arrival is that of the event.
     fn watch(process: u32, output: ChildStdout, began: Instant) -> Self {
         let mut stages = Self::default();
-        let mut last = began;
-        let mut lap = |now: Instant| now - std::mem::replace(&mut last, now);
+        let (mut last, mut used) = (began, 0.0);
+        let mut lap = || {
+            let time = Instant::now() - std::mem::replace(&mut last, Instant::now());
+            // A process that ended has told before.
+            let now = processor_seconds_of(process).unwrap_or(f64::NAN);
+            Lap { time, processor_seconds: now - std::mem::replace(&mut used, now) }
+        };
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            let now = Instant::now();
             let event: Value = serde_json::from_str(&line).unwrap_or_default();
             let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or_default();
             let part = match (text("event"), text("stage")) {
-                ("stage-finished", "listing Tier-2") if stages.list.is_zero() => &mut stages.list,
+                ("stage-finished", "listing Tier-2") if stages.list.time.is_zero() => &mut stages.list,
                 ("stage-started", "planning containers") => &mut stages.survey,
                 ("stage-finished", "planning containers") => &mut stages.plan,
                 ("plan", _) => &mut stages.save,
@@ -214,20 +247,16 @@ impl Stages {
                 ("stage-finished", "moving old metadata aside") => &mut stages.move_aside,
                 ("stage-finished", "writing ZNodes") => &mut stages.znodes,
                 ("applied", _) => &mut stages.commit,
+                ("verified", _) => &mut stages.verify,
                 ("procedure", _) => {
                     stages.guest_seconds = event.get("guest_seconds").and_then(Value::as_f64).unwrap_or(f64::NAN);
                     continue;
                 }
                 _ => continue,
             };
-            *part += lap(now);
-            match text("event") {
-                "plan" => stages.planned_processor_seconds = processor_seconds_of(process),
-                "applied" => stages.committed_processor_seconds = processor_seconds_of(process),
-                _ => {}
-            }
+            *part = lap();
         }
-        stages.verify = lap(Instant::now());
+        stages.verify.time += lap().time;
         stages
     }
 }

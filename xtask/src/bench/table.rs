@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::measure::Measured;
+use super::measure::{Lap, Measured, Stages};
 use super::tree::Tree;
 
 /// What the official recovery command took for a cluster of this size, and the size.
@@ -12,28 +12,33 @@ const OFFICIAL_SEGMENTS: f64 = 5_100.0;
 /// One column: its head, and the figure of a run.
 type Column = (&'static str, fn(&Tree, &Measured) -> f64);
 
+/// A part of a recovery: its name, and what it took.
+type Stage = (&'static str, fn(&Stages) -> Lap);
+
+const STAGES: &[Stage] = &[
+    ("list", |stages| stages.list),
+    ("survey", |stages| stages.survey),
+    ("plan", |stages| stages.plan),
+    ("save", |stages| stages.save),
+    ("compare", |stages| stages.compare),
+    ("logs", |stages| stages.logs),
+    ("aside", |stages| stages.move_aside),
+    ("znodes", |stages| stages.znodes),
+    ("commit", |stages| stages.commit),
+    ("verify", |stages| stages.verify),
+    ("to commit", |stages| stages.until_committed()),
+];
+
 const COLUMNS: &[Column] = &[
-    ("list", |_, run| run.stages.list.as_secs_f64()),
-    ("survey", |_, run| run.stages.survey.as_secs_f64()),
-    ("plan", |_, run| run.stages.plan.as_secs_f64()),
-    ("save", |_, run| run.stages.save.as_secs_f64()),
-    ("compare", |_, run| run.stages.compare.as_secs_f64()),
-    ("logs", |_, run| run.stages.logs.as_secs_f64()),
-    ("aside", |_, run| run.stages.move_aside.as_secs_f64()),
-    ("znodes", |_, run| run.stages.znodes.as_secs_f64()),
-    ("commit", |_, run| run.stages.commit.as_secs_f64()),
-    ("verify", |_, run| run.stages.verify.as_secs_f64()),
-    ("to commit", |_, run| run.stages.until_committed().as_secs_f64()),
-    ("us/segment", |tree, run| 1e6 * run.stages.until_committed().as_secs_f64() / tree.segments as f64),
-    ("MB/s", |tree, run| tree.bytes as f64 / 1e6 / run.stages.until_committed().as_secs_f64()),
-    ("guest %", |_, run| 100.0 * run.stages.guest_seconds / run.recovery.as_secs_f64()),
-    ("cpu plan", |_, run| run.stages.planned_processor_seconds.unwrap_or(f64::NAN)),
-    ("cpu commit", |_, run| run.stages.committed_processor_seconds.unwrap_or(f64::NAN)),
-    ("cpu us/seg", |tree, run| 1e6 * run.stages.committed_processor_seconds.unwrap_or(f64::NAN) / tree.segments as f64),
+    ("us/segment", |tree, run| 1e6 * run.stages.until_committed().time.as_secs_f64() / tree.segments as f64),
+    ("cpu us/seg", |tree, run| 1e6 * run.stages.until_committed().processor_seconds / tree.segments as f64),
     ("cpu s", |_, run| run.usage.processor_seconds.unwrap_or(f64::NAN)),
+    ("MB/s", |tree, run| tree.bytes as f64 / 1e6 / run.stages.until_committed().time.as_secs_f64()),
+    ("guest %", |_, run| 100.0 * run.stages.guest_seconds / run.recovery.as_secs_f64()),
     ("peak MiB", |_, run| run.usage.peak_bytes.map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 20))),
     ("/ read", |_, run| ratio(run.recovery, run.read)),
     ("metadata %", |_, run| 100.0 * ratio(run.read_metadata, run.list_segments)),
+    ("cold %", |_, run| 100.0 * ratio(run.read_cold_metadata, run.list_segments_cold)),
     ("x official", |tree, run| {
         OFFICIAL_SECONDS * tree.segments as f64 / OFFICIAL_SEGMENTS / run.recovery.as_secs_f64()
     }),
@@ -41,34 +46,41 @@ const COLUMNS: &[Column] = &[
 
 /// Prints what the columns are.
 pub(super) fn print_head() {
-    let heads = COLUMNS.iter().map(|(head, _)| format!("{head:>11}"));
-    println!("{:>10}{:>11}{:>10}{:>10}{}", "segments", "containers", "objects", "run", heads.collect::<String>());
+    let heads = STAGES.iter().map(|(head, _)| head).chain(COLUMNS.iter().map(|(head, _)| head));
+    let heads: String = heads.map(|head| format!("{head:>11}")).collect();
+    println!("{:>10}{:>11}{:>10}{:>14}{heads}", "segments", "containers", "objects", "run");
 }
 
-/// Prints a line for each run, and one of medians if there are several.
+/// Prints two lines for each run, and two of medians if there are several.
 pub(super) fn print_rows(tree: &Tree, runs: &[Measured]) {
     let row = |name: &str, figures: String| {
-        println!("{:>10}{:>11}{:>10}{name:>10}{figures}", tree.segments, tree.containers, tree.objects);
+        println!("{:>10}{:>11}{:>10}{name:>14}{figures}", tree.segments, tree.containers, tree.objects);
     };
-    for (number, run) in (1..).zip(runs) {
-        let figures = COLUMNS.iter().map(|(_, figure)| shown(figure(tree, run)));
-        row(&format!("{number}"), figures.collect());
-    }
+    let rows = |name: &str, runs: &[Measured]| {
+        let stages = |figure: fn(Lap) -> f64| -> String {
+            let of = |stage: fn(&Stages) -> Lap| median(runs.iter().map(|run| figure(stage(&run.stages))).collect());
+            STAGES.iter().map(|(_, stage)| shown(of(*stage))).collect()
+        };
+        let of = |figure: fn(&Tree, &Measured) -> f64| median(runs.iter().map(|run| figure(tree, run)).collect());
+        let columns: String = COLUMNS.iter().map(|(_, figure)| shown(of(*figure))).collect();
+        row(name, stages(|lap| lap.time.as_secs_f64()) + &columns);
+        row(&format!("{name} cpu"), stages(|lap| lap.processor_seconds));
+    };
+    (1..).zip(runs).for_each(|(number, run)| rows(&format!("{number}"), std::slice::from_ref(run)));
     if runs.len() > 1 {
-        let median_of =
-            |figure: fn(&Tree, &Measured) -> f64| median(runs.iter().map(|run| figure(tree, run)).collect());
-        row("median", COLUMNS.iter().map(|(_, figure)| shown(median_of(*figure))).collect());
+        rows("median", runs);
     }
 }
 
 /// Says what the figures mean.
 pub(super) fn print_legend() {
     println!(
-        "\nStages in seconds, in their order; `to commit` is all of them but the verification, and so are us/segment (millionths\n\
-         of a second) and MB/s (of all objects). cpu plan, cpu commit, cpu s: seconds of processors up to the plan, up to the commit,\n\
-         and in all; cpu us/seg: those up to the commit for each segment, in millionths. / read: times as long as reading all files of the tree in the same run.\n\
-         metadata %: speed of `dr list-segments`, listing and output included, of that of only reading the containers'\n\
-         metadata files. x official: times as fast as the official recovery command, which took {OFFICIAL_SECONDS} s for\n\
+        "\nStages in seconds, in their order, below them the seconds of processors that each took; `to commit` is all of them but\n\
+         the verification, and so are us/segment, cpu us/seg (millionths of a second) and MB/s (of all objects). cpu s: seconds of\n\
+         processors of everything. / read: times as long as reading all files of the tree in the same run.\n\
+         metadata %, cold %: speed of `dr list-segments`, listing and output included, of that of only reading the containers'\n\
+         metadata files, which are in the memory of the system or were dropped from it; what the system knows of the files' names\n\
+         stays. x official: times as fast as the official recovery command, which took {OFFICIAL_SECONDS} s for\n\
          {OFFICIAL_SEGMENTS} segments on another machine, scaled to the number of segments."
     );
 }

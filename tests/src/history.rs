@@ -42,14 +42,14 @@ pub struct Figures {
     pub lost: u64,
 }
 
-/// One total loss: the workload of a seed until the kill, and the recovery after it.
+/// One total loss: the workload of a seed until the kill, and the recovery after it, with more arguments.
 ///
 /// # Panics
 /// If a step fails.
-pub fn lose_and_recover(test: &mut TestLab, seed: u64) -> Load {
+pub fn lose_and_recover(test: &mut TestLab, seed: u64, more: &[&str]) -> Load {
     let load = crash_under_load(test, seed, Flush::Once);
     lose_tier1(test);
-    let kept = recover(test);
+    let kept = recover_with(test, more);
     boot("the recovered cluster", test, &kept);
     load
 }

@@ -51,6 +51,11 @@ const TASKS: &[TaskEntry] = &[
         run: guests::run,
     },
     TaskEntry {
+        name: "scaffolds",
+        help: "build and test what `dr procedure new` writes, outside of this repository",
+        run: scaffolds::run,
+    },
+    TaskEntry {
         name: "lab",
         help: "real ZooKeeper, bookies and Pravega on this machine; `lab help` tells more",
         run: lab::run,

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::{env, fs, thread};
 
 use crate::error::TaskError;
-use crate::process;
-use crate::setup::{TARGET, Toolchain};
+use crate::setup::{self, TARGET, Toolchain};
+use crate::{examples, process};
 
 /// The name of the procedures that are begun.
 const NAME: &str = "my-check";
@@ -16,6 +16,16 @@ struct Project {
     language: &'static str,
     build: Command,
     component: String,
+}
+
+/// Provides what is needed, then builds and tests the projects.
+pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
+    let toolchain = setup::run(root)?;
+    examples::build(root, &toolchain)?;
+    // As the tests are built, so that nothing is compiled again with other features.
+    let build = ["build", "--workspace", "--all-targets", "--locked"];
+    process::run(Command::new("cargo").args(build).current_dir(root))?;
+    check(root, &toolchain)
 }
 
 /// Builds and tests a project in each language whose tools the examples are built with; the others are left out with them.

@@ -12,15 +12,14 @@ const USAGE: &str = "usage: cargo xtask bench guests [--dev]
 
 /// Builds the guests and measures them.
 pub(super) fn run(root: &Path, arguments: &[String]) -> Result<(), TaskError> {
-    let (profile, directory) = match arguments {
-        [] => ("release", "release"),
-        [word] if word == "--dev" => ("dev", "debug"),
+    let (build, directory): (&[&str], _) = match arguments {
+        [] => (&["build", "--locked", "--release", "--package", "dr-tests", "--bin", "bench-guests"], "release"),
+        // As the tests are built, so that nothing is compiled again with other features.
+        [word] if word == "--dev" => (&["build", "--locked", "--workspace", "--all-targets"], "debug"),
         _ => return Err(TaskError::Other(USAGE.to_owned())),
     };
     let toolchain = setup::run(root)?;
     examples::build(root, &toolchain)?;
-    // Of the whole workspace, so that nothing is compiled again with other features.
-    let build = ["build", "--workspace", "--bin", "bench-guests", "--locked", "--profile", profile];
     process::run(Command::new("cargo").args(build).current_dir(root))?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     process::run(Command::new(target.join(directory).join("bench-guests")).arg(root.join("target/guests")))

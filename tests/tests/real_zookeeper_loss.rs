@@ -1,12 +1,18 @@
-//! A real cluster killed under load that loses ZooKeeper, or only what segment stores kept there, and nothing else: whatever had
-//! been acknowledged is read back, and the cluster goes on with its old bookies and its old logs.
+//! A real cluster killed under load that loses ZooKeeper, or only what segment stores kept there, or a half of what it knew of ledgers, logs
+//! and bookies, and nothing else: whatever had been acknowledged is read back, and the cluster goes on with its old bookies and its old
+//! logs.
 
 // In a test a panic is the way to fail.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use dr_backends::tier1::{
+    BookKeeper, BookKeeperOptions, LedgerAccess, Ledgers as _, ZNodeData, ZNodes as _, ZooKeeper, ZooKeeperOptions,
+};
 use dr_lab::WorkloadSize;
 use dr_tests::dr;
 use dr_tests::history::{Flush, load_until_kill};
@@ -17,14 +23,75 @@ const DEFAULT_SEEDS: &str = "3,5";
 /// No session outlives its server for so long.
 const SESSION_SECONDS: u32 = 90;
 
+const LEDGERS: &str = "/pravega/lab/bookkeeper/ledgers";
+const LOGS: &str = "/pravega/lab/segmentstore/containers";
+
 /// Loses what ZooKeeper held, and restores it from the disks of the bookies.
 fn lose_zookeeper_and_recover(test: &mut TestLab) {
     must("wipe ZooKeeper", test.lab.wipe_zookeeper());
     must("start ZooKeeper", test.lab.start_zookeeper());
+    recover(test, &disks(test));
+}
+
+fn disks(test: &TestLab) -> Vec<String> {
     let disks = (0..test.lab.options().bookie_count).map(|bookie| test.lab.bookie_directory(bookie));
-    let flags: Vec<_> =
-        disks.flat_map(|disk| ["--bookie-disks".to_owned(), disk.to_str().unwrap().to_owned()]).collect();
-    recover(test, &flags);
+    disks.flat_map(|disk| ["--bookie-disks".to_owned(), disk.to_str().unwrap().to_owned()]).collect()
+}
+
+/// What of ZooKeeper is left and right.
+struct Left {
+    znodes: Arc<ZooKeeper>,
+    nodes: BTreeMap<String, ZNodeData>,
+}
+
+impl Left {
+    /// Takes away every second ledger, every second log, a cookie, and the streams under retention.
+    fn after_losing_a_half(test: &TestLab) -> Self {
+        let znodes = must("connect", ZooKeeper::connect(&test.lab.zookeeper_address(), ZooKeeperOptions::default()));
+        let znodes = Arc::new(znodes);
+        let ledgers =
+            BookKeeper::open_as_it_is(znodes.clone(), LedgerAccess::new(LEDGERS), BookKeeperOptions::default());
+        let ledgers = must("open BookKeeper", ledgers);
+        let registered = must("list ledgers", ledgers.registry().registered_ledgers());
+        let lost = registered.iter().skip(1).step_by(2);
+        lost.clone().for_each(|ledger| must("forget a ledger", ledgers.delete(ledger.id)));
+        let closed = lost.filter(|ledger| ledger.end().is_some()).count();
+        eprintln!("of {} ledgers every second one is lost, {closed} of them closed", registered.len());
+        let cookies = format!("{LEDGERS}/cookies");
+        let cookie = &znodes.children(&cookies).unwrap().unwrap()[0];
+        for path in
+            [format!("{LOGS}/0"), format!("{LOGS}/2"), format!("{cookies}/{cookie}"), "/pravega/lab/buckets".to_owned()]
+        {
+            must("delete ZNodes", test.lab.delete_znode(&path));
+        }
+        let mut nodes = BTreeMap::new();
+        let mut pending = vec![LEDGERS.to_owned(), LOGS.to_owned()];
+        while let Some(path) = pending.pop() {
+            // Sessions of bookies that were killed end by themselves.
+            let Some(node) = znodes.get(&path).unwrap().filter(|node| !node.ephemeral) else { continue };
+            let children = znodes.children(&path).unwrap().unwrap_or_default();
+            pending.extend(children.into_iter().map(|child| format!("{path}/{child}")));
+            nodes.insert(path, node);
+        }
+        assert!(nodes.keys().any(|path| path.ends_with("/1/0/1")), "{:?}", nodes.keys());
+        Self { znodes, nodes }
+    }
+
+    /// Nothing of it was written.
+    fn assert_untouched(&self) {
+        for (path, node) in &self.nodes {
+            assert_eq!(self.znodes.get(path).unwrap().as_ref(), Some(node), "{path}");
+        }
+    }
+}
+
+/// What `dr diagnose` finds.
+fn diagnosed(test: &TestLab) -> serde_json::Value {
+    let (root, properties) = (test.lab.tier2_directory(), test.lab.properties_file());
+    let arguments = ["diagnose", root.to_str().unwrap(), "--config", properties.to_str().unwrap(), "--output", "json"];
+    let output = dr::run(test.directory.path(), arguments).expect_code(5).stdout;
+    let mut events = output.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    events.find(|event| event["event"] == "diagnosed").unwrap()
 }
 
 fn recover(test: &TestLab, flags: &[String]) {
@@ -90,5 +157,28 @@ fn nothing_that_was_acknowledged_is_lost_with_zookeeper() {
     recover(&test, &[]);
     must("start the servers", test.lab.start_servers());
     loads.iter().for_each(|load| check("after the loss of the logs' ZNodes", load, &test));
+    must("take the lab down", test.lab.down());
+}
+
+#[test]
+fn a_half_of_zookeeper_that_is_left_is_used_with_the_disks() {
+    if !real_servers::are_wanted() {
+        return;
+    }
+    let mut test = real_servers::up(|options| options.writer_flush_milliseconds = 1000);
+    // So that the disks hold ledgers that the logs were truncated behind.
+    must("kill the servers", test.lab.kill_servers());
+    must("start the servers again", test.lab.start_servers());
+    let load = load_until_kill(&mut test, 11, Flush::Never);
+    must("start ZooKeeper again", test.lab.start_zookeeper());
+    let left = Left::after_losing_a_half(&test);
+    let diagnosis = diagnosed(&test);
+    assert_eq!(diagnosis["scenario"], "zookeeper-partly-lost", "{diagnosis}");
+    assert_eq!(diagnosis["procedure"], "zookeeper-loss");
+    recover(&test, &disks(&test));
+    left.assert_untouched();
+    let step = "after the loss of a half of ZooKeeper";
+    start(step, &mut test);
+    check(step, &load, &test);
     must("take the lab down", test.lab.down());
 }

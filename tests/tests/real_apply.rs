@@ -18,9 +18,18 @@ use dr_lab::{Lab, LabOptions, Server};
 use dr_tests::captured::{self, CapturedTree};
 use dr_tests::dr::{self, Finished};
 use dr_tests::real_servers::{self, must};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Kills of one application before it is left alone.
 const KILLS: usize = 4;
+
+/// How long ZooKeeper keeps the session of a dr that does not answer.
+const SESSION: Duration = Duration::from_secs(10);
+/// ZooKeeper looks for such sessions once in so long.
+const TICK: Duration = Duration::from_secs(2);
+
+/// What tells of each session with ZooKeeper, beside errors.
+const LOG_LEVEL: &str = "error,dr_backends::tier1::zookeeper=debug";
 
 /// Everything that a recovery changes, by name.
 type State = BTreeMap<String, Vec<u8>>;
@@ -51,11 +60,14 @@ impl Place {
 
     /// Makes a plan in a new directory.
     fn plan(&self, name: &str) -> PathBuf {
+        self.try_to_plan(name).expect_code(0);
+        self.directory().join(name)
+    }
+
+    fn try_to_plan(&self, name: &str) -> Finished {
         let (root, properties) = (self.lab.tier2_directory(), self.lab.properties_file());
-        let run = self.directory().join(name);
-        let words = [root.as_path(), Path::new("--config"), &properties, Path::new("--directory"), &run];
-        dr::run(self.directory(), [Path::new("plan")].into_iter().chain(words)).expect_code(0);
-        run
+        let words = [root.as_path(), Path::new("--config"), &properties, Path::new("--directory"), Path::new(name)];
+        dr::run(self.directory(), [Path::new("plan")].into_iter().chain(words))
     }
 
     fn of_run(&self, command: &str, run: &Path) -> Finished {
@@ -65,7 +77,8 @@ impl Place {
     fn begin_to_apply(&self, run: &Path) -> Child {
         let log = std::fs::File::options().create(true).append(true).open(run.with_extension("log")).unwrap();
         let mut command = Command::new(dr::binary());
-        command.args(["apply", run.to_str().unwrap(), "--yes"]).current_dir(self.directory());
+        command.args(["apply", run.to_str().unwrap(), "--yes", "--log-level", LOG_LEVEL]);
+        command.current_dir(self.directory());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
 
@@ -133,6 +146,19 @@ fn ended(child: &mut Child) -> ExitStatus {
     }
 }
 
+/// The disturbed application succeeds by itself, and what it leaves is what an undisturbed one leaves.
+#[track_caller]
+fn ends_as(place: &Place, run: &Path, child: &mut Child, applied: &State) {
+    assert!(ended(child).success(), "{}", std::fs::read_to_string(run.with_extension("log")).unwrap());
+    assert_eq!(difference(applied, &place.state()), Vec::<String>::new(), "{}", run.display());
+    eprintln!("{}", journal_is_whole(place, run));
+}
+
+/// Sessions with ZooKeeper that an application has had so far.
+fn sessions_of(run: &Path) -> usize {
+    std::fs::read_to_string(run.with_extension("log")).unwrap().matches("connected").count()
+}
+
 fn journal_is_whole(place: &Place, run: &Path) -> String {
     dr::run(place.directory(), ["audit", run.to_str().unwrap()]).expect_code(0).stdout
 }
@@ -198,11 +224,9 @@ fn an_application_that_is_disturbed_ends_as_one_that_is_not() {
     let mut child = place.begin_to_apply(&run);
     await_in_journal(&run, "ledger-open");
     must("kill a bookie", place.lab.kill(Server::Bookie(0)));
-    assert!(ended(&mut child).success(), "{}", std::fs::read_to_string(run.with_extension("log")).unwrap());
-    assert_eq!(difference(&applied, &place.state()), Vec::<String>::new(), "a bookie was killed");
+    ends_as(&place, &run, &mut child, &applied);
     place.of_run("rollback", &run).expect_code(0);
     must("start the bookie", place.lab.start_bookie(0));
-    eprintln!("{}", journal_is_whole(&place, &run));
 
     let run = place.plan("zookeeper");
     let mut child = place.begin_to_apply(&run);
@@ -210,9 +234,36 @@ fn an_application_that_is_disturbed_ends_as_one_that_is_not() {
     must("kill ZooKeeper", place.lab.kill(Server::ZooKeeper));
     std::thread::sleep(Duration::from_secs(1));
     must("start ZooKeeper", place.lab.start_zookeeper());
-    assert!(ended(&mut child).success(), "{}", std::fs::read_to_string(run.with_extension("log")).unwrap());
-    assert_eq!(difference(&applied, &place.state()), Vec::<String>::new(), "ZooKeeper was restarted");
-    eprintln!("{}", journal_is_whole(&place, &run));
+    ends_as(&place, &run, &mut child, &applied);
+
+    // ZooKeeper stands still for longer than the session of dr lasts.
+    place.of_run("rollback", &run).expect_code(0);
+    let run = place.plan("zookeeper-stands-still");
+    let mut child = place.begin_to_apply(&run);
+    await_in_journal(&run, "ledger-open");
+    let sessions = sessions_of(&run);
+    place.lab.pause(Server::ZooKeeper);
+    std::thread::sleep(SESSION + TICK);
+    place.lab.resume(Server::ZooKeeper);
+    ends_as(&place, &run, &mut child, &applied);
+    assert!(sessions_of(&run) > sessions, "its session was still there");
+
+    // dr stands still until ZooKeeper has given up its session; the claim to the cluster is none that ends with it.
+    place.of_run("rollback", &run).expect_code(0);
+    let run = place.plan("dr-stands-still");
+    let mut child = place.begin_to_apply(&run);
+    await_in_journal(&run, "ledger-open");
+    let sessions = sessions_of(&run);
+    let process = Pid::from_child(&child);
+    kill_process(process, Signal::STOP).unwrap();
+    std::thread::sleep(SESSION + 2 * TICK);
+    let other = place.try_to_plan("meanwhile");
+    // Before anything that can fail: nobody else would let it go on.
+    kill_process(process, Signal::CONT).unwrap();
+    let refused = other.expect_code(3).stderr;
+    assert!(refused.contains("error[recovery-in-progress]") && refused.contains("at this moment"), "{refused}");
+    ends_as(&place, &run, &mut child, &applied);
+    assert!(sessions_of(&run) > sessions, "its session was still there");
 
     // What a store worked on is not taken back.
     must("start the servers", place.lab.start_servers());

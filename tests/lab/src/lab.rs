@@ -365,6 +365,20 @@ impl Lab {
         self.state.save()
     }
 
+    /// Lets a server do nothing, with all its connections open, until [`Lab::resume`]; nothing happens if it does not run.
+    pub fn pause(&self, server: Server) {
+        if let Some(process) = self.state.processes.get(&server.to_string()) {
+            process.pause();
+        }
+    }
+
+    /// Lets a paused server go on.
+    pub fn resume(&self, server: Server) {
+        if let Some(process) = self.state.processes.get(&server.to_string()) {
+            process.resume();
+        }
+    }
+
     /// SIGKILL for the segment store and the controller, the store first: nothing of its memory reaches Tier-2 any more.
     ///
     /// # Errors

@@ -29,15 +29,26 @@ impl ProcessIdentity {
         stat_of(self.pid).is_some_and(|(state, started)| started == self.started && !matches!(state, 'Z' | 'X'))
     }
 
+    /// SIGSTOP: from now on the process does nothing, and keeps its connections.
+    pub(crate) fn pause(self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT: a paused process goes on.
+    pub(crate) fn resume(self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(self, signal: Signal) {
+        if let Some(pid) = Pid::from_raw(self.pid).filter(|_| self.is_alive()) {
+            // A failure means that it ended in between.
+            let _ = kill_process(pid, signal);
+        }
+    }
+
     /// SIGKILL, and waits until the process is gone.
     pub(crate) fn kill(self) {
-        if !self.is_alive() {
-            return;
-        }
-        if let Some(pid) = Pid::from_raw(self.pid) {
-            // A failure means that it ended in between.
-            let _ = kill_process(pid, Signal::KILL);
-        }
+        self.signal(Signal::KILL);
         wait_until(Duration::from_secs(10), || !self.is_alive());
     }
 }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 /// Environment variables with the paths of the components, for the compiler, and their files; set from outside, they replace
 /// the components.
-const COMPONENTS: [(&str, &str); 3] = [
+const COMPONENTS: [(&str, &str); 4] = [
     ("DR_PROCEDURE_TOTAL_LOSS", "total-loss.wasm"),
     ("DR_PROCEDURE_ZOOKEEPER_LOSS", "zookeeper-loss.wasm"),
+    ("DR_PROCEDURE_PARTIAL_LOSS", "partial-loss.wasm"),
     ("DR_PROCEDURE_CONTROLLER", "controller.wasm"),
 ];
 

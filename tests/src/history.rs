@@ -132,13 +132,9 @@ pub enum Flush {
 /// If a step fails, or if hardly anything of the load is there.
 pub fn crash_under_load(test: &mut TestLab, seed: u64, flush: Flush) -> Load {
     let acknowledgements = load_until_kill(test, seed, flush);
-    let (run, acknowledged) = acknowledged(&acknowledgements);
-    let held = Held::count(&test.lab.tier2_directory(), &run);
-    assert!(held.all_events() > 1000 && held.keys > 0, "{held:?}");
-    let expected = acknowledgements.with_extension("expected");
-    std::fs::write(&expected, &held.expected).unwrap();
+    let load = Load::of(&acknowledgements, test);
     keep_tree(&test.lab.tier2_directory(), seed);
-    Load { acknowledgements, expected, acknowledged, held }
+    load
 }
 
 /// Copies Tier-2 as the crash left it to the directory that `DR_TEST_KEEP_TREES` names, if it is set.
@@ -175,6 +171,24 @@ pub fn load_until_kill(test: &mut TestLab, seed: u64, flush: Flush) -> PathBuf {
 }
 
 impl Load {
+    /// What was acknowledged to a load, and what Tier-2 holds of it now.
+    ///
+    /// # Panics
+    /// If hardly anything of the load is there.
+    pub fn of(acknowledgements: &Path, test: &TestLab) -> Self {
+        let (run, acknowledged) = acknowledged(acknowledgements);
+        let held = Held::count(&test.lab.tier2_directory(), &run);
+        assert!(held.all_events() > 1000 && held.keys > 0, "{held:?}");
+        let expected = acknowledgements.with_extension("expected");
+        std::fs::write(&expected, &held.expected).unwrap();
+        Self { acknowledgements: acknowledgements.to_owned(), expected, acknowledged, held }
+    }
+
+    /// How many whole events Tier-2 holds of it.
+    pub fn held_events(&self) -> u64 {
+        self.held.all_events()
+    }
+
     /// Compares what is read with what Tier-2 held and what had been acknowledged.
     ///
     /// # Panics

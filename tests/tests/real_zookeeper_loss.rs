@@ -1,6 +1,6 @@
-//! A real cluster killed under load that loses ZooKeeper, or only what segment stores kept there, or a half of what it knew of ledgers, logs
-//! and bookies, and nothing else: whatever had been acknowledged is read back, and the cluster goes on with its old bookies and its old
-//! logs.
+//! A real cluster killed under load that loses ZooKeeper, also with as many bookies as it can spare, or a half of what ZooKeeper knew of
+//! ledgers, logs and bookies, or only what segment stores kept there: whatever had been acknowledged is read back, and the cluster goes on
+//! with its old bookies and its old logs.
 
 // In a test a panic is the way to fail.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
@@ -13,7 +13,7 @@ use std::time::Duration;
 use dr_backends::tier1::{
     BookKeeper, BookKeeperOptions, LedgerAccess, Ledgers as _, ZNodeData, ZNodes as _, ZooKeeper, ZooKeeperOptions,
 };
-use dr_lab::WorkloadSize;
+use dr_lab::{LabOptions, WorkloadSize};
 use dr_tests::dr;
 use dr_tests::history::{Flush, load_until_kill};
 use dr_tests::real_servers::{self, TestLab, assert_all_ok, assert_no_container_failed, must};
@@ -25,18 +25,6 @@ const SESSION_SECONDS: u32 = 90;
 
 const LEDGERS: &str = "/pravega/lab/bookkeeper/ledgers";
 const LOGS: &str = "/pravega/lab/segmentstore/containers";
-
-/// Loses what ZooKeeper held, and restores it from the disks of the bookies.
-fn lose_zookeeper_and_recover(test: &mut TestLab) {
-    must("wipe ZooKeeper", test.lab.wipe_zookeeper());
-    must("start ZooKeeper", test.lab.start_zookeeper());
-    recover(test, &disks(test));
-}
-
-fn disks(test: &TestLab) -> Vec<String> {
-    let disks = (0..test.lab.options().bookie_count).map(|bookie| test.lab.bookie_directory(bookie));
-    disks.flat_map(|disk| ["--bookie-disks".to_owned(), disk.to_str().unwrap().to_owned()]).collect()
-}
 
 /// What of ZooKeeper is left and right.
 struct Left {
@@ -94,6 +82,32 @@ fn diagnosed(test: &TestLab) -> serde_json::Value {
     events.find(|event| event["event"] == "diagnosed").unwrap()
 }
 
+/// Loses what ZooKeeper held and all that these bookies held, and restores it from the disks of the others. New bookies take the
+/// place of those that are lost.
+fn lose_zookeeper_and_recover(test: &mut TestLab, lost: &[u32]) {
+    must("wipe ZooKeeper", test.lab.wipe_zookeeper());
+    must("start ZooKeeper", test.lab.start_zookeeper());
+    let mut flags = disks_without(test, lost);
+    for &bookie in lost {
+        flags.extend(["--lost-bookies".to_owned(), must("lose a bookie", test.lab.replace_bookie(bookie))]);
+    }
+    recover(test, &flags);
+}
+
+/// Flags that name the disks of all bookies but these.
+fn disks_without(test: &TestLab, lost: &[u32]) -> Vec<String> {
+    let left = (0..test.lab.options().bookie_count).filter(|bookie| !lost.contains(bookie));
+    let disks = left.map(|bookie| test.lab.bookie_directory(bookie));
+    disks.flat_map(|disk| ["--bookie-disks".to_owned(), disk.to_str().unwrap().to_owned()]).collect()
+}
+
+/// The bookies whose disks are lost with ZooKeeper: one fewer than there are copies of each entry, then one, which are other ones
+/// with each seed.
+fn lost_bookies(loss: u32, seed: u64, options: &LabOptions) -> Vec<u32> {
+    let count = if loss == 1 { options.write_quorum - 1 } else { 1 };
+    (0..count).map(|number| (u32::try_from(seed).unwrap() + number) % options.bookie_count).collect()
+}
+
 fn recover(test: &TestLab, flags: &[String]) {
     let run =
         (1..).map(|number| test.directory.path().join(format!("run-{number}"))).find(|run| !run.exists()).unwrap();
@@ -137,14 +151,18 @@ fn nothing_that_was_acknowledged_is_lost_with_zookeeper() {
     if !real_servers::are_wanted() {
         return;
     }
-    let mut test = real_servers::up(|options| options.writer_flush_milliseconds = 1000);
+    let mut test = real_servers::up(|options| {
+        options.writer_flush_milliseconds = 1000;
+        options.bookie_count = 4;
+    });
     let truth = test.directory.path().join("truth.json");
     must("run the workload", test.lab.run_workload(&truth, WorkloadSize::Small));
     let mut loads = Vec::new();
     for (number, seed) in (1..).zip(real_servers::seeds(DEFAULT_SEEDS)) {
         loads.push(load_until_kill(&mut test, seed, Flush::Once));
-        lose_zookeeper_and_recover(&mut test);
-        let step = format!("after loss {number}");
+        let lost = lost_bookies(number, seed, test.lab.options());
+        lose_zookeeper_and_recover(&mut test, &lost);
+        let step = format!("after loss {number}, with bookies {lost:?}");
         start(&step, &mut test);
         loads.iter().for_each(|load| check(&step, load, &test));
     }
@@ -175,7 +193,7 @@ fn a_half_of_zookeeper_that_is_left_is_used_with_the_disks() {
     let diagnosis = diagnosed(&test);
     assert_eq!(diagnosis["scenario"], "zookeeper-partly-lost", "{diagnosis}");
     assert_eq!(diagnosis["procedure"], "zookeeper-loss");
-    recover(&test, &disks(&test));
+    recover(&test, &disks_without(&test, &[]));
     left.assert_untouched();
     let step = "after the loss of a half of ZooKeeper";
     start(step, &mut test);

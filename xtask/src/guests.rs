@@ -17,7 +17,7 @@ use crate::{examples, process};
 const CONTRACT: &str = "0.1.0";
 
 /// What of them is kept: the procedures that are built into `dr`.
-const KEPT: [&str; 3] = ["total-loss", "zookeeper-loss", "controller"];
+const KEPT: [&str; 4] = ["total-loss", "zookeeper-loss", "partial-loss", "controller"];
 
 /// First bytes of every component.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";

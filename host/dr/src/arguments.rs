@@ -153,11 +153,23 @@ pub(crate) struct BookieDisksArguments {
     /// Directories of one stopped bookie, or copies of them: those of its journals, ledgers and indexes, joined by commas, or one that holds them all. Once for each bookie. For a cluster that lost ZooKeeper
     #[arg(long = "bookie-disks", value_name = "DIR[,DIR...]", value_parser = parse_bookie_disks)]
     pub(crate) bookie_disks: Vec<BookieDisks>,
+    /// Bookies whose disks are lost, by the ids that they had, as in their configuration (mostly HOST:PORT). They are named as holders of the ledgers that they had a part in, so that BookKeeper's autorecovery makes the copies anew on others
+    #[arg(long, value_name = "ID[,ID...]", value_delimiter = ',', value_parser = parse_bookie_id, requires = "bookie_disks")]
+    pub(crate) lost_bookies: Vec<String>,
 }
 
 /// The directories of one bookie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BookieDisks(pub(crate) Vec<PathBuf>);
+
+fn parse_bookie_id(text: &str) -> Result<String, String> {
+    // The rule of class BookieId.
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    if text.is_empty() || !text.bytes().all(is_allowed) {
+        return Err("ids of bookies, which hold letters, digits, `-`, `_`, `.` and `:`".to_owned());
+    }
+    Ok(text.to_owned())
+}
 
 fn parse_bookie_disks(text: &str) -> Result<BookieDisks, String> {
     let directories: Vec<PathBuf> = text.split(',').map(PathBuf::from).collect();

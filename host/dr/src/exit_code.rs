@@ -61,6 +61,7 @@ impl ExitCode {
             | "export-directory"
             | "bookie-disk-unknown"
             | "bookie-disk-twice"
+            | "bookie-not-lost"
             | "survey-unreadable"
             | "surveys-twice" => Self::Usage,
             "live-cluster"

@@ -396,6 +396,12 @@ pub struct DurableLog {
     pub znode: String,
     /// Why, in words; empty if there is nothing to say.
     pub reason: String,
+    /// Why it cannot be restored, if that is known.
+    #[serde(default)]
+    pub flaw: Option<String>,
+    /// Bytes of it that are seen behind what Tier-2 holds, and are written there when the container is built anew.
+    #[serde(default)]
+    pub salvaged_bytes: u64,
 }
 
 /// A log that was read whole.
@@ -413,6 +419,9 @@ pub struct RestoredLog {
     pub znode: String,
     /// Ledgers that ZooKeeper has as never closed, and that are closed at the end that was found.
     pub closed: Vec<i64>,
+    /// The last hole in it, behind which it is replayed, if there is one.
+    #[serde(default)]
+    pub bridged: Option<String>,
 }
 
 /// A fresh container in the overlay.

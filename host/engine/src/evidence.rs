@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{EVENT_COUNT, SEGMENT_TYPE, SegmentType};
 use dr_formats::names::{
-    ChunkName, SegmentKind, SystemSegment, container_metadata_segment, container_named_in, main_segment_of,
-    owning_container, parent_segment_of, transaction_id,
+    ChunkName, SegmentKind, SystemSegment, SystemTable, container_metadata_segment, container_named_in,
+    main_segment_of, owning_container, parent_segment_of, transaction_id,
 };
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{ChunkMetadata, SegmentMetadata};
@@ -125,6 +125,25 @@ impl ContainerEvidence {
     /// Length of the keys of a table, if the controller's word of it was needed.
     pub(crate) fn named_key_length(&self, name: &str) -> Option<u64> {
         self.key_lengths.get(name).copied()
+    }
+
+    /// Where the table of the old rows ends.
+    pub(crate) fn rows_end(&self) -> u64 {
+        self.tables.rows_end
+    }
+
+    /// Where a segment ends by what Tier-2 holds; none for one that was deleted, or of which nobody can say.
+    pub(crate) fn end_of(&self, name: &str) -> Option<u64> {
+        match SystemSegment::parse(name) {
+            Some(SystemSegment { attributes: true, .. }) => None,
+            Some(SystemSegment { table: SystemTable::ContainerMetadata, .. }) => Some(self.tables.rows_end),
+            Some(SystemSegment { table: SystemTable::StorageMetadata, .. }) => Some(self.tables.storage_end),
+            None if container_named_in(name).is_some() => None,
+            None => match self.segment(name) {
+                Some(segment) if segment.standing == Standing::Deleted => None,
+                segment => Some(segment.map_or(0, |segment| segment.held().0.end())),
+            },
+        }
     }
 
     /// What of the metadata tables is missing or damaged. Rows and records may be missing or old then.

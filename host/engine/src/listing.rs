@@ -275,7 +275,7 @@ impl Listing {
     /// `tier2-empty`, `tier2-not-pravega` (with the level that was probably meant), `rolling-layout`,
     /// `container-count` for a count that the names contradict; Tier-2 errors.
     pub fn take(tier2: &dyn Tier2, container_count: Option<u32>, progress: &dyn Progress) -> Result<Self> {
-        let collected = Self::collect(tier2, progress)?;
+        let collected = Self::collect(tier2, &|_| true, progress)?;
         let Some((highest, _)) = &collected.highest_container else {
             return Err(collected.refuse_foreign_tree(tier2));
         };
@@ -289,10 +289,10 @@ impl Listing {
     /// # Errors
     /// As [`Listing::take`], without `tier2-empty` and `tier2-not-pravega`.
     pub fn take_known(tier2: &dyn Tier2, container_count: u32, progress: &dyn Progress) -> Result<Self> {
-        Self::collect(tier2, progress)?.into_listing(container_count)
+        Self::collect(tier2, &|_| true, progress)?.into_listing(container_count)
     }
 
-    /// Lists as [`Listing::take_known`], as if these objects were there too.
+    /// Lists as [`Listing::take_known`], as if some objects were there too, and those with some keys were not.
     ///
     /// # Errors
     /// As [`Listing::take_known`].
@@ -300,19 +300,27 @@ impl Listing {
         tier2: &dyn Tier2,
         container_count: u32,
         more: Vec<ObjectInfo>,
+        without: &BTreeSet<&str>,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let mut collected = Self::collect(tier2, progress)?;
+        let mut collected = Self::collect(tier2, &|object| !without.contains(object.key.as_str()), progress)?;
         more.into_iter().try_for_each(|object| collected.add(object))?;
         collected.into_listing(container_count)
     }
 
-    fn collect(tier2: &dyn Tier2, progress: &dyn Progress) -> Result<Collected> {
+    fn collect(
+        tier2: &dyn Tier2,
+        is_wanted: &dyn Fn(&ObjectInfo) -> bool,
+        progress: &dyn Progress,
+    ) -> Result<Collected> {
         progress.stage_started("listing Tier-2", None, Unit::Objects);
         let mut collected = Collected::default();
         let mut failure = None;
         let listed = tier2.list("", &mut |object| {
             progress.advanced(1);
+            if !is_wanted(&object) {
+                return Ok(());
+            }
             collected.add(object).map_err(|error| {
                 failure = Some(error);
                 // Any error ends the listing; the real one is in `failure`.

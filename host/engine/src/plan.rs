@@ -56,6 +56,13 @@ pub enum Effect {
         /// The ledgers, in the order of the log.
         ledgers: Vec<PlannedClosing>,
     },
+    /// Write what is left of a container's log as objects behind those that Tier-2 has of its segments.
+    WriteObjects {
+        /// Whose objects.
+        container: ContainerId,
+        /// The objects, by segment and offset.
+        objects: Vec<WrittenObject>,
+    },
     /// Move objects of a container to `<place>/<key>`.
     MoveAside {
         /// Whose objects.
@@ -124,13 +131,14 @@ impl Effect {
     /// Where the effect stands in the order of application.
     fn rank(&self) -> u8 {
         match self {
-            Effect::WriteLog { .. } => 0,
-            Effect::RestoreLedgers { .. } => 1,
-            Effect::CloseLedgers { .. } => 2,
-            Effect::MoveAside { .. } => 3,
-            Effect::CreateZnode { .. } | Effect::SetZnode { .. } | Effect::DeleteZnode { .. } => 4,
-            Effect::RegisterBookies(_) => 5,
-            Effect::RestoreLog { .. } | Effect::CommitLog { .. } => 6,
+            Effect::RestoreLedgers { .. } => 0,
+            Effect::CloseLedgers { .. } => 1,
+            Effect::RegisterBookies(_) => 2,
+            Effect::WriteLog { .. } => 3,
+            Effect::WriteObjects { .. } => 4,
+            Effect::MoveAside { .. } => 5,
+            Effect::CreateZnode { .. } | Effect::SetZnode { .. } | Effect::DeleteZnode { .. } => 6,
+            Effect::RestoreLog { .. } | Effect::CommitLog { .. } => 7,
         }
     }
 
@@ -148,6 +156,7 @@ impl Effect {
             | Effect::RestoreLog { path, .. }
             | Effect::CommitLog { path, .. } => Some(path),
             Effect::WriteLog { .. }
+            | Effect::WriteObjects { .. }
             | Effect::RestoreLedgers { .. }
             | Effect::CloseLedgers { .. }
             | Effect::MoveAside { .. }
@@ -160,6 +169,7 @@ impl Effect {
         match self {
             Effect::WriteLog { container, image, .. } => (*container, image),
             Effect::MoveAside { container, place, .. } => (*container, place),
+            Effect::WriteObjects { container, .. } => (*container, ""),
             // Those that are part of no log come last.
             Effect::RestoreLedgers { container, .. } => (container.unwrap_or(ContainerId::MAX), ""),
             Effect::CloseLedgers { container, .. } => (*container, ""),
@@ -185,6 +195,19 @@ pub struct PlannedRegistration {
     /// The highest ledger that was seen, above which new ones are put; none if the counter of ids that is there does so by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub highest_ledger: Option<i64>,
+}
+
+/// An object that is written. Its bytes are a file in the plan's directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenObject {
+    /// Its key.
+    pub key: String,
+    /// Its size.
+    pub size: u64,
+    /// SHA-256 of its content, lower-case hex.
+    pub digest: String,
+    /// Name of the file.
+    pub file: String,
 }
 
 /// An object that moves.
@@ -466,6 +489,14 @@ impl Plan {
     /// Ranges that are given up because the evidence is damaged: what else they held, the plan cannot tell.
     pub fn damaged_ranges(&self) -> usize {
         self.losses.iter().filter(|range| DAMAGE.contains(&range.reason.as_str())).count()
+    }
+
+    /// True if it brings back something of the old Tier-1: ledgers, bookies or logs.
+    pub fn brings_back_tier1(&self) -> bool {
+        let is_of_old = |effect: &Effect| {
+            matches!(effect, Effect::RestoreLedgers { .. } | Effect::RegisterBookies(_) | Effect::RestoreLog { .. })
+        };
+        self.effects.iter().any(is_of_old)
     }
 
     /// True if it changes nothing but ZNodes that a procedure staged.

@@ -159,8 +159,7 @@ impl Staging {
             ));
         }
         let Shared { survey, znodes, directory, .. } = &*self.0;
-        let (evidence, stamps) =
-            evidence_file::write(directory, survey.listing(), &survey.take_reads(), &znodes.seen())?;
+        let (evidence, stamps) = evidence_file::write(directory, survey.held(), &survey.take_reads(), &znodes.seen())?;
         state.stamps = stamps;
         let plan = Plan {
             format_version: PLAN_FORMAT_VERSION,
@@ -201,6 +200,10 @@ impl Staging {
                 entries: built.frames,
                 bytes: built.image.log_bytes,
             });
+            let salvaged = self.0.ledgers.as_ref().and_then(|ledgers| ledgers.salvaged(container));
+            if let Some(salvaged) = salvaged.filter(|salvaged| !salvaged.objects.is_empty()) {
+                effects.push(Effect::WriteObjects { container, objects: salvaged.objects.clone() });
+            }
             let path = self.0.layout.log_znode(container);
             effects.push(Effect::CommitLog { container, path, epoch: built.image.epoch });
         }
@@ -238,7 +241,7 @@ impl Staging {
         if !state.tasks_done {
             return Err(CallError::Conflict("the controller's state is complete only in `finish`".to_owned()));
         }
-        if !state.closed.is_empty() {
+        if !state.closed.is_empty() && !state.restored.has_any_log() {
             return Ok(read(&state.controller));
         }
         drop(state);
@@ -514,7 +517,9 @@ impl FreshContainer for OpenContainer {
         let image = built.image.clone();
         let mut state = self.staging.lock();
         state.open.remove(&self.container);
-        let (decisions, losses) = damage::told(&evidence, &built);
+        let (decisions, mut losses) = damage::told(&evidence, &built);
+        let salvaged = shared.ledgers.as_ref().and_then(|ledgers| ledgers.salvaged(self.container));
+        losses.extend(salvaged.into_iter().flat_map(|salvaged| salvaged.gaps.iter().cloned()));
         decisions.into_iter().for_each(|decision| state.decide(decision));
         losses.into_iter().for_each(|range| state.lose(range));
         state.closed.insert(self.container, built);

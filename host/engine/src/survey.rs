@@ -15,7 +15,7 @@ use crate::contract::{ContainerId, ContainerSummary, Segment};
 use crate::controller::ControllerTables;
 use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
-use crate::ledgers::{SegmentTail, TailedTier2};
+use crate::ledgers::{Content, SegmentTail, TailedTier2};
 use crate::listing::{ListedContainer, Listing};
 use crate::named_segments::NamedSegments;
 use crate::progress::{Progress, Silent};
@@ -37,6 +37,8 @@ pub struct SurveyOptions {
 pub struct Survey {
     tier2: WitnessedTier2,
     listing: Listing,
+    /// Without what only this survey sees; none if that is nothing.
+    held: Option<Listing>,
     stream_tables: Arc<StreamTables>,
     loaded: Mutex<HashMap<ContainerId, Arc<ContainerEvidence>>>,
     told: Mutex<HashMap<ContainerId, Arc<Told>>>,
@@ -76,6 +78,7 @@ impl Survey {
         let survey = Self {
             tier2,
             listing,
+            held: None,
             stream_tables,
             loaded: Mutex::default(),
             told: Mutex::default(),
@@ -101,6 +104,23 @@ impl Survey {
         let tailed = TailedTier2::new(self.tier2.behind(), &self.listing, tails)?;
         let options = SurveyOptions { container_count: Some(self.container_count()) };
         Self::take(Arc::new(tailed), options, &Silent)
+    }
+
+    /// What survived, seen as if Tier-2 held these objects, too. A plan rests on what Tier-2 holds without them.
+    ///
+    /// # Errors
+    /// Those of [`Survey::take`].
+    pub(crate) fn with_objects(&self, objects: &BTreeMap<String, Content>) -> Result<Self> {
+        let tailed = TailedTier2::with_objects(self.tier2.behind(), objects.clone());
+        let options = SurveyOptions { container_count: Some(self.container_count()) };
+        let mut survey = Self::take(Arc::new(tailed), options, &Silent)?;
+        survey.held = Some(Listing::take_known(self.tier2(), self.container_count(), &Silent)?);
+        Ok(survey)
+    }
+
+    /// The objects that Tier-2 holds, without those that only this survey sees.
+    pub fn held(&self) -> &Listing {
+        self.held.as_ref().unwrap_or(&self.listing)
     }
 
     /// Takes out what was read of the objects so far.

@@ -51,13 +51,17 @@ pub(crate) fn write_all(options: &LabOptions, ports: &Ports, layout: &Layout) ->
     }
     write(&layout.configuration("zoo.cfg"), &zookeeper(ports, layout))?;
     for index in 0..options.bookie_count {
-        let name = format!("bookie-{index}.conf");
-        write(&layout.configuration(&name), &bookie(options, ports, layout, index))?;
+        write_bookie(options, ports, layout, index)?;
     }
     write(&layout.configuration("store.properties"), &segment_store(options, ports, layout))?;
     write(&layout.configuration("controller.properties"), &controller(options, ports))?;
     write(&layout.configuration("logback-servers.xml"), &LOGBACK.replace("LEVEL", "INFO"))?;
     write(&layout.configuration("logback-programs.xml"), &LOGBACK.replace("LEVEL", "WARN"))
+}
+
+/// Writes the configuration file of one bookie.
+pub(crate) fn write_bookie(options: &LabOptions, ports: &Ports, layout: &Layout, index: u32) -> Result<()> {
+    write(&layout.configuration(&format!("bookie-{index}.conf")), &bookie(options, ports, layout, index))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

@@ -436,6 +436,19 @@ impl Lab {
         remove(&self.layout.bookie(index))
     }
 
+    /// Loses the disks of one bookie for good; another one, with an id of its own, takes its place when it is started. Returns the id of
+    /// the lost one.
+    ///
+    /// # Errors
+    /// As [`Lab::wipe_bookie`].
+    pub fn replace_bookie(&mut self, index: u32) -> Result<String> {
+        self.wipe_bookie(index)?;
+        let lost = self.state.ports.replace_bookie(index)?;
+        configuration::write_bookie(&self.state.options, &self.state.ports, &self.layout, index)?;
+        self.state.save()?;
+        Ok(format!("127.0.0.1:{lost}"))
+    }
+
     fn refuse_while_running(&self, servers: &[Server]) -> Result<()> {
         match servers.iter().find(|server| self.is_running(**server)) {
             None => Ok(()),

@@ -49,6 +49,24 @@ impl Ports {
             controller_rest: free.next()?,
         })
     }
+
+    /// Gives a bookie another port; returns the one that it had.
+    pub(crate) fn replace_bookie(&mut self, index: u32) -> Result<u16> {
+        let all =
+            [self.store, self.store_rest, self.store_admin, self.zookeeper, self.controller, self.controller_rest];
+        let taken: Vec<u16> = all.into_iter().chain(self.bookies.iter().copied()).collect();
+        let mut free = FreePorts::new();
+        let new = loop {
+            let port = free.next()?;
+            // Those of servers that do not run now look free.
+            if !taken.contains(&port) {
+                break port;
+            }
+        };
+        let no_such_bookie = || LabError::Refused { what: format!("there is no bookie {index}"), next: "count from 0" };
+        let port = self.bookies.get_mut(index as usize).ok_or_else(no_such_bookie)?;
+        Ok(std::mem::replace(port, new))
+    }
 }
 
 /// Walks from a random place below the range that the kernel uses for outgoing connections: a server that is killed and

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::RangeInclusive;
+use std::path::Path;
 
 use dr_backends::bookie_disk::BookieDisk;
 use dr_backends::tier1::{EmbeddedZNodes, ZNodes};
 use dr_engine::bookie_survey::{self, BookieSurvey, Take};
+use dr_engine::plan::{Effect, Plan};
 use dr_engine::progress::Silent;
 use dr_formats::ledger_entry::LedgerPassword;
 use dr_formats::ledger_metadata::{LedgerMetadata, LedgerState};
@@ -27,11 +30,21 @@ struct Compared {
 
 impl Compared {
     fn restore(capture: &str) -> Self {
+        Self::restore_without(capture, &[])
+    }
+
+    /// Restores without the disks of these bookies, by number.
+    fn restore_without(capture: &str, lost: &[usize]) -> Self {
         let (place, bookies) = (Place::new(capture), captured::unpack_bookies(capture));
         let before = place.tier2();
         let mut arguments = vec!["--yes", "--run-directory", "run"];
-        for bookie in &bookies.bookies {
+        for (_, bookie) in bookies.bookies.iter().enumerate().filter(|(number, _)| !lost.contains(number)) {
             arguments.extend(["--bookie-disks", bookie.to_str().unwrap()]);
+        }
+        let ids: Vec<String> = lost.iter().map(|&number| id_of(&bookies.bookies[number])).collect();
+        let ids = ids.join(",");
+        if !lost.is_empty() {
+            arguments.extend(["--lost-bookies", &ids]);
         }
         place.dr("recover", &arguments).expect_code(0);
         let is_data = |name: &String| !name.starts_with("_dr/");
@@ -100,11 +113,14 @@ impl Compared {
         }
     }
 
-    fn bookies(&self) {
-        for cookie in self.below(&format!("{LEDGERS}/cookies/")) {
-            assert_eq!(self.found(cookie), self.truth(cookie), "{cookie}");
+    /// The bookies whose disks are there, so many, can start; the others are to have new ids.
+    fn bookies(&self, count: usize) {
+        let prefix = format!("{LEDGERS}/cookies");
+        let registered = self.restored.children(&prefix).unwrap().unwrap();
+        assert_eq!(registered.len(), count);
+        for cookie in registered.iter().map(|id| format!("{prefix}/{id}")) {
+            assert_eq!(self.found(&cookie), self.truth(&cookie), "{cookie}");
         }
-        assert_eq!(self.restored.children(&format!("{LEDGERS}/cookies")).unwrap().unwrap().len(), 3);
         assert!(self.restored.get(&format!("{LEDGERS}/INSTANCEID")).unwrap().is_none(), "the bookies have none");
         for directory in ["available", "available/readonly", "idgen-long/HOB-0000000001"] {
             self.found(&format!("{LEDGERS}/{directory}"));
@@ -124,13 +140,29 @@ impl Compared {
     }
 }
 
+/// The id of a bookie by its cookie.
+fn id_of(bookie: &Path) -> String {
+    BookieDisk::open(&[bookie.to_owned()]).unwrap().cookie().bookie_id.clone()
+}
+
 #[test]
 fn what_zookeeper_knew_follows_from_journals_alone() {
     let compared = Compared::restore("bookie-journals");
     compared.ledgers();
     compared.logs();
-    compared.bookies();
+    compared.bookies(3);
     compared.controller();
+}
+
+#[test]
+fn the_disks_of_two_or_one_of_three_bookies_are_enough() {
+    for lost in [vec![1], vec![0, 2]] {
+        let compared = Compared::restore_without("bookie-journals", &lost);
+        compared.ledgers();
+        compared.logs();
+        compared.bookies(3 - lost.len());
+        compared.controller();
+    }
 }
 
 #[test]
@@ -138,7 +170,7 @@ fn what_zookeeper_knew_follows_from_entry_logs_and_journals() {
     let compared = Compared::restore("bookie-logs");
     compared.ledgers();
     compared.logs();
-    compared.bookies();
+    compared.bookies(3);
     compared.controller();
 }
 
@@ -168,16 +200,32 @@ fn disks_that_are_missing_or_doubled_are_refused() {
     assert!(code != 0 && text.contains("error["), "{code} {text}");
     let (code, text) = recover(&[disk(0), disk(1), place.tree.root.to_str().unwrap()]);
     assert!(code != 0 && text.contains("error["), "{code} {text}");
-    // An entry that is unreadable on every disk: its log has a hole, and nothing is restored.
+    let present = id_of(&bookies.bookies[1]);
+    let arguments = ["--yes", "--run-directory", "run", "--bookie-disks", disk(1), "--lost-bookies", &present];
+    let refused = place.dr("recover", &arguments).expect_code(2);
+    assert!(refused.stderr.contains("error[bookie-not-lost]"), "{}", refused.stderr);
+    fs::remove_dir_all(place.path("run")).unwrap();
+    spoil(&bookies, HOLE);
+    let (code, text) = recover(&[disk(0), disk(1), disk(2)]);
+    assert!(code != 0 && text.contains("is not whole"), "{code} {text}");
+    assert!(!place.tier1_has_log());
+}
+
+/// Entries of the newest ledger of container 0 behind its last metadata checkpoint, so that its log cannot be replayed without it.
+const HOLE: (i64, RangeInclusive<i64>) = (15, 115..=142);
+/// One of container 3, behind which there is a checkpoint of which everything had been flushed.
+const HARMLESS_HOLE: (i64, RangeInclusive<i64>) = (14, 10..=10);
+
+/// Makes entries unreadable on every disk: their log has a hole.
+fn spoil(bookies: &CapturedBookies, (ledger, hole): (i64, RangeInclusive<i64>)) {
     for (number, bookie) in bookies.bookies.iter().enumerate() {
-        let survey = place.path(&format!("{number}.survey"));
+        let survey = bookies.directory.path().join(format!("{number}.survey"));
         let disks = BookieDisk::open(std::slice::from_ref(bookie)).unwrap();
         let take = Take { password: LedgerPassword::default(), parallel: 1, output: &survey };
         let header = bookie_survey::take(&disks, &take, &Silent).unwrap();
         let mut survey = BookieSurvey::open(&survey).unwrap();
-        // The newest ledger of the capture whose metadata were not closed, so that it is surely part of a log.
         while let Some(entry) = survey.next_entry().unwrap() {
-            if (entry.ledger_id, entry.entry_id) == (14, 10) {
+            if entry.ledger_id == ledger && hole.contains(&entry.entry_id) {
                 let path = &header.files[entry.place.file as usize].path;
                 let mut bytes = fs::read(path).unwrap();
                 bytes[usize::try_from(entry.place.offset).unwrap() + 40] ^= 0x5a;
@@ -185,7 +233,61 @@ fn disks_that_are_missing_or_doubled_are_refused() {
             }
         }
     }
-    let (code, text) = recover(&[disk(0), disk(1), disk(2)]);
-    assert!(code != 0 && text.contains("is not whole"), "{code} {text}");
+}
+
+#[test]
+fn a_hole_before_which_nothing_is_needed_is_bridged() {
+    let (place, bookies) = (Place::new("bookie-journals"), captured::unpack_bookies("bookie-journals"));
+    spoil(&bookies, HARMLESS_HOLE);
+    let disks = bookies.bookies.iter().flat_map(|bookie| ["--bookie-disks", bookie.to_str().unwrap()]);
+    let arguments: Vec<&str> = ["--yes", "--run-directory", "run"].into_iter().chain(disks).collect();
+    place.dr("recover", &arguments).expect_code(0);
+    let plan = Plan::load(&place.path("run")).unwrap();
+    let bridged =
+        plan.decisions.iter().filter(|decision| decision.reason.contains("no disk holds the entries 10 to 10"));
+    let containers: Vec<_> = bridged.map(|decision| decision.container).collect();
+    assert_eq!((containers, plan.restored.len(), plan.losses.len()), (vec![Some(3)], 4, 0));
+    let whole = captured::unpack_bookies("bookie-journals");
+    let truth = LogMetadata::decode(&whole.znodes[&format!("{LOGS}/3/0/3")].1).unwrap();
+    let restored = EmbeddedZNodes::open(place.path("tier1")).unwrap();
+    let found = LogMetadata::decode(&restored.get(&format!("{LOGS}/3/0/3")).unwrap().unwrap().data).unwrap();
+    // The replay begins behind the hole, and may begin behind the place where it would have begun.
+    let (ledger, hole) = HARMLESS_HOLE;
+    let begin = (found.truncation.ledger_id, i64::from(found.truncation.frame.entry_id()));
+    assert!(begin >= (ledger, *hole.end()), "{begin:?}, and {:?} before", truth.truncation);
+}
+
+#[test]
+fn a_container_whose_log_has_a_hole_is_built_anew_beside_others_that_are_restored() {
+    let (place, bookies) = (Place::new("bookie-journals"), captured::unpack_bookies("bookie-journals"));
+    let before = place.tier2();
+    spoil(&bookies, HOLE);
+    let disks = bookies.bookies.iter().flat_map(|bookie| ["--bookie-disks", bookie.to_str().unwrap()]);
+    let arguments: Vec<&str> = ["--yes", "--accept-loss", "--run-directory", "run", "--procedure", "partial-loss"]
+        .into_iter()
+        .chain(disks)
+        .collect();
+    let finished = place.dr("recover", &arguments).expect_code(4);
+    let plan = Plan::load(&place.path("run")).unwrap();
+    assert_eq!((plan.restored.len(), plan.containers.len()), (3, 1), "{}", finished.stdout);
+    let container = plan.containers[0].container;
+    let written = plan.effects.iter().find_map(|effect| match effect {
+        Effect::WriteObjects { container: of, objects } if *of == container => Some(objects),
+        _ => None,
+    });
+    let written = written.unwrap();
+    assert!(written.len() > 3, "{written:?}");
+    for object in written {
+        let moved = format!("_dr/moved-aside/container-{container}.epoch-");
+        let is_there = |name: &String| *name == object.key || (name.starts_with(&moved) && name.ends_with(&object.key));
+        assert!(place.tier2().keys().any(is_there), "{}", object.key);
+    }
+    assert!(plan.losses.iter().all(|loss| loss.container == container), "{:?}", plan.losses);
+    assert!(plan.losses.iter().any(|loss| loss.reason == "log-hole"), "{:?}", plan.losses);
+    // The ledgers of the log with the hole are kept for the bookies, and no log names them.
+    let kept = plan.decisions.iter().filter(|decision| decision.reason.starts_with("its log is not whole"));
+    assert!(kept.count() > 1);
+    place.dr_in("rollback", &["run", "--yes"]).expect_code(0);
+    assert!(place.tier2() == before, "all is as it was");
     assert!(!place.tier1_has_log());
 }

@@ -18,6 +18,9 @@ use crate::output::text::counted;
 /// Name of the procedure that restores logs.
 pub(super) const RESTORING: &str = "zookeeper-loss";
 
+/// Name of the procedure that restores the logs that are whole and builds the other containers anew.
+const RESTORING_WHAT_IS_WHOLE: &str = "partial-loss";
+
 /// Newest ledgers of logs that are tried, to see whether their bookies are left. The newest of all may never have been written to.
 const LEDGERS_TRIED: usize = 64;
 
@@ -42,12 +45,14 @@ pub(super) fn read(
         return ledgers::read_registered(open.tier1.ledgers.clone(), survivors, progress);
     }
     let (password, scratch) = (open.configuration.password(), directory.join(SCRATCH));
-    ledgers::read_disks(disks, password, survivors, source::parallel(None), &scratch, progress).map(Some)
+    let evidence = ledgers::read_disks(disks, password, survivors, source::parallel(None), &scratch, progress)?;
+    evidence.without(&open.target.lost_bookies).map(Some)
 }
 
 /// The procedure for disks that the operator gives; none if none are given.
 pub(super) fn fitting(disks: &BookieDisksArguments) -> Option<&'static str> {
-    (!disks.bookie_disks.is_empty()).then_some(RESTORING)
+    let fitting = if disks.lost_bookies.is_empty() { RESTORING } else { RESTORING_WHAT_IS_WHOLE };
+    (!disks.bookie_disks.is_empty()).then_some(fitting)
 }
 
 /// The procedure that fits better than the one that was loaded because none was named: where ZooKeeper still names ledgers of

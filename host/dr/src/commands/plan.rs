@@ -17,9 +17,7 @@ use crate::output::{next, plan_difference};
 
 /// Makes a plan.
 pub(super) fn make(session: &Session, arguments: &PlanArguments) -> Result<ExitCode> {
-    let target = Target::of(&arguments.source, &arguments.tier1)?
-        .with_disks(&arguments.disks.bookie_disks)?
-        .configure(session)?;
+    let target = Target::of(&arguments.source, &arguments.tier1)?.with_disks(&arguments.disks)?.configure(session)?;
     let chosen = procedure::load(&arguments.procedure, bookie_disks::fitting(&arguments.disks))?;
     if dr_engine::apply::has_plan(&arguments.directory) {
         return Err(OperatorError::new(

@@ -115,8 +115,7 @@ fn refuse_settings_given_twice(settings: &[(String, String)]) -> Result<()> {
 impl Chosen {
     /// The servers that have to be stopped for what it can do.
     pub(super) fn stopped(&self) -> Stopped {
-        let writes_logs = self.procedure.description().capabilities.contains(&Capability::OpenFreshContainer);
-        if writes_logs || self.restores_logs() {
+        if self.builds_containers() || self.restores_logs() {
             Stopped::All
         } else if self.stages() {
             Stopped::Controllers
@@ -128,6 +127,11 @@ impl Chosen {
     /// Whether it can stage changes. One that cannot makes a plan that only reports.
     pub(super) fn stages(&self) -> bool {
         self.procedure.description().capabilities.iter().any(|capability| capability.stages())
+    }
+
+    /// True if it can build containers anew.
+    pub(super) fn builds_containers(&self) -> bool {
+        self.procedure.description().capabilities.contains(&Capability::OpenFreshContainer)
     }
 
     /// True if it can restore logs, for which the ledgers of bookies are read.

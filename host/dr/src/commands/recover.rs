@@ -19,9 +19,7 @@ use crate::output::{next, time};
 /// Does all of it.
 pub(super) fn run(session: &Session, arguments: &RecoverArguments) -> Result<ExitCode> {
     // Before hours of reading: wrong procedures, missing servers, and nobody to ask.
-    let target = Target::of(&arguments.source, &arguments.tier1)?
-        .with_disks(&arguments.disks.bookie_disks)?
-        .configure(session)?;
+    let target = Target::of(&arguments.source, &arguments.tier1)?.with_disks(&arguments.disks)?.configure(session)?;
     let chosen = procedure::load(&arguments.procedure, bookie_disks::fitting(&arguments.disks))?;
     if !arguments.dry_run {
         refuse_nobody_to_ask(session, arguments.consent)?;

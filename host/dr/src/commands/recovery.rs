@@ -180,12 +180,16 @@ impl<'a> Recovery<'a> {
         let journal = self.journal()?;
         let EvidenceDigest { listing, objects, bytes, .. } = survey.listing().digest();
         journal.record(Entry::Surveyed { tier2: tier2.location(), objects, bytes, listing })?;
-        let survey = Arc::new(survey);
         let progress = &self.session.progress;
-        let ledgers = match chosen.restores_logs() {
+        let mut ledgers = match chosen.restores_logs() {
             true => bookie_disks::read(self.session, &self.open, survey.listing(), &self.directory)?,
             false => None,
         };
+        let judged = match &mut ledgers {
+            Some(ledgers) if chosen.builds_containers() => ledgers.judge(&survey, &self.directory)?,
+            _ => None,
+        };
+        let survey = Arc::new(judged.unwrap_or(survey));
         let (znodes, layout) = (tier1.znodes.clone(), tier1.layout.clone());
         let staging = Staging::with_disks(survey.clone(), znodes, ledgers, layout, &self.directory, progress.clone());
         progress.stage_started(PLANNING, Some(expected.len() as u64), Unit::Containers);
@@ -200,7 +204,7 @@ impl<'a> Recovery<'a> {
             self.stamps.get_or_init(|| staging.take_stamps());
         }
         if then == Then::Stop && !plan.is_of_znodes_only() {
-            apply::refuse_unsteady(survey.listing(), tier2.as_ref()).map_err(|error| self.with_resume(error))?;
+            apply::refuse_unsteady(survey.held(), tier2.as_ref()).map_err(|error| self.with_resume(error))?;
         }
         report::write(&plan, &staging.into_loss_report(&plan), &self.directory, &target.root)?;
         // Last: a directory with a plan holds all of it.
@@ -311,17 +315,17 @@ impl<'a> Recovery<'a> {
         let OpenTarget { tier1, target, .. } = &self.open;
         let summary = next::summary(plan, &tier1.location, &self.directory, self.session.console.colour());
         self.session.console.text(&summary);
-        if !plan.restored.is_empty() {
+        if plan.brings_back_tier1() {
             self.say_what_is_next(&next::after_restoring(self.program(), plan, &self.directory));
             return Ok(code_for_losses(plan));
         }
-        let verify = target.command("verify");
+        let verify = target.command_without_disks("verify");
         self.say_what_is_next(&next::after_recovery(self.program(), &verify, plan, &self.directory, &tier1.location));
         Ok(code_for_losses(plan))
     }
 
     fn verify(&self, plan: &Plan) -> Result<()> {
-        if !plan.restored.is_empty() {
+        if plan.brings_back_tier1() {
             let OpenTier1 { layout, .. } = &self.open.tier1;
             apply::verify_restored(plan, self.open.tier1.tier1(), layout)?;
         }

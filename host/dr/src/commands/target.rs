@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tier1::{OpenTier1, Purpose};
 use super::{Session, source};
-use crate::arguments::{BookieDisks, SourceArguments, Tier1Arguments};
+use crate::arguments::{BookieDisks, BookieDisksArguments, SourceArguments, Tier1Arguments};
 use crate::configuration::{Configuration, Overrides};
 
 /// Name of the file in a plan's directory.
@@ -31,6 +31,9 @@ pub(super) struct Target {
     /// Directories of each bookie whose disks are read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) bookie_disks: Vec<Vec<PathBuf>>,
+    /// Ids of bookies whose disks are lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) lost_bookies: Vec<String>,
 }
 
 /// A target whose configuration is known.
@@ -66,6 +69,7 @@ impl Target {
             config: source.config.iter().map(|file| absolute(file)).collect::<Result<_>>()?,
             overrides,
             bookie_disks: Vec::new(),
+            lost_bookies: Vec::new(),
         })
     }
 
@@ -73,11 +77,12 @@ impl Target {
     ///
     /// # Errors
     /// `run-directory` if the system cannot say where we are.
-    pub(super) fn with_disks(mut self, disks: &[BookieDisks]) -> Result<Self> {
+    pub(super) fn with_disks(mut self, disks: &BookieDisksArguments) -> Result<Self> {
         let absolute =
             |path: &PathBuf| std::path::absolute(path).map_err(|error| run_directory_error("find", path, error));
         let of_bookie = |BookieDisks(directories): &BookieDisks| directories.iter().map(absolute).collect();
-        self.bookie_disks = disks.iter().map(of_bookie).collect::<Result<_>>()?;
+        self.bookie_disks = disks.bookie_disks.iter().map(of_bookie).collect::<Result<_>>()?;
+        self.lost_bookies.clone_from(&disks.lost_bookies);
         Ok(self)
     }
 
@@ -121,7 +126,7 @@ impl Target {
 
     /// The same for a command that does not look at disks of bookies.
     pub(super) fn command_without_disks(&self, name: &str) -> Vec<String> {
-        Self { bookie_disks: Vec::new(), ..self.clone() }.command(name)
+        Self { bookie_disks: Vec::new(), lost_bookies: Vec::new(), ..self.clone() }.command(name)
     }
 
     /// The words that say the same to a command behind its name.
@@ -145,6 +150,7 @@ impl Target {
             let directories: Vec<_> = directories.iter().map(|directory| directory.to_string_lossy()).collect();
             say("--bookie-disks", Some(directories.join(",")));
         }
+        say("--lost-bookies", Some(self.lost_bookies.join(",")).filter(|ids| !ids.is_empty()));
         words
     }
 

@@ -70,6 +70,7 @@ pub(crate) fn reason_in_words(reason: &str) -> String {
     let meaning = match reason {
         "torn" => "the last event or entry is only half there",
         "missing-object" => "the storage had recorded it, and its object is missing or too short",
+        "log-hole" => "its log tells of it, and the entries that held it, or some before them, are on no disk",
         "unflushed" => "it had never reached Tier-2; only the container's metadata names it",
         "unrecorded" => "only objects name it; new data, or left by a deleted segment",
         "dropped" => "the procedure decided against it",

@@ -132,7 +132,9 @@ pub(crate) fn after_restoring(program: &str, plan: &Plan, directory: &Path) -> N
         Some(of_directory(program, "rollback", directory)),
     );
     let mut steps = Vec::new();
-    if plan.effects.iter().any(|effect| matches!(effect, Effect::RegisterBookies(_))) {
+    // Where containers were built anew, they run already.
+    let registers_bookies = plan.effects.iter().any(|effect| matches!(effect, Effect::RegisterBookies(_)));
+    if registers_bookies && plan.containers.is_empty() {
         steps.push(step("start all bookies, with their usual configuration and their disks", None));
     }
     steps.extend([
@@ -193,14 +195,16 @@ pub(crate) fn summary(plan: &Plan, location: &Tier1Location, directory: &Path, c
     let containers = counted(plan.containers.len() as u64, "container", "containers");
     let segments = counted(plan.segments(), "segment", "segments");
     let data: u64 = plan.containers.iter().map(|container| container.data_bytes).sum();
+    let anew = format!("{containers} with {segments} and {} of data", bytes(data));
     let head = if !plan.restored.is_empty() {
         let logs = counted(plan.restored.len() as u64, "container", "containers");
         let operations: u64 = plan.restored.iter().map(|restored| restored.operations).sum();
-        format!("Restored the logs of {logs} with {}", counted(operations, "operation", "operations"))
+        let others = if plan.containers.is_empty() { String::new() } else { format!(", and recovered {anew}") };
+        format!("Restored the logs of {logs} with {}{others}", counted(operations, "operation", "operations"))
     } else if plan.is_of_znodes_only() {
         format!("Wrote {}", counted(plan.effects.len() as u64, "ZNode", "ZNodes"))
     } else {
-        format!("Recovered {containers} with {segments} and {} of data", bytes(data))
+        format!("Recovered {anew}")
     };
     let place = shown(&location.to_string());
     let mut text = format!("\n{} into {place}.\n", colour.green(&head));

@@ -55,6 +55,8 @@ pub(crate) struct EffectCounts {
     ledgers: u64,
     log_bytes: u64,
     objects_moved: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    objects_written: u64,
     znodes_created: u64,
     znodes_set: u64,
     znodes_deleted: u64,
@@ -98,6 +100,7 @@ impl EffectCounts {
                     counts.log_bytes += bytes;
                 }
                 Effect::MoveAside { objects, .. } => counts.objects_moved += objects.len() as u64,
+                Effect::WriteObjects { objects, .. } => counts.objects_written += objects.len() as u64,
                 Effect::CreateZnode { .. } => counts.znodes_created += 1,
                 Effect::SetZnode { .. } => counts.znodes_set += 1,
                 Effect::DeleteZnode { .. } => counts.znodes_deleted += 1,
@@ -280,6 +283,11 @@ fn changes(plan: &Plan, destination: &str, colour: Colour) -> String {
     };
     let ledgers = counted(counts.ledgers, "ledger", "ledgers");
     line(counts.ledgers, format!("{ledgers} with {} created in {}", bytes(counts.log_bytes), shown(destination)));
+    let written = counted(counts.objects_written, "object", "objects");
+    line(
+        counts.objects_written,
+        format!("{written} written to Tier-2, with what is left of logs that cannot be restored"),
+    );
     let objects = counted(counts.objects_moved, "metadata object", "metadata objects");
     let places = aside_places(plan).join(", ");
     line(counts.objects_moved, format!("{objects} of Tier-2 moved aside, to {}; nothing is deleted", shown(&places)));

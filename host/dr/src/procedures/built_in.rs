@@ -18,7 +18,7 @@ pub(crate) struct BuiltIn {
 }
 
 /// All of them; the first is run if the operator names none.
-pub(crate) static ALL: [BuiltIn; 3] = [
+pub(crate) static ALL: [BuiltIn; 4] = [
     BuiltIn {
         name: "total-loss",
         version: Version::new(0, 1, 0),
@@ -28,6 +28,11 @@ pub(crate) static ALL: [BuiltIn; 3] = [
         name: "zookeeper-loss",
         version: Version::new(0, 1, 0),
         component: include_bytes!(env!("DR_PROCEDURE_ZOOKEEPER_LOSS")),
+    },
+    BuiltIn {
+        name: "partial-loss",
+        version: Version::new(0, 1, 0),
+        component: include_bytes!(env!("DR_PROCEDURE_PARTIAL_LOSS")),
     },
     BuiltIn {
         name: "controller",

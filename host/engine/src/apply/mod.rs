@@ -1,12 +1,13 @@
 //! Applies a plan: ordered, journalled, idempotent.
 //!
-//! Ledgers first (no ZNode names them yet, so Pravega does not see them), then objects aside, then ZNodes, the log
-//! ZNodes last. Each effect has a check whether it is done already; killing the process anywhere and applying the
+//! What old bookies need to start, then new ledgers (no ZNode names them yet, so Pravega does not see them), then objects, then ZNodes, the
+//! log ZNodes last. Each effect has a check whether it is done already; killing the process anywhere and applying the
 //! same plan again ends in the same state.
 
 mod evidence;
 mod lock;
 mod marker;
+mod objects;
 mod patience;
 mod restored;
 mod rollback;
@@ -152,12 +153,22 @@ struct Run<'a> {
 impl Run<'_> {
     /// Returns the ledger of each container.
     fn all_effects(&self) -> Result<Vec<(ContainerId, i64)>> {
+        self.stage("registering ledgers", Unit::Ledgers, |effect| match effect {
+            Effect::RestoreLedgers { ledgers, .. } => Some(ledgers.len() as u64),
+            _ => None,
+        })?;
+        self.refuse_lost_lock()?;
+        self.stage("registering bookies", Unit::Bookies, |effect| match effect {
+            Effect::RegisterBookies(planned) => Some(planned.bookies.len() as u64),
+            _ => None,
+        })?;
+        restored::refuse_stopped_bookies(self.application)?;
         self.stage("writing logs", Unit::Bytes, |effect| match effect {
             Effect::WriteLog { bytes, .. } => Some(*bytes),
             _ => None,
         })?;
-        self.stage("registering ledgers", Unit::Ledgers, |effect| match effect {
-            Effect::RestoreLedgers { ledgers, .. } => Some(ledgers.len() as u64),
+        self.stage("writing objects", Unit::Objects, |effect| match effect {
+            Effect::WriteObjects { objects, .. } => Some(objects.len() as u64),
             _ => None,
         })?;
         self.stage("closing ledgers", Unit::Ledgers, |effect| match effect {
@@ -169,12 +180,7 @@ impl Run<'_> {
             _ => None,
         })?;
         self.znodes()?;
-        // What was done so far can be taken back; what comes now is what servers act on.
-        self.lock.map_or(Ok(()), |lock| lock.refuse_lost())?;
-        self.stage("registering bookies", Unit::Bookies, |effect| match effect {
-            Effect::RegisterBookies(planned) => Some(planned.bookies.len() as u64),
-            _ => None,
-        })?;
+        self.refuse_lost_lock()?;
         self.stage("committing containers", Unit::Containers, |effect| match effect {
             Effect::RestoreLog { .. } | Effect::CommitLog { .. } => Some(1),
             _ => None,
@@ -185,6 +191,11 @@ impl Run<'_> {
             _ => None,
         });
         Ok(ledgers.collect())
+    }
+
+    /// What was done so far can be taken back; what comes next is what servers act on.
+    fn refuse_lost_lock(&self) -> Result<()> {
+        self.lock.map_or(Ok(()), |lock| lock.refuse_lost())
     }
 
     /// Applies the effects for which `size` gives a number, in parallel.
@@ -256,6 +267,9 @@ impl Run<'_> {
             Effect::WriteLog { .. } => Ok(()),
             Effect::MoveAside { place, objects, .. } => {
                 objects.iter().try_for_each(|object| move_aside(self.application.tier2, object, place))
+            }
+            Effect::WriteObjects { objects, .. } => {
+                objects.iter().try_for_each(|object| objects::write(self.application, object))
             }
             Effect::RestoreLedgers { container, ledgers } => {
                 let ledgers = restored::ledgers(*container, ledgers, self.application.layout);
@@ -401,6 +415,9 @@ fn log_metadata(epoch: u64, ledgers: &[i64], truncation: Option<PlannedTruncatio
 /// Refuses images that are missing or other ones, before anything is begun.
 fn refuse_changed_images(application: &Application<'_>) -> Result<()> {
     for_each_bounded(application.parallel, &application.plan.effects, |effect| {
+        if let Effect::WriteObjects { objects, .. } = effect {
+            return objects.iter().try_for_each(|object| objects::content(application, object).map(drop));
+        }
         let Effect::WriteLog { image, digest, .. } = effect else { return Ok(()) };
         let path = plan_file(application.directory, image)?;
         let mut hasher = Sha256::new();
@@ -416,7 +433,7 @@ fn refuse_changed_images(application: &Application<'_>) -> Result<()> {
 fn image_changed(image: &Path) -> OperatorError {
     OperatorError::new(
         "image-changed",
-        format!("the log image `{}` is not the one that the plan was made with", image.display()),
+        format!("`{}` is not the file that the plan was made with", image.display()),
         "restore the run directory from a copy, or make a new plan; nothing of this one was committed",
     )
 }

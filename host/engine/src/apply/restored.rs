@@ -3,7 +3,7 @@
 use dr_backends::tier1::{BookieRegistration, LedgerClosing, RestoredLedger};
 use dr_formats::ledger_metadata::LedgerState;
 
-use super::log_metadata;
+use super::{Application, log_metadata};
 use crate::cluster::{ClusterLayout, Tier1};
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
@@ -83,6 +83,24 @@ pub(super) fn registrations(plan: &Plan) -> impl Iterator<Item = BookieRegistrat
     plan.effects.iter().filter_map(|effect| match effect {
         Effect::RegisterBookies(planned) => Some(registration(planned)),
         _ => None,
+    })
+}
+
+/// Where logs are written anew beside others that are restored, the old bookies have to run for it: they are registered, and no ledger of
+/// theirs is in danger.
+///
+/// # Errors
+/// `bookies-stopped`.
+pub(super) fn refuse_stopped_bookies(application: &Application<'_>) -> Result<()> {
+    let Application { plan, tier1, layout, .. } = application;
+    let anew = plan.effects.iter().filter(|effect| matches!(effect, Effect::WriteLog { .. })).count();
+    if anew == 0 || registrations(plan).next().is_none() {
+        return Ok(());
+    }
+    tier1.ledgers.check(&layout.ledger_layout(0)).map_err(|error| {
+        let what = format!("the old ledgers and bookies are registered; now the logs of {anew} containers are written anew, for which bookies must run");
+        let next = "start the bookies whose disks are there, and new ones, with other ids and empty disks, in the place of those that are lost";
+        OperatorError::new("bookies-stopped", what, next).because(error)
     })
 }
 

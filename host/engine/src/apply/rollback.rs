@@ -14,7 +14,7 @@ use super::marker::{claim_again, in_progress, refuse_other_place, remove_marker}
 use super::restored::{closings, registrations};
 use super::steps::Steps;
 use super::undo::UndoBundle;
-use super::{Application, log_metadata, written_log_metadata};
+use super::{Application, log_metadata, objects, written_log_metadata};
 use crate::cluster::refuse_live_cluster;
 use crate::error::{OperatorError, Result};
 use crate::journal::{Entry, State};
@@ -175,12 +175,13 @@ impl Rollback<'_> {
         }
         let tier2 = self.application.tier2;
         let mut absent = Vec::new();
-        for object in self.moved().map(|(object, _)| object) {
+        let written = objects::written(self.application.plan);
+        for object in self.moved().map(|(object, _)| object).filter(|object| !written.contains(object.key.as_str())) {
             if tier2.size(&object.key)?.is_none() {
                 absent.push(ObjectInfo { key: object.key.clone(), size: object.size });
             }
         }
-        let listing = Listing::take_with(tier2, self.application.plan.container_count, absent, &Silent)?;
+        let listing = Listing::take_with(tier2, self.application.plan.container_count, absent, &written, &Silent)?;
         let (then, now) = (&self.application.plan.evidence, listing.digest());
         if then.listing == now.listing {
             return Ok(());
@@ -215,6 +216,7 @@ impl Rollback<'_> {
         let containers = self.uncommit(bundle)?;
         self.restore_znodes(bundle)?;
         let objects = self.move_back()?;
+        self.take_back_objects()?;
         self.reopen_ledgers()?;
         let ledgers = self.delete_ledgers()? + self.forget_ledgers(bundle)?;
         self.unregister_bookies(bundle)?;
@@ -297,6 +299,16 @@ impl Rollback<'_> {
         })?;
         self.progress.stage_finished("moving objects back");
         Ok(moved.len())
+    }
+
+    fn take_back_objects(&self) -> Result<()> {
+        for (index, effect) in self.application.plan.effects.iter().enumerate() {
+            let Effect::WriteObjects { objects, .. } = effect else { continue };
+            if self.steps.state(index).is_some() {
+                objects.iter().try_for_each(|object| objects::take_back(self.application, object))?;
+            }
+        }
+        Ok(())
     }
 
     fn delete_ledgers(&self) -> Result<usize> {

@@ -38,8 +38,10 @@ pub(super) struct MetadataTables {
     pub(super) absent: Vec<SystemSegment>,
     /// What of the tables cannot be used.
     pub(super) damages: Vec<Damage>,
+    /// Where the table of the rows ends.
+    pub(super) rows_end: u64,
     /// Where the storage metadata ends.
-    storage_end: u64,
+    pub(super) storage_end: u64,
     /// Journals that could not be used, and what was used instead.
     pub(super) notes: Vec<JournalNote>,
 }
@@ -207,8 +209,9 @@ impl MetadataTables {
             SystemTable::ContainerMetadata => is_row,
             SystemTable::StorageMetadata => is_record,
         };
-        if segment.table == SystemTable::StorageMetadata {
-            self.storage_end = state.length;
+        match segment.table {
+            SystemTable::ContainerMetadata => self.rows_end = state.length,
+            SystemTable::StorageMetadata => self.storage_end = state.length,
         }
         let mut newest = Newest::new();
         let mut visit = |entry: &TableEntry<'_>| {

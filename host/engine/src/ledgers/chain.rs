@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DiskEntry, DiskLedger};
+use super::{DiskEntry, DiskLedger, Operations};
 use crate::contract::ContainerId;
 
 /// Why one ledger follows another one in a log; the strongest first.
@@ -39,13 +39,13 @@ pub struct LogChain {
 
 impl LogChain {
     /// The ledgers, each with its last entry that is part of the log: of one that is registered as closed it is that of its metadata. The
-    /// last ledger ends where what disks hold breaks off: an entry that was not acknowledged may be kept so, as BookKeeper's own
-    /// recovery does, and none that was is lost.
+    /// last ledger ends where what disks hold breaks off, or with its last entry if something acknowledged is missing before: an entry
+    /// that was not acknowledged may be kept so, as BookKeeper's own recovery does, and none that was is passed over in silence.
     pub fn ends<'a>(&'a self, ledgers: &'a [DiskLedger]) -> impl Iterator<Item = (&'a DiskLedger, i64)> {
         let ends = self.junctions.iter().map(|junction| Some(junction.last_entry)).chain([None]);
         self.ledgers.iter().zip(ends).map(|(&position, end)| {
             let ledger = &ledgers[position];
-            (ledger, ledger.closed_at().or(end).unwrap_or(ledger.unbroken().len() as i64 - 1))
+            (ledger, ledger.closed_at().or(end).unwrap_or_else(|| ledger.own_end()))
         })
     }
 }
@@ -64,6 +64,8 @@ impl LogChain {
 pub struct UnplacedLedger {
     /// Position in the list of ledgers.
     pub ledger: usize,
+    /// The container to which its operations belong, if that is known.
+    pub container: Option<ContainerId>,
     /// Why: `empty` (no whole operation), `missing` (it has entries, by its metadata or later ones, and not the first of them is
     /// left), `no-container` (nothing tells whose it is), `superseded` (the container has a newer log that does not go on from
     /// it), `truncated` (the log has a ZNode, which begins behind it).
@@ -100,10 +102,10 @@ pub fn chains(ledgers: &[DiskLedger]) -> (Vec<LogChain>, Vec<UnplacedLedger>) {
     let mut growing: Vec<Growing> = Vec::new();
     let mut unplaced = Vec::new();
     for (position, ledger) in ledgers.iter().enumerate() {
-        if ledger.operations().is_none() {
+        if Operations::of(&ledger.entries).is_none() {
             let is_missing = ledger.unbroken().is_empty() && !ledger.holes().is_empty();
             let reason = if is_missing { "missing" } else { "empty" };
-            unplaced.push(UnplacedLedger { ledger: position, reason });
+            unplaced.push(UnplacedLedger { ledger: position, container: only_one(&ledger.containers), reason });
             continue;
         }
         match follows(ledgers, &growing, ledger) {
@@ -118,19 +120,23 @@ pub fn chains(ledgers: &[DiskLedger]) -> (Vec<LogChain>, Vec<UnplacedLedger>) {
     let newest = newest_of_each_container(&growing);
     let mut chains = Vec::new();
     for (number, log) in growing.into_iter().enumerate() {
-        match log.containers.iter().next() {
-            Some(&container) if log.containers.len() == 1 && newest.get(&container) == Some(&number) => {
+        match only_one(&log.containers) {
+            Some(container) if newest.get(&container) == Some(&number) => {
                 chains.push(LogChain { container, ledgers: log.ledgers, junctions: log.junctions });
             }
-            of_container => {
-                let reason = if of_container.is_some() { "superseded" } else { "no-container" };
-                unplaced.extend(log.ledgers.into_iter().map(|ledger| UnplacedLedger { ledger, reason }));
+            container => {
+                let reason = if log.containers.is_empty() { "no-container" } else { "superseded" };
+                unplaced.extend(log.ledgers.into_iter().map(|ledger| UnplacedLedger { ledger, container, reason }));
             }
         }
     }
     chains.sort_by_key(|chain| chain.container);
     unplaced.sort_by_key(|unplaced| unplaced.ledger);
     (chains, unplaced)
+}
+
+fn only_one(containers: &BTreeSet<ContainerId>) -> Option<ContainerId> {
+    containers.first().copied().filter(|_| containers.len() == 1)
 }
 
 /// The log that a ledger follows, if exactly one does so by the strongest link.
@@ -148,10 +154,10 @@ fn follows(ledgers: &[DiskLedger], growing: &[Growing], ledger: &DiskLedger) -> 
     (!has_rival).then_some(strongest)
 }
 
-/// How `next` follows `before`, if it can.
+/// How `next` follows `before`, if it can. Where ledgers have holes, what is left of them is looked at.
 fn junction(before: &DiskLedger, next: &DiskLedger) -> Option<Junction> {
-    let (old, new) = (before.operations()?, next.operations()?);
-    let (entries, first) = (before.unbroken(), next.unbroken().first()?);
+    let (entries, first) = (&before.entries, next.entries.first()?);
+    let (old, new) = (Operations::of(entries)?, Operations::of(&next.entries)?);
     let is_first_again = |entry: &DiskEntry| {
         entry.payload_checksum == first.payload_checksum
             && entry.operations == first.operations
@@ -289,6 +295,6 @@ mod tests {
         let ledgers = [ledger(0, Some(0), &[(1, 400)]), ledger(5, Some(0), &[(1, 3)]), ledger(6, None, &[(4, 5)])];
         let (chains, unplaced) = chains(&ledgers);
         assert_eq!(of(&chains), [(0, vec![1, 2], vec![Link::Continues])]);
-        assert_eq!(unplaced, [UnplacedLedger { ledger: 0, reason: "superseded" }]);
+        assert_eq!(unplaced, [UnplacedLedger { ledger: 0, container: Some(0), reason: "superseded" }]);
     }
 }

@@ -11,12 +11,22 @@ pub struct Stretch {
     pub bookies: Vec<usize>,
 }
 
+/// Who can have been a member. Bookies are numbered: first those whose disks were read, behind them those whose disks are lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidates {
+    /// Bookies whose disks were read.
+    pub present: usize,
+    /// Bookies whose disks are lost.
+    pub lost: usize,
+}
+
 /// Finds the ensembles of the entries up to `last_entry`.
 ///
 /// An entry goes to `write_quorum` of `ensemble_size` bookies in turn (class `RoundRobinDistributionSchedule`): entry `e` to those at
 /// the places `e mod ensemble_size` and following. A bookie that failed was replaced by another one; from then on it
-/// holds nothing, and the other one does. A bookie that took part without holding anything cannot be known; any of `others`, and of the
-/// holders of later entries, stands in for it, which only makes readers and autorecovery look there in vain.
+/// holds nothing, and the other one does. A bookie that took part without holding anything cannot be known. One of those that are lost
+/// stands in for it, so that autorecovery makes the copies anew; else any other one, which only makes readers and autorecovery look
+/// there in vain.
 ///
 /// None if there are fewer bookies than `ensemble_size`.
 pub fn ensembles(
@@ -24,10 +34,10 @@ pub fn ensembles(
     last_entry: i64,
     ensemble_size: usize,
     write_quorum: usize,
-    others: &[usize],
+    candidates: Candidates,
 ) -> Option<Vec<Stretch>> {
     let mut stretches: Vec<Stretch> = Vec::new();
-    let mut members = first_members(ledger, ensemble_size, others)?;
+    let mut members = first_members(ledger, ensemble_size, candidates)?;
     let mut first_entry = 0;
     while let Some((change, replaced, replacement)) = next_change(ledger, &members, first_entry, last_entry) {
         if change > first_entry {
@@ -43,15 +53,19 @@ pub fn ensembles(
     Some(stretches)
 }
 
-/// Those that hold the earliest entries, then whoever else there is.
-fn first_members(ledger: &DiskLedger, ensemble_size: usize, others: &[usize]) -> Option<Vec<usize>> {
+/// Those that hold entries of the first turn, then those that are lost, those that hold later ones, and whoever else there is.
+fn first_members(ledger: &DiskLedger, ensemble_size: usize, candidates: Candidates) -> Option<Vec<usize>> {
     let mut holders: Vec<(i64, usize)> =
         ledger.holders.iter().filter_map(|holder| Some((holder.next_from(0)?, holder.bookie))).collect();
     holders.sort_unstable();
-    let mut members: Vec<usize> = holders.into_iter().map(|(_, bookie)| bookie).collect();
-    for &other in others {
-        if !members.contains(&other) {
-            members.push(other);
+    let in_first_turn = holders.partition_point(|&(first, _)| first < ensemble_size as i64);
+    let (early, late) = holders.split_at(in_first_turn);
+    let all = candidates.present + candidates.lost;
+    let mut members: Vec<usize> = Vec::new();
+    let number = |&(_, bookie): &(i64, usize)| bookie;
+    for bookie in early.iter().map(number).chain(candidates.present..all).chain(late.iter().map(number)).chain(0..all) {
+        if !members.contains(&bookie) {
+            members.push(bookie);
         }
     }
     members.truncate(ensemble_size);
@@ -121,6 +135,11 @@ mod tests {
         ledger
     }
 
+    /// So many bookies, and none is lost.
+    fn only(present: usize) -> Candidates {
+        Candidates { present, lost: 0 }
+    }
+
     fn found(stretches: &[Stretch]) -> Vec<(i64, &[usize])> {
         stretches.iter().map(|stretch| (stretch.first_entry, &*stretch.bookies)).collect()
     }
@@ -129,17 +148,17 @@ mod tests {
     fn a_bookie_that_failed_is_replaced_where_the_new_one_begins() {
         // As seen on real bookies: one holds 0 to 745, its successor 749 to 768; the metadata said 749.
         let ledger = held(769, &[&[(0, 768)], &[(0, 745)], &[(749, 768)], &[(0, 768)]]);
-        let stretches = ensembles(&ledger, 768, 3, 3, &[]).unwrap();
+        let stretches = ensembles(&ledger, 768, 3, 3, only(5)).unwrap();
         assert_eq!(found(&stretches), [(0, &[0, 1, 3][..]), (749, &[0, 2, 3])]);
         // What lies behind the end does not count.
-        assert_eq!(found(&ensembles(&ledger, 748, 3, 3, &[]).unwrap()), [(0, &[0, 1, 3][..])]);
+        assert_eq!(found(&ensembles(&ledger, 748, 3, 3, only(5)).unwrap()), [(0, &[0, 1, 3][..])]);
     }
 
     #[test]
     fn a_bookie_that_never_held_anything_is_made_up() {
         let ledger = held(5, &[&[(0, 4)], &[(0, 4)], &[]]);
-        assert_eq!(found(&ensembles(&ledger, 4, 3, 3, &[0, 1, 2, 3]).unwrap()), [(0, &[0, 1, 2][..])]);
-        assert_eq!(ensembles(&ledger, 4, 3, 3, &[0, 1]), None);
+        assert_eq!(found(&ensembles(&ledger, 4, 3, 3, only(4)).unwrap()), [(0, &[0, 1, 2][..])]);
+        assert_eq!(ensembles(&ledger, 4, 3, 3, only(2)), None);
     }
 
     #[test]
@@ -151,13 +170,27 @@ mod tests {
         };
         let (first, second, third, fourth) = (at(1), at(3), at(0), at(2));
         let ledger = held(20, &[&first, &second, &third, &fourth]);
-        assert_eq!(found(&ensembles(&ledger, 19, 4, 2, &[]).unwrap()), [(0, &[2, 0, 3, 1][..])]);
+        assert_eq!(found(&ensembles(&ledger, 19, 4, 2, only(5)).unwrap()), [(0, &[2, 0, 3, 1][..])]);
     }
 
     #[test]
     fn two_replacements_in_a_row_make_three_stretches() {
         let ledger = held(30, &[&[(0, 29)], &[(0, 9)], &[(0, 29)], &[(10, 19)], &[(20, 29)]]);
-        let stretches = ensembles(&ledger, 29, 3, 3, &[]).unwrap();
+        let stretches = ensembles(&ledger, 29, 3, 3, only(5)).unwrap();
         assert_eq!(found(&stretches), [(0, &[0, 1, 2][..]), (10, &[0, 3, 2]), (20, &[0, 4, 2])]);
+    }
+
+    #[test]
+    fn a_bookie_that_is_lost_stands_in_where_nobody_is_known() {
+        // Bookies 0 and 1 are there, 2 and 3 are not.
+        let ledger = held(30, &[&[(0, 29)], &[(0, 29)]]);
+        let candidates = Candidates { present: 2, lost: 2 };
+        assert_eq!(found(&ensembles(&ledger, 29, 3, 3, candidates).unwrap()), [(0, &[0, 1, 2][..])]);
+        // The lost one had failed before the disaster, and another one had come in its place.
+        let ledger = held(30, &[&[(0, 29)], &[(12, 29)], &[(0, 29)]]);
+        let candidates = Candidates { present: 3, lost: 1 };
+        let stretches = ensembles(&ledger, 29, 3, 3, candidates).unwrap();
+        assert_eq!(found(&stretches), [(0, &[0, 2, 3][..]), (12, &[0, 2, 1])]);
+        assert_eq!(ensembles(&held(9, &[&[(0, 8)]]), 8, 3, 3, Candidates { present: 1, lost: 1 }), None);
     }
 }

@@ -13,6 +13,7 @@
 //! is the true beginning or lies before it: nothing that was not flushed is left out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use dr_formats::checkpoint::MetadataCheckpoint;
 use dr_formats::data_frame::{FrameReader, Record, Repetition, SequenceTracker};
@@ -41,6 +42,8 @@ pub struct LogTail {
     checkpoints: Vec<Checkpoint>,
     operations: u64,
     segments: HashMap<i64, Followed>,
+    /// Lengths that segments had at the checkpoints with which the replay can still begin, by sequence number.
+    lengths_at: BTreeMap<i64, Vec<(Arc<str>, u64)>>,
     /// The last operation on each segment that the newest checkpoint knows, or that came behind it.
     last_references: HashMap<i64, i64>,
     /// The last operation on a segment that was forgotten since.
@@ -70,9 +73,12 @@ pub struct ReplayStart {
 /// A segment that operations name by its id.
 #[derive(Debug)]
 struct Followed {
+    name: Arc<str>,
     length: u64,
-    /// Only of those whose bytes are wanted.
-    name: Option<String>,
+    /// Its bytes are kept.
+    is_wanted: bool,
+    /// It was merged or deleted. Chunks that bear its name belong to another segment then, or to none.
+    is_gone: bool,
 }
 
 impl LogTail {
@@ -86,6 +92,7 @@ impl LogTail {
             checkpoints: Vec::new(),
             operations: 0,
             segments: HashMap::new(),
+            lengths_at: BTreeMap::new(),
             last_references: HashMap::new(),
             forgotten_at: 0,
             tails: BTreeMap::new(),
@@ -112,9 +119,25 @@ impl LogTail {
         Some(ReplayStart { frame: first.frame, operations: self.operations - first.operations_before })
     }
 
+    /// What had been appended before the replay begins, by segment: Tier-2 must hold all of it.
+    pub fn lengths_at_start(&self) -> BTreeMap<String, u64> {
+        let first = self.lengths_at.range(self.forgotten_at + 1..).next();
+        first.into_iter().flat_map(|(_, lengths)| lengths).map(|(name, length)| (name.to_string(), *length)).collect()
+    }
+
     /// Number of the last operation.
     pub fn last_sequence_number(&self) -> i64 {
         self.sequence.last().unwrap_or(0)
+    }
+
+    /// Lengths of the segments that the newest checkpoint knows, or that came behind it, by name; without those that were merged or
+    /// deleted.
+    pub fn lengths(&self) -> BTreeMap<String, u64> {
+        self.segments
+            .values()
+            .filter(|segment| !segment.is_gone)
+            .map(|segment| (segment.name.to_string(), segment.length))
+            .collect()
     }
 
     /// The bytes that were wanted, by segment.
@@ -136,7 +159,8 @@ impl LogTail {
             return Ok(());
         }
         let sequence_number = operation.sequence_number;
-        if let (Action::MetadataCheckpoint(_), Some(part)) = (&operation.action, record.parts.first()) {
+        let is_checkpoint = matches!(operation.action, Action::MetadataCheckpoint(_));
+        if let Some(part) = record.parts.first().filter(|_| is_checkpoint) {
             let operations_before = self.operations;
             self.checkpoints.push(Checkpoint { sequence_number, frame: part.frame, operations_before });
         }
@@ -153,7 +177,14 @@ impl LogTail {
                 reason = format!("{reason}; operations {} to {} are missing", last + 1, sequence_number - 1);
             }
             ReplayError::Operation { sequence_number, reason }
-        })
+        })?;
+        if is_checkpoint {
+            self.lengths_at = self.lengths_at.split_off(&(self.forgotten_at + 1));
+            let lengths = self.segments.values().filter(|segment| !segment.is_gone);
+            let lengths = lengths.map(|segment| (Arc::clone(&segment.name), segment.length)).collect();
+            self.lengths_at.insert(sequence_number, lengths);
+        }
+        Ok(())
     }
 
     fn apply(&mut self, action: Action<'_>) -> Result<(), String> {
@@ -164,19 +195,23 @@ impl LogTail {
                 Ok(())
             }
             Action::Append { segment_id, offset, data, .. } => self.append(segment_id, offset, &data),
-            Action::Merge { target_id, source_length, target_offset, .. } => {
+            Action::Merge { target_id, source_id, source_length, target_offset, .. } => {
                 let target = followed(&mut self.segments, target_id)?;
                 if target_offset != target.length {
                     return Err(format!("a merge at {target_offset} into a segment of length {}", target.length));
                 }
                 target.length += source_length;
+                self.lose_sight_of(source_id);
+                Ok(())
+            }
+            Action::Delete { segment_id, .. } => {
+                self.lose_sight_of(segment_id);
                 Ok(())
             }
             // A segment that was evicted since the checkpoint is mapped again before it is used.
             Action::Seal { .. }
             | Action::UpdateAttributes { .. }
             | Action::Truncate { .. }
-            | Action::Delete { .. }
             | Action::StorageMetadataCheckpoint(_) => Ok(()),
         }
     }
@@ -187,12 +222,14 @@ impl LogTail {
             return Err(format!("an append at {offset} to a segment of length {}", segment.length));
         }
         segment.length += data.len() as u64;
-        let Some(name) = &segment.name else { return Ok(()) };
-        match self.tails.get_mut(name) {
+        if !segment.is_wanted {
+            return Ok(());
+        }
+        match self.tails.get_mut(&*segment.name) {
             Some(tail) if tail.offset + tail.bytes.len() as u64 == offset => tail.bytes.extend_from_slice(data),
             // If there is one, the segment was mapped anew in between; what was appended before it is in Tier-2.
             _ => {
-                self.tails.insert(name.clone(), SegmentTail { offset, bytes: data.to_vec() });
+                self.tails.insert(segment.name.to_string(), SegmentTail { offset, bytes: data.to_vec() });
             }
         }
         Ok(())
@@ -205,6 +242,9 @@ impl LogTail {
         }
         for segment in &checkpoint.segments {
             self.follow(segment.segment_id, &segment.name, segment.length);
+            if segment.merged || segment.deleted {
+                self.lose_sight_of(segment.segment_id);
+            }
         }
         let known: HashSet<i64> = checkpoint.segments.iter().map(|segment| segment.segment_id).collect();
         self.segments.retain(|id, _| known.contains(id));
@@ -220,8 +260,14 @@ impl LogTail {
     }
 
     fn follow(&mut self, segment_id: i64, name: &str, length: u64) {
-        let name = (self.is_wanted)(name).then(|| name.to_owned());
-        self.segments.insert(segment_id, Followed { length, name });
+        let is_wanted = (self.is_wanted)(name);
+        self.segments.insert(segment_id, Followed { name: name.into(), length, is_wanted, is_gone: false });
+    }
+
+    fn lose_sight_of(&mut self, segment_id: i64) {
+        if let Some(segment) = self.segments.get_mut(&segment_id) {
+            segment.is_gone = true;
+        }
     }
 }
 

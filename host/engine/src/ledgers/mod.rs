@@ -11,17 +11,19 @@ mod evidence;
 mod log_tail;
 mod reading;
 mod registered;
+mod salvage;
 mod survivors;
 mod tailed;
 
 pub use self::chain::{Junction, Link, LogChain, UnplacedLedger, chains};
-pub use self::ensembles::{Stretch, ensembles};
+pub use self::ensembles::{Candidates, Stretch, ensembles};
 pub use self::evidence::{DiskBookie, FollowedLog, LedgerEvidence, Payloads, PlannedLog};
 pub use self::log_tail::{LogTail, ReplayStart, SegmentTail};
 pub use self::reading::read_disks;
 pub use self::registered::read_registered;
+pub use self::salvage::{Salvaged, salvage};
 pub use self::survivors::{LogNode, Standing, Survivors};
-pub use self::tailed::TailedTier2;
+pub use self::tailed::{Content, TailedTier2};
 
 use std::collections::BTreeSet;
 
@@ -39,6 +41,8 @@ pub struct DiskLedger {
     pub entries: Vec<DiskEntry>,
     /// Which bookie holds which of them: runs of entry ids, by bookie.
     pub holders: Vec<Holder>,
+    /// The last entry of which any disk says that it was acknowledged; -1 for none.
+    pub confirmed: i64,
     /// How its entries are protected.
     pub digest_type: DigestType,
     /// Containers that its operations name, or else what ZooKeeper knows. More than one is damage.
@@ -84,6 +88,15 @@ pub struct Operations {
     pub last: i64,
 }
 
+impl Operations {
+    /// Those that begin in these entries.
+    pub fn of(entries: &[DiskEntry]) -> Option<Self> {
+        let mut all = entries.iter().filter_map(|entry| entry.operations);
+        let first = all.next()?;
+        Some(Self { first: first.first, last: all.next_back().unwrap_or(first).last })
+    }
+}
+
 impl DiskLedger {
     /// Its entries from 0 up to the first that no disk holds.
     pub fn unbroken(&self) -> &[DiskEntry] {
@@ -97,9 +110,7 @@ impl DiskLedger {
 
     /// Operations that begin in its unbroken part.
     pub fn operations(&self) -> Option<Operations> {
-        let mut all = self.unbroken().iter().filter_map(|entry| entry.operations);
-        let first = all.next()?;
-        Some(Operations { first: first.first, last: all.next_back().unwrap_or(first).last })
+        Operations::of(self.unbroken())
     }
 
     /// Its last entry, if it is registered as closed.
@@ -107,7 +118,23 @@ impl DiskLedger {
         self.registered.as_ref()?.end().map(|(last_entry, _)| last_entry)
     }
 
-    /// Entries that no disk holds, although one holds later ones or ZooKeeper says that there are later ones: first and last, ascending.
+    /// Its last entry, as far as its entries tell.
+    pub fn own_end(&self) -> i64 {
+        let unbroken = self.unbroken().len() as i64 - 1;
+        match self.hole_before(unbroken) {
+            Some(_) => self.entries.last().map_or(-1, |entry| entry.id),
+            None => unbroken,
+        }
+    }
+
+    /// The first hole that matters to a log of which the ledger is a part up to `last_entry`. Entries behind a hole that nobody was told of
+    /// were on their way when everything ended.
+    pub fn hole_before(&self, last_entry: i64) -> Option<(i64, i64)> {
+        self.holes().into_iter().next().filter(|(first, _)| *first <= last_entry.max(self.confirmed))
+    }
+
+    /// Entries that no disk holds, although one holds later ones or says that they were acknowledged, or ZooKeeper says that they are there: first
+    /// and last, ascending.
     pub fn holes(&self) -> Vec<(i64, i64)> {
         let mut next = 0;
         let mut holes = Vec::new();
@@ -117,7 +144,10 @@ impl DiskLedger {
             }
             next = entry.id + 1;
         }
-        holes.extend(self.closed_at().filter(|last_entry| *last_entry >= next).map(|last_entry| (next, last_entry)));
+        let told = self.closed_at().unwrap_or(self.confirmed);
+        if next <= told {
+            holes.push((next, told));
+        }
         holes
     }
 }
@@ -157,6 +187,7 @@ pub(crate) mod test_support {
             id,
             entries,
             holders,
+            confirmed: -1,
             digest_type: DigestType::Crc32c,
             containers: container.into_iter().collect(),
             registered: None,
@@ -181,6 +212,16 @@ mod tests {
         assert_eq!(broken.holes(), [(2, 2)]);
         broken.entries.remove(0);
         assert_eq!((broken.operations(), broken.holes()), (None, vec![(0, 0), (2, 2)]));
+        broken.confirmed = 3;
+        assert_eq!(broken.holes(), [(0, 0), (2, 2)]);
+        broken.confirmed = 5;
+        assert_eq!(broken.holes(), [(0, 0), (2, 2), (4, 5)]);
+        // What was on its way at the end is cut off at the first entry that is nowhere.
+        let mut cut = ledger(7, None, &[(1, 3), (4, 4), (5, 9), (10, 11)]);
+        cut.entries.remove(2);
+        assert_eq!([cut.hole_before(1), cut.hole_before(3)], [None, Some((2, 2))]);
+        cut.confirmed = 2;
+        assert_eq!(cut.hole_before(1), Some((2, 2)));
     }
 
     #[test]

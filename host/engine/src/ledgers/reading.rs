@@ -65,6 +65,7 @@ fn survey_and_merge(
         add(&entry, &mut ledgers);
         copies.insert((entry.ledger_id, entry.entry_id), entry.copies);
     }
+    merged.headers().for_each(|header| confirm(header, &mut ledgers));
     let payloads = DiskPayloads { disks, copies, password: password.clone() };
     Ok(LedgerEvidence::new(known, ledgers, survivors, Box::new(payloads)))
 }
@@ -104,6 +105,7 @@ fn add(merged: &MergedEntry, ledgers: &mut Vec<DiskLedger>) {
             id: merged.ledger_id,
             entries: Vec::new(),
             holders: Vec::new(),
+            confirmed: -1,
             digest_type: summary.digest_type,
             containers: BTreeSet::new(),
             registered: None,
@@ -113,11 +115,23 @@ fn add(merged: &MergedEntry, ledgers: &mut Vec<DiskLedger>) {
     let Some(ledger) = ledgers.last_mut() else { return };
     let length = u64::try_from(summary.length).unwrap_or(0);
     ledger.entries.push(DiskEntry::of(merged.entry_id, length, summary.payload_checksum, summary.frame.as_ref()));
+    let confirmed = merged.copies.iter().map(|(_, copy)| copy.last_add_confirmed).max();
+    ledger.confirmed = ledger.confirmed.max(confirmed.unwrap_or(-1));
     ledger.containers.extend(summary.frame.iter().flat_map(|frame| &frame.container_ids));
     for (bookie, _) in &merged.copies {
         match ledger.holders.iter_mut().find(|holder| holder.bookie == *bookie) {
             Some(holder) => holder.add(merged.entry_id),
             None => ledger.holders.push(Holder { bookie: *bookie, runs: vec![(merged.entry_id, merged.entry_id)] }),
+        }
+    }
+}
+
+/// Adds what a bookie was told of acknowledged entries.
+fn confirm(header: &SurveyHeader, ledgers: &mut [DiskLedger]) {
+    for told in &header.ledgers {
+        let place = ledgers.binary_search_by_key(&told.ledger_id, |ledger| ledger.id);
+        if let (Ok(place), Some(confirmed)) = (place, told.explicit_last_add_confirmed) {
+            ledgers[place].confirmed = ledgers[place].confirmed.max(confirmed);
         }
     }
 }
@@ -161,9 +175,9 @@ struct DiskPayloads {
 }
 
 impl Payloads for DiskPayloads {
-    fn read(&self, ledger: i64, last_entry: i64, visit: &mut dyn FnMut(i64, &[u8])) -> Result<()> {
-        for entry in 0..=last_entry {
-            visit(entry, &self.read_entry(ledger, entry)?);
+    fn read(&self, ledger: &DiskLedger, last_entry: i64, visit: &mut dyn FnMut(i64, &[u8])) -> Result<()> {
+        for entry in ledger.entries.iter().take_while(|entry| entry.id <= last_entry) {
+            visit(entry.id, &self.read_entry(ledger.id, entry.id)?);
         }
         Ok(())
     }

@@ -47,19 +47,13 @@ fn read_ledger(ledgers: &dyn Ledgers, registered: &RegisteredLedger) -> Result<D
         entries.push(DiskEntry::of(id, length, crc32c::crc32c(payload), summarise(payload).as_ref()));
         Ok(())
     })?;
-    if let Some((last_entry, _)) = registered.end().filter(|(last_entry, _)| *last_entry >= entries.len() as i64) {
-        // What was needed of it shows when its log is followed.
-        tracing::warn!(
-            ledger = registered.id,
-            last_entry,
-            read = entries.len(),
-            "not all of a closed ledger can be read"
-        );
-    }
+    // What cannot be read of a closed ledger is a hole, which shows when its log is followed.
+    let confirmed = registered.end().map_or(-1, |(last_entry, _)| last_entry);
     Ok(DiskLedger {
         id: registered.id,
         entries,
         holders: Vec::new(),
+        confirmed,
         digest_type: DigestType::Crc32c,
         containers: registered.container.into_iter().collect(),
         registered: Some(registered.clone()),
@@ -74,8 +68,8 @@ struct ServedPayloads {
 }
 
 impl Payloads for ServedPayloads {
-    fn read(&self, ledger: i64, last_entry: i64, visit: &mut dyn FnMut(i64, &[u8])) -> Result<()> {
-        self.ledgers.read_as_far_as_it_goes(ledger, &mut |entry, payload| {
+    fn read(&self, ledger: &DiskLedger, last_entry: i64, visit: &mut dyn FnMut(i64, &[u8])) -> Result<()> {
+        self.ledgers.read_as_far_as_it_goes(ledger.id, &mut |entry, payload| {
             if entry <= last_entry {
                 visit(entry, payload);
             }

@@ -149,6 +149,7 @@ impl Survivors {
             id,
             entries: Vec::new(),
             holders: Vec::new(),
+            confirmed: -1,
             digest_type: DigestType::Crc32c,
             containers: Default::default(),
             registered: None,

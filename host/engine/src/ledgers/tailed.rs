@@ -1,6 +1,9 @@
 //! Tier-2 as it would be if the store had flushed what its logs hold.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use dr_backends::tier2::{ObjectInfo, Tier2, Tier2Error};
@@ -12,13 +15,52 @@ use crate::error::Result;
 use crate::listing::{Listing, chunks_below};
 
 /// In the names of objects that exist nowhere but here.
-const NO_UUID: &str = "00000000-0000-0000-0000-000000000000";
+pub(super) const NO_UUID: &str = "00000000-0000-0000-0000-000000000000";
 
 /// A Tier-2 with more objects: one for each segment of which a log holds more. Only for reading.
 #[derive(Debug)]
 pub struct TailedTier2 {
     behind: Arc<dyn Tier2>,
-    tails: BTreeMap<String, Vec<u8>>,
+    tails: BTreeMap<String, Content>,
+}
+
+/// Where the bytes of an object are that Tier-2 does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// Here.
+    Bytes(Arc<[u8]>),
+    /// In a file.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Its bytes.
+        size: u64,
+    },
+}
+
+impl Content {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File { size, .. } => *size,
+        }
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Bytes(bytes) => {
+                let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+                let length = rest.len().min(buffer.len());
+                buffer[..length].copy_from_slice(&rest[..length]);
+                Ok(length)
+            }
+            Self::File { path, size } => {
+                let length = size.saturating_sub(offset).min(buffer.len() as u64) as usize;
+                File::open(path)?.read_exact_at(&mut buffer[..length], offset)?;
+                Ok(length)
+            }
+        }
+    }
 }
 
 impl TailedTier2 {
@@ -50,9 +92,14 @@ impl TailedTier2 {
             let container = owning_container(segment, listing.container_count());
             let epoch = listing.containers.get(container as usize).map_or(0, |listed| listed.highest_epoch);
             let name = ChunkName { segment, epoch, offset: end, uuid: NO_UUID };
-            objects.insert(name.to_string(), bytes.to_vec());
+            objects.insert(name.to_string(), Content::Bytes(bytes.into()));
         }
         Ok(Self { behind, tails: objects })
+    }
+
+    /// Adds these objects, by key.
+    pub fn with_objects(behind: Arc<dyn Tier2>, objects: BTreeMap<String, Content>) -> Self {
+        Self { behind, tails: objects }
     }
 
     fn read_only(&self, key: &str) -> Tier2Error {
@@ -73,19 +120,19 @@ impl Tier2 for TailedTier2 {
     ) -> std::result::Result<(), Tier2Error> {
         self.behind.list(prefix, visit)?;
         let below = self.tails.range(prefix.to_owned()..).take_while(|(key, _)| key.starts_with(prefix));
-        below.map(|(key, bytes)| ObjectInfo { key: key.clone(), size: bytes.len() as u64 }).try_for_each(visit)
+        below.map(|(key, bytes)| ObjectInfo { key: key.clone(), size: bytes.size() }).try_for_each(visit)
     }
 
     fn size(&self, key: &str) -> std::result::Result<Option<u64>, Tier2Error> {
-        self.tails.get(key).map_or_else(|| self.behind.size(key), |bytes| Ok(Some(bytes.len() as u64)))
+        self.tails.get(key).map_or_else(|| self.behind.size(key), |bytes| Ok(Some(bytes.size())))
     }
 
     fn read_at(&self, key: &str, offset: u64, buffer: &mut [u8]) -> std::result::Result<usize, Tier2Error> {
         let Some(bytes) = self.tails.get(key) else { return self.behind.read_at(key, offset, buffer) };
-        let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
-        Ok(length)
+        bytes.read_at(offset, buffer).map_err(|source| {
+            let (location, key) = (self.location(), key.to_owned());
+            Tier2Error::Io { location, action: "read what is to become", key, source }
+        })
     }
 
     fn create(&self, key: &str, _content: &[u8]) -> std::result::Result<(), Tier2Error> {

@@ -62,6 +62,11 @@ impl StagedNode {
 }
 
 impl Restored {
+    /// True if the log of some container is restored.
+    pub(super) fn has_any_log(&self) -> bool {
+        !self.logs.is_empty()
+    }
+
     /// True if the log of a container is restored.
     pub(super) fn has_log(&self, container: ContainerId) -> bool {
         self.logs.contains_key(&container)
@@ -118,11 +123,6 @@ impl Restored {
         }
         effects
     }
-}
-
-/// Segments of which the controller's state is read: its tables, and the state of its reader groups.
-fn tells_of_controller(segment: &str) -> bool {
-    segment.starts_with("_system/")
 }
 
 impl Staging {
@@ -203,8 +203,10 @@ impl Staging {
             return Err(CallError::Conflict(format!("container {container} was opened or restored before")));
         }
         let highest_epoch = self.evidence(container)?.highest_epoch;
+        let followed = evidence.follow(container)?;
+        let objects = self.0.survey.listing().objects(container);
+        followed.check(container, &objects, || self.evidence(container), evidence.has_lost_bookies())?;
         self.0.survey.forget(container);
-        let followed = evidence.follow(container, tells_of_controller)?;
         let ids = evidence.log_ledgers(container)?;
         let metadata = evidence.planned_log(container, &self.0.layout)?;
         let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
@@ -216,6 +218,7 @@ impl Staging {
             epoch,
             znode: znode.as_str().to_owned(),
             closed: metadata.closed.iter().map(|closing| closing.id).collect(),
+            bridged: followed.bridged.clone(),
         };
         let summary = RestoredContainer {
             container,

@@ -15,15 +15,36 @@ impl Host for State {
         // Its ledgers, new and closed, and its ZNode.
         self.stage(3, 0)?;
         let restored = self.call("logs.restore-log", |host| host.restore_log(container))?;
-        let contract::RestoredLog { ledgers, operations, last_operation, epoch, znode, closed } = restored;
-        Ok(RestoredLog { ledgers, operations, last_operation, epoch, znode, closed })
+        let contract::RestoredLog { ledgers, operations, last_operation, epoch, znode, closed, bridged } = restored;
+        Ok(RestoredLog { ledgers, operations, last_operation, epoch, znode, closed, bridged })
     }
 }
 
 impl From<contract::DurableLog> for Log {
     fn from(log: contract::DurableLog) -> Self {
-        let contract::DurableLog { container, ledgers, first_operation, last_operation, entries, bytes, znode, reason } =
-            log;
-        Self { container, ledgers, first_operation, last_operation, entries, bytes, znode, reason }
+        let contract::DurableLog {
+            container,
+            ledgers,
+            first_operation,
+            last_operation,
+            entries,
+            bytes,
+            znode,
+            reason,
+            flaw,
+            salvaged_bytes,
+        } = log;
+        Self {
+            container,
+            ledgers,
+            first_operation,
+            last_operation,
+            entries,
+            bytes,
+            znode,
+            reason,
+            flaw,
+            salvaged_bytes,
+        }
     }
 }

@@ -225,6 +225,9 @@ impl Report<'_> {
             steps.push(step(
                 "in the next command, name the directories of each bookie in place of DIRECTORIES, joined by commas, with --bookie-disks once for each bookie",
             ));
+            steps.push(step(
+                "if of some bookies no disk is left, name those by their ids, joined by commas, with --lost-bookies in the same command",
+            ));
             more.extend(["--bookie-disks", "DIRECTORIES"]);
         }
         if self.place.cluster.is_none() {

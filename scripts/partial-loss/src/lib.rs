@@ -1,0 +1,80 @@
+//! Procedure `partial-loss`: ZooKeeper is gone, and some bookies with their disks; the other bookies have theirs, and Tier-2 is whole.
+//!
+//! For each container the better of two ways is taken, with every server stopped:
+//! - its log is restored, as the procedure `zookeeper-loss` does, if every entry that it needs is left on some disk: then nothing is lost;
+//! - else it is built anew from Tier-2, as the procedure `total-loss` does, with the bytes from what is left of its log that join those in Tier-2.
+//!
+//! Ledgers and bookies come first, since new logs are written to the bookies, which have to run for that: the recovery stops there, and goes on
+//! when they have been started, with new ones in the place of those that are lost. Open transactions are left to the controller, which is told of them.
+//!
+//! The steps are the crates `restored-logs-runbook` and `total-loss-runbook`.
+
+use dr_guest_kit::logs::Log;
+use dr_guest_kit::{ContainerId, Description, Procedure, Result, Settings, Task, logs, report};
+use total_loss_runbook::Rules;
+
+struct PartialLoss;
+
+dr_guest_kit::export_procedure!(PartialLoss);
+
+impl Procedure for PartialLoss {
+    fn describe() -> Description {
+        let summary = "Restores from the disks of the bookies that are left what ZooKeeper knew; builds containers anew whose logs have holes.";
+        let more = total_loss_runbook::CAPABILITIES.iter().copied();
+        let more: Vec<&str> = more.filter(|function| !restored_logs_runbook::CAPABILITIES.contains(function)).collect();
+        Description::new("partial-loss", env!("CARGO_PKG_VERSION"), summary)
+            .for_scenarios(&["partial-loss", "zookeeper-loss"])
+            .needs(&restored_logs_runbook::CAPABILITIES)
+            .needs(&more)
+            .takes(total_loss_runbook::parameters())
+    }
+
+    fn prepare(_settings: &Settings, selected: &[ContainerId]) -> Result<Vec<Task>> {
+        restored_logs_runbook::look_at_bookies()?;
+        let wanted = restored_logs_runbook::all_containers(selected)?;
+        let logs = logs::list_logs()?;
+        Ok(wanted.into_iter().map(|container| task(container, log_of(container, &logs))).collect())
+    }
+
+    fn run(settings: &Settings, task: &Task) -> Result<()> {
+        let container = task.container_id()?;
+        let logs = logs::list_logs()?;
+        match log_of(container, &logs) {
+            Some(Log { flaw: None, .. }) => restored_logs_runbook::restore_log(container),
+            log => build_anew(container, log, settings),
+        }
+    }
+
+    fn finish(_settings: &Settings) -> Result<()> {
+        restored_logs_runbook::register_bookies()?;
+        restored_logs_runbook::restore_what_controllers_kept()
+    }
+}
+
+fn build_anew(container: ContainerId, log: Option<&Log>, settings: &Settings) -> Result<()> {
+    let (choice, reason) = match log {
+        Some(Log { salvaged_bytes, flaw, .. }) => {
+            (format!("built anew from Tier-2 and {salvaged_bytes} bytes of its log"), flaw.clone().unwrap_or_default())
+        }
+        None => ("built anew from Tier-2".to_owned(), "no ledger of its log is on the disks that are left".to_owned()),
+    };
+    report::decision(Some(container), &format!("container {container}"), &choice, &reason);
+    // The controller goes on with transactions by its own rows, which it is told of at the end.
+    let rules = Rules { end_transactions: false, ..Rules::from_settings(settings)? };
+    total_loss_runbook::recover_container(container, &rules)
+}
+
+fn log_of(container: ContainerId, logs: &[Log]) -> Option<&Log> {
+    logs.iter().find(|log| log.container == container)
+}
+
+fn task(container: ContainerId, log: Option<&Log>) -> Task {
+    let what = match log {
+        Some(Log { flaw: None, ledgers, .. }) => format!("a whole log of {} ledgers", ledgers.len()),
+        Some(_) => "a log with holes".to_owned(),
+        None => "no log".to_owned(),
+    };
+    let title = format!("container {container}: {what}");
+    report::info(&title);
+    Task { id: format!("container-{container}"), container: Some(container), title }
+}

@@ -3,6 +3,10 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+/// No session outlives its server for so long.
+const SESSION_SECONDS: u32 = 90;
 
 /// Path of the built `dr`: beside the running program, or beside the running test's directory.
 ///
@@ -48,6 +52,23 @@ pub fn run<A: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item 
     let mut command = Command::new(binary());
     command.current_dir(directory);
     run_by(command, arguments)
+}
+
+/// Runs `dr` until no session of a killed server is left in ZooKeeper, which keeps them for a while.
+///
+/// # Panics
+/// If it cannot be started, or sessions do not end.
+pub fn run_when_sessions_end<A: AsRef<OsStr>>(directory: &Path, arguments: &[A]) -> Finished {
+    let finished = (0..SESSION_SECONDS).find_map(|_| {
+        let finished = run(directory, arguments);
+        if !finished.stderr.contains("error[live-cluster]") {
+            return Some(finished);
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        None
+    });
+    assert!(finished.is_some(), "servers are registered after {SESSION_SECONDS} s");
+    finished.unwrap_or_else(|| unreachable!())
 }
 
 /// Runs `dr` by a command whose last word is its path.

@@ -5,10 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use dr_lab::WorkloadSize;
-use dr_tests::dr::{self, Finished};
+use dr_tests::dr;
 use dr_tests::history::{Flush, Load, boot, load_until_kill};
 use dr_tests::kept::Kept;
 use dr_tests::real_servers::{self, TestLab, assert_all_ok, must};
@@ -17,27 +16,12 @@ use dr_tests::real_servers::{self, TestLab, assert_all_ok, must};
 const DEFAULT_SEEDS: &str = "6";
 /// Bookies whose disks are lost, of three; each entry was on two of these, so that every third entry is gone.
 const LOST: [u32; 2] = [0, 2];
-/// No session outlives its server for so long.
-const SESSION_SECONDS: u32 = 90;
 
 /// Loses ZooKeeper and two bookies. Returns the ids of those.
 fn lose(test: &mut TestLab) -> Vec<String> {
     must("wipe ZooKeeper", test.lab.wipe_zookeeper());
     must("start ZooKeeper", test.lab.start_zookeeper());
     LOST.map(|bookie| must("lose a bookie", test.lab.replace_bookie(bookie))).to_vec()
-}
-
-/// Runs `dr` until no session of a killed server is left in ZooKeeper.
-fn run(test: &TestLab, arguments: &[String]) -> Finished {
-    let finished = (0..SESSION_SECONDS).find_map(|_| {
-        let finished = dr::run(test.directory.path(), arguments);
-        if !finished.stderr.contains("error[live-cluster]") {
-            return Some(finished);
-        }
-        std::thread::sleep(Duration::from_secs(1));
-        None
-    });
-    finished.unwrap()
 }
 
 fn recover(test: &mut TestLab, lost: &[String], directory: &Path) {
@@ -52,11 +36,12 @@ fn recover(test: &mut TestLab, lost: &[String], directory: &Path) {
         arguments.extend(["--bookie-disks".to_owned(), text(test.lab.bookie_directory(bookie))]);
     }
     arguments.extend(["--lost-bookies".to_owned(), lost.join(",")]);
-    let stopped = run(test, &arguments);
+    let stopped = dr::run_when_sessions_end(test.directory.path(), &arguments);
     eprintln!("{}", stopped.stdout);
     assert!(stopped.stderr.contains("error[bookies-stopped]"), "{}", stopped.stderr);
     must("start the old bookies and the new ones", test.lab.start_bookies());
-    let finished = run(test, &["apply".to_owned(), directory, "--yes".to_owned(), "--accept-loss".to_owned()]);
+    let arguments = ["apply", &directory, "--yes", "--accept-loss"];
+    let finished = dr::run_when_sessions_end(test.directory.path(), &arguments);
     eprintln!("{}", finished.stdout);
     assert!(matches!(finished.code, 0 | 4), "{}: {}", finished.code, finished.stderr);
 }

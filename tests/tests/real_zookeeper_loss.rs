@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use dr_backends::tier1::{
     BookKeeper, BookKeeperOptions, LedgerAccess, Ledgers as _, ZNodeData, ZNodes as _, ZooKeeper, ZooKeeperOptions,
@@ -20,8 +19,6 @@ use dr_tests::real_servers::{self, TestLab, assert_all_ok, assert_no_container_f
 
 /// Seeds of the moments of the crashes, one for each loss of ZooKeeper; others with `DR_TEST_SEEDS`, separated by commas.
 const DEFAULT_SEEDS: &str = "3,5";
-/// No session outlives its server for so long.
-const SESSION_SECONDS: u32 = 90;
 
 const LEDGERS: &str = "/pravega/lab/bookkeeper/ledgers";
 const LOGS: &str = "/pravega/lab/segmentstore/containers";
@@ -117,16 +114,7 @@ fn recover(test: &TestLab, flags: &[String]) {
         .map(str::to_owned)
         .to_vec();
     arguments.extend_from_slice(flags);
-    let finished = (0..SESSION_SECONDS).find_map(|_| {
-        let finished = dr::run(test.directory.path(), &arguments);
-        // ZooKeeper keeps the sessions of killed servers for a while.
-        if !finished.stderr.contains("error[live-cluster]") {
-            return Some(finished);
-        }
-        std::thread::sleep(Duration::from_secs(1));
-        None
-    });
-    let finished = finished.unwrap().expect_code(0);
+    let finished = dr::run_when_sessions_end(test.directory.path(), &arguments).expect_code(0);
     eprintln!("{}", finished.stdout);
 }
 

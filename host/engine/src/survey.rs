@@ -36,9 +36,9 @@ pub struct SurveyOptions {
 #[derive(Debug)]
 pub struct Survey {
     tier2: WitnessedTier2,
-    listing: Listing,
-    /// Without what only this survey sees; none if that is nothing.
-    held: Option<Listing>,
+    listing: Arc<Listing>,
+    /// Without what only this survey sees; the same if that is nothing.
+    held: Arc<Listing>,
     stream_tables: Arc<StreamTables>,
     loaded: Mutex<HashMap<ContainerId, Arc<ContainerEvidence>>>,
     told: Mutex<HashMap<ContainerId, Arc<Told>>>,
@@ -73,12 +73,12 @@ impl Survey {
     /// Those of [`Listing::take`] and [`ContainerEvidence::load`].
     pub fn take(tier2: Arc<dyn Tier2>, options: SurveyOptions, progress: &dyn Progress) -> Result<Self> {
         let tier2 = WitnessedTier2::new(tier2);
-        let listing = Listing::take(&tier2, options.container_count, progress)?;
+        let listing = Arc::new(Listing::take(&tier2, options.container_count, progress)?);
         let stream_tables = Arc::new(StreamTables::read(&listing, &tier2)?);
         let survey = Self {
             tier2,
+            held: Arc::clone(&listing),
             listing,
-            held: None,
             stream_tables,
             loaded: Mutex::default(),
             told: Mutex::default(),
@@ -114,13 +114,13 @@ impl Survey {
         let tailed = TailedTier2::with_objects(self.tier2.behind(), objects.clone());
         let options = SurveyOptions { container_count: Some(self.container_count()) };
         let mut survey = Self::take(Arc::new(tailed), options, &Silent)?;
-        survey.held = Some(Listing::take_known(self.tier2(), self.container_count(), &Silent)?);
+        survey.held = Arc::clone(&self.held);
         Ok(survey)
     }
 
     /// The objects that Tier-2 holds, without those that only this survey sees.
     pub fn held(&self) -> &Listing {
-        self.held.as_ref().unwrap_or(&self.listing)
+        &self.held
     }
 
     /// Takes out what was read of the objects so far.

@@ -48,9 +48,7 @@ impl LogChain {
             (ledger, ledger.closed_at().or(end).unwrap_or_else(|| ledger.own_end()))
         })
     }
-}
 
-impl LogChain {
     /// Leaves out the ledgers below an id, which the log has been truncated behind; returns their positions.
     pub(super) fn begin_with(&mut self, id: i64, ledgers: &[DiskLedger]) -> Vec<usize> {
         let before = self.ledgers.partition_point(|&position| ledgers[position].id < id);

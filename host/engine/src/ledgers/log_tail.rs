@@ -281,29 +281,13 @@ mod tests {
 
     use dr_formats::checkpoint::CheckpointSegment;
     use dr_formats::data_frame::FrameWriter;
-    use dr_formats::operation::SegmentMapping;
 
+    use super::super::test_support::{append, map};
     use super::*;
 
     fn checkpoint(container_id: u32) -> Action<'static> {
         let checkpoint = MetadataCheckpoint { container_id, segments: Vec::new() };
         Action::MetadataCheckpoint(Cow::Owned(checkpoint.encode().unwrap()))
-    }
-
-    fn map(segment_id: i64, name: &'static str, length: u64) -> Action<'static> {
-        Action::Map(SegmentMapping {
-            segment_id,
-            name: name.into(),
-            start_offset: 0,
-            length,
-            sealed: false,
-            attributes: Default::default(),
-            pinned: false,
-        })
-    }
-
-    fn append(segment_id: i64, offset: u64, data: &'static [u8]) -> Action<'static> {
-        Action::Append { segment_id, offset, data: Cow::Borrowed(data), attributes: Vec::new() }
     }
 
     fn follow(operations: &[(i64, Action<'static>)]) -> Result<BTreeMap<String, SegmentTail>, String> {

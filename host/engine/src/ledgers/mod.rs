@@ -168,7 +168,29 @@ impl Holder {
 
 #[cfg(test)]
 pub(crate) mod test_support {
+    use std::borrow::Cow;
+
+    use dr_formats::operation::{Action, SegmentMapping};
+
     use super::*;
+
+    /// An operation that gives a segment of this length an id.
+    pub(crate) fn map(segment_id: i64, name: &'static str, length: u64) -> Action<'static> {
+        Action::Map(SegmentMapping {
+            segment_id,
+            name: name.into(),
+            start_offset: 0,
+            length,
+            sealed: false,
+            attributes: Default::default(),
+            pinned: false,
+        })
+    }
+
+    /// An operation that appends to a segment.
+    pub(crate) fn append(segment_id: i64, offset: u64, data: &'static [u8]) -> Action<'static> {
+        Action::Append { segment_id, offset, data: Cow::Borrowed(data), attributes: Vec::new() }
+    }
 
     /// A ledger of entries with these first and last operations.
     pub(crate) fn ledger(id: i64, container: Option<ContainerId>, operations: &[(i64, i64)]) -> DiskLedger {

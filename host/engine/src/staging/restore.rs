@@ -203,9 +203,7 @@ impl Staging {
             return Err(CallError::Conflict(format!("container {container} was opened or restored before")));
         }
         let highest_epoch = self.evidence(container)?.highest_epoch;
-        let followed = evidence.follow(container)?;
-        let objects = self.0.survey.listing().objects(container);
-        followed.check(container, &objects, || self.evidence(container), evidence.has_lost_bookies())?;
+        let followed = evidence.restorable(container, &self.0.survey)?;
         self.0.survey.forget(container);
         let ids = evidence.log_ledgers(container)?;
         let metadata = evidence.planned_log(container, &self.0.layout)?;

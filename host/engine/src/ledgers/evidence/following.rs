@@ -52,7 +52,7 @@ impl FollowedLog {
     ///
     /// # Errors
     /// `damaged`.
-    pub fn check(
+    fn check(
         &self,
         container: ContainerId,
         objects: &ContainerObjects,
@@ -93,7 +93,7 @@ impl FollowedLog {
 
     /// A segment of which Tier-2 holds more than the log ever appended, with both lengths: then newer entries of the log are lost,
     /// even where what is left of it shows no gap.
-    pub fn segment_behind_tier2(&self, objects: &ContainerObjects) -> Option<(String, u64, u64)> {
+    fn segment_behind_tier2(&self, objects: &ContainerObjects) -> Option<(String, u64, u64)> {
         let newest_epoch = objects.highest_epoch();
         objects.chunks.iter().find_map(|chunk| {
             let &length = self.lengths.get(chunk.segment())?;
@@ -114,7 +114,7 @@ impl LedgerEvidence {
     pub fn judge(&mut self, survey: &Survey, directory: &Path) -> Result<Option<Survey>> {
         let mut flaws = BTreeMap::new();
         for container in 0..survey.container_count() {
-            match self.judged_alone(container, survey) {
+            match self.restorable(container, survey) {
                 Ok(followed) => {
                     self.judged.insert(container, Judged::Whole(Box::new(followed)));
                 }
@@ -139,7 +139,16 @@ impl LedgerEvidence {
         Ok(Some(survey))
     }
 
-    fn judged_alone(&self, container: ContainerId, survey: &Survey) -> CallResult<FollowedLog> {
+    /// What a log tells that can be restored: read now, or when all were judged.
+    ///
+    /// # Errors
+    /// `not-found` if the container has none; `damaged` if something is missing or unreadable.
+    pub(crate) fn restorable(&self, container: ContainerId, survey: &Survey) -> CallResult<FollowedLog> {
+        match self.judged.get(&container) {
+            Some(Judged::Whole(followed)) => return Ok((**followed).clone()),
+            Some(Judged::Flawed { flaw, .. }) => return Err(CallError::Damaged(flaw.clone())),
+            None => {}
+        }
         let followed = self.follow(container)?;
         let objects = survey.listing().objects(container);
         let evidence = || Ok(survey.evidence_for_a_moment(container)?);
@@ -200,12 +209,7 @@ impl LedgerEvidence {
     ///
     /// # Errors
     /// `not-found` if the container has none; `damaged` if something is missing or unreadable.
-    pub fn follow(&self, container: ContainerId) -> CallResult<FollowedLog> {
-        match self.judged.get(&container) {
-            Some(Judged::Whole(followed)) => return Ok((**followed).clone()),
-            Some(Judged::Flawed { flaw, .. }) => return Err(CallError::Damaged(flaw.clone())),
-            None => {}
-        }
+    fn follow(&self, container: ContainerId) -> CallResult<FollowedLog> {
         let chain = self.chain(container)?;
         self.refuse_unjoined(chain)?;
         let mut tail = LogTail::new(container, tells_of_controller);

@@ -308,27 +308,8 @@ impl Spool {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
-    use dr_formats::operation::SegmentMapping;
-
+    use super::super::super::test_support::{append, map};
     use super::*;
-
-    fn map(segment_id: i64, name: &'static str, length: u64) -> Action<'static> {
-        Action::Map(SegmentMapping {
-            segment_id,
-            name: name.into(),
-            start_offset: 0,
-            length,
-            sealed: false,
-            attributes: Default::default(),
-            pinned: false,
-        })
-    }
-
-    fn append(segment_id: i64, offset: u64, data: &'static [u8]) -> Action<'static> {
-        Action::Append { segment_id, offset, data: Cow::Borrowed(data), attributes: Vec::new() }
-    }
 
     fn merge(target_id: i64, source_id: i64, target_offset: u64, source_length: u64) -> Action<'static> {
         Action::Merge { target_id, source_id, source_length, target_offset, attributes: Vec::new() }

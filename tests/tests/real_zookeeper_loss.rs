@@ -8,17 +8,21 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dr_backends::tier1::{
     BookKeeper, BookKeeperOptions, LedgerAccess, Ledgers as _, ZNodeData, ZNodes as _, ZooKeeper, ZooKeeperOptions,
 };
-use dr_lab::{LabOptions, WorkloadSize};
+use dr_lab::{LabOptions, Server, WorkloadSize};
 use dr_tests::dr;
 use dr_tests::history::{Flush, load_until_kill};
 use dr_tests::real_servers::{self, TestLab, assert_all_ok, assert_no_container_failed, must};
 
 /// Seeds of the moments of the crashes, one for each loss of ZooKeeper; others with `DR_TEST_SEEDS`, separated by commas.
 const DEFAULT_SEEDS: &str = "3,5";
+
+/// Longest wait until autorecovery has copied what was on lost bookies.
+const COPYING_LIMIT: Duration = Duration::from_secs(120);
 
 const LEDGERS: &str = "/pravega/lab/bookkeeper/ledgers";
 const LOGS: &str = "/pravega/lab/segmentstore/containers";
@@ -34,9 +38,7 @@ impl Left {
     fn after_losing_a_half(test: &TestLab) -> Self {
         let znodes = must("connect", ZooKeeper::connect(&test.lab.zookeeper_address(), ZooKeeperOptions::default()));
         let znodes = Arc::new(znodes);
-        let ledgers =
-            BookKeeper::open_as_it_is(znodes.clone(), LedgerAccess::new(LEDGERS), BookKeeperOptions::default());
-        let ledgers = must("open BookKeeper", ledgers);
+        let ledgers = registry(test);
         let registered = must("list ledgers", ledgers.registry().registered_ledgers());
         let lost = registered.iter().skip(1).step_by(2);
         lost.clone().for_each(|ledger| must("forget a ledger", ledgers.delete(ledger.id)));
@@ -80,15 +82,42 @@ fn diagnosed(test: &TestLab) -> serde_json::Value {
 }
 
 /// Loses what ZooKeeper held and all that these bookies held, and restores it from the disks of the others. New bookies take the
-/// place of those that are lost.
-fn lose_zookeeper_and_recover(test: &mut TestLab, lost: &[u32]) {
+/// place of those that are lost, whose ids are returned.
+fn lose_zookeeper_and_recover(test: &mut TestLab, lost: &[u32]) -> Vec<String> {
     must("wipe ZooKeeper", test.lab.wipe_zookeeper());
     must("start ZooKeeper", test.lab.start_zookeeper());
     let mut flags = disks_without(test, lost);
-    for &bookie in lost {
-        flags.extend(["--lost-bookies".to_owned(), must("lose a bookie", test.lab.replace_bookie(bookie))]);
-    }
+    let ids: Vec<String> = lost.iter().map(|&bookie| must("lose a bookie", test.lab.replace_bookie(bookie))).collect();
+    flags.extend(ids.iter().flat_map(|id| ["--lost-bookies".to_owned(), id.clone()]));
     recover(test, &flags);
+    ids
+}
+
+/// Has autorecovery copy what was on lost bookies, as the runbook says: until then the next loss of as many bookies can be that of the
+/// last copy.
+fn copy_what_was_on(lost: &[String], test: &mut TestLab) {
+    must("start autorecovery", test.lab.start_auto_recovery());
+    let ledgers = registry(test);
+    let began = Instant::now();
+    loop {
+        let registered = must("list ledgers", ledgers.registry().registered_ledgers());
+        let waiting = registered.iter().filter(|ledger| lost.iter().any(|id| ledger.bookies.contains(id))).count();
+        if waiting == 0 {
+            break;
+        }
+        assert!(test.lab.is_running(Server::AutoRecovery), "autorecovery ended");
+        assert!(began.elapsed() < COPYING_LIMIT, "{waiting} of {} ledgers wait to be copied", registered.len());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    eprintln!("autorecovery copied what was on {lost:?} in {:?}", began.elapsed());
+    must("stop autorecovery", test.lab.kill(Server::AutoRecovery));
+}
+
+/// What ZooKeeper knows of ledgers.
+fn registry(test: &TestLab) -> BookKeeper {
+    let znodes = must("connect", ZooKeeper::connect(&test.lab.zookeeper_address(), ZooKeeperOptions::default()));
+    let ledgers = BookKeeper::open_as_it_is(Arc::new(znodes), LedgerAccess::new(LEDGERS), BookKeeperOptions::default());
+    must("open BookKeeper", ledgers)
 }
 
 /// Flags that name the disks of all bookies but these.
@@ -149,10 +178,11 @@ fn nothing_that_was_acknowledged_is_lost_with_zookeeper() {
     for (number, seed) in (1..).zip(real_servers::seeds(DEFAULT_SEEDS)) {
         loads.push(load_until_kill(&mut test, seed, Flush::Once));
         let lost = lost_bookies(number, seed, test.lab.options());
-        lose_zookeeper_and_recover(&mut test, &lost);
+        let lost_ids = lose_zookeeper_and_recover(&mut test, &lost);
         let step = format!("after loss {number}, with bookies {lost:?}");
         start(&step, &mut test);
         loads.iter().for_each(|load| check(&step, load, &test));
+        copy_what_was_on(&lost_ids, &mut test);
     }
     assert_all_ok("what was at rest is read back", &must("check", test.lab.run_checker(&truth)));
     assert_all_ok("old and new streams take work", &must("do more", test.lab.more(&truth)));

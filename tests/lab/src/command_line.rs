@@ -236,6 +236,7 @@ fn start(lab: &mut Lab, subject: &str) -> Result<()> {
         name => match server(lab, name)? {
             Server::ZooKeeper => lab.start_zookeeper(),
             Server::Bookie(index) => lab.start_bookie(index),
+            Server::AutoRecovery => lab.start_auto_recovery(),
             Server::SegmentStore => lab.start_segment_store(),
             Server::Controller => lab.start_controller(),
         },

@@ -36,6 +36,8 @@ pub enum Server {
     ZooKeeper,
     /// A bookie, counted from 0.
     Bookie(u32),
+    /// BookKeeper's autorecovery: it copies what bookies held that are gone.
+    AutoRecovery,
     /// The only segment store.
     SegmentStore,
     /// The only controller.
@@ -47,6 +49,7 @@ impl fmt::Display for Server {
         match self {
             Self::ZooKeeper => formatter.write_str("zookeeper"),
             Self::Bookie(index) => write!(formatter, "bookie-{index}"),
+            Self::AutoRecovery => formatter.write_str("autorecovery"),
             Self::SegmentStore => formatter.write_str("store"),
             Self::Controller => formatter.write_str("controller"),
         }
@@ -164,7 +167,7 @@ impl Lab {
     pub fn servers(&self) -> Vec<Server> {
         let mut servers = vec![Server::ZooKeeper];
         servers.extend((0..self.state.options.bookie_count).map(Server::Bookie));
-        servers.extend([Server::SegmentStore, Server::Controller]);
+        servers.extend([Server::AutoRecovery, Server::SegmentStore, Server::Controller]);
         servers
     }
 
@@ -244,6 +247,16 @@ impl Lab {
         let port = self.state.ports.bookies.get(index as usize).copied().unwrap_or_default();
         let node = format!("/available/127.0.0.1:{port}");
         self.await_ready(Server::Bookie(index), || four_letter_word(zookeeper, "dump").contains(&node))
+    }
+
+    /// Autorecovery, with the configuration of the first bookie. It begins at once with the bookies that ledgers name and that do not run.
+    ///
+    /// # Errors
+    /// As [`Lab::up`].
+    pub fn start_auto_recovery(&mut self) -> Result<()> {
+        let configuration = self.layout.configuration("bookie-0.conf").display().to_string();
+        let main = ["org.apache.bookkeeper.replication.AutoRecoveryMain", "--conf", &configuration];
+        self.spawn(Server::AutoRecovery, 256, &[], &main)
     }
 
     /// The segment store; waits for its port. Its containers start when the controller has assigned them.
@@ -394,6 +407,7 @@ impl Lab {
     /// As [`Lab::kill`].
     pub fn kill_all(&mut self) -> Result<()> {
         self.kill_servers()?;
+        self.kill(Server::AutoRecovery)?;
         for index in 0..self.state.options.bookie_count {
             self.kill(Server::Bookie(index))?;
         }

@@ -1,5 +1,5 @@
-//! A real cluster killed under load that loses ZooKeeper and more bookies than its ledgers can spare: logs that have holes are built anew
-//! from Tier-2 and from what is left of them, and all of that is read back.
+//! A real cluster killed under load that loses more bookies than its ledgers can spare, with ZooKeeper and without: logs that have holes are
+//! built anew from Tier-2 and from what is left of them, and all of that is read back.
 
 // In a test a panic is the way to fail.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
@@ -12,14 +12,16 @@ use dr_tests::history::{Flush, Load, boot, load_until_kill};
 use dr_tests::kept::Kept;
 use dr_tests::real_servers::{self, TestLab, assert_all_ok, must};
 
-/// Seed of the moment of the crash; others with `DR_TEST_SEEDS`.
-const DEFAULT_SEEDS: &str = "6";
+/// Seeds of the moments of the crashes; others with `DR_TEST_SEEDS`.
+const DEFAULT_SEEDS: &str = "6,8";
 /// Bookies whose disks are lost, of three; each entry was on two of these, so that every third entry is gone.
 const LOST: [u32; 2] = [0, 2];
 
-/// Loses ZooKeeper and two bookies. Returns the ids of those.
-fn lose(test: &mut TestLab) -> Vec<String> {
-    must("wipe ZooKeeper", test.lab.wipe_zookeeper());
+/// Loses two bookies, and every second time ZooKeeper as well. Returns the ids of the bookies.
+fn lose(test: &mut TestLab, loss: u32) -> Vec<String> {
+    if loss % 2 == 1 {
+        must("wipe ZooKeeper", test.lab.wipe_zookeeper());
+    }
     must("start ZooKeeper", test.lab.start_zookeeper());
     LOST.map(|bookie| must("lose a bookie", test.lab.replace_bookie(bookie))).to_vec()
 }
@@ -62,7 +64,7 @@ fn what_is_left_of_logs_with_holes_is_read_back_with_all_that_tier_2_holds() {
     for (loss, seed) in (1..).zip(real_servers::seeds(DEFAULT_SEEDS)) {
         let acknowledgements = load_until_kill(&mut test, seed, Flush::Once);
         let tiered = Load::of(&acknowledgements, &test).held_events();
-        let lost = lose(&mut test);
+        let lost = lose(&mut test, loss);
         let directory = test.directory.path().join(format!("run-{loss}"));
         recover(&mut test, &lost, &directory);
         // What was left of the logs lies in Tier-2 now, and is counted there without any metadata.

@@ -154,7 +154,7 @@ pub(crate) struct BookieDisksArguments {
     #[arg(long = "bookie-disks", value_name = "DIR[,DIR...]", value_parser = parse_bookie_disks)]
     pub(crate) bookie_disks: Vec<BookieDisks>,
     /// Bookies whose disks are lost, by the ids that they had, as in their configuration (mostly HOST:PORT). They are named as holders of the ledgers that they had a part in, so that BookKeeper's autorecovery makes the copies anew on others
-    #[arg(long, value_name = "ID[,ID...]", value_delimiter = ',', value_parser = parse_bookie_id, requires = "bookie_disks")]
+    #[arg(long, value_name = "ID[,ID...]", value_delimiter = ',', value_parser = parse_bookie_id)]
     pub(crate) lost_bookies: Vec<String>,
 }
 

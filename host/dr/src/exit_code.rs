@@ -62,6 +62,7 @@ impl ExitCode {
             | "bookie-disk-unknown"
             | "bookie-disk-twice"
             | "bookie-not-lost"
+            | "bookie-unaccounted"
             | "survey-unreadable"
             | "surveys-twice" => Self::Usage,
             "live-cluster"

@@ -116,7 +116,7 @@ pub enum Effect {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expected_version: Option<i32>,
     },
-    /// Create the log ZNode of a container, naming the ledger that its `WriteLog` made.
+    /// Create or replace the log ZNode of a container, naming the ledger that its `WriteLog` made.
     CommitLog {
         /// Whose log.
         container: ContainerId,
@@ -124,6 +124,9 @@ pub enum Effect {
         path: String,
         /// Epoch in it; the store runs with the next one.
         epoch: u64,
+        /// Version that the ZNode which is replaced must have; none if it is created.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expected_version: Option<i32>,
     },
 }
 
@@ -578,9 +581,8 @@ impl Plan {
     /// The containers for which it creates a log ZNode, by number.
     pub fn containers_without_log(&self) -> Vec<ContainerId> {
         let created = self.effects.iter().filter_map(|effect| match effect {
-            Effect::CommitLog { container, .. } | Effect::RestoreLog { container, expected_version: None, .. } => {
-                Some(*container)
-            }
+            Effect::CommitLog { container, expected_version: None, .. }
+            | Effect::RestoreLog { container, expected_version: None, .. } => Some(*container),
             _ => None,
         });
         created.collect()

@@ -205,7 +205,9 @@ impl Staging {
                 effects.push(Effect::WriteObjects { container, objects: salvaged.objects.clone() });
             }
             let path = self.0.layout.log_znode(container);
-            effects.push(Effect::CommitLog { container, path, epoch: built.image.epoch });
+            let replaced = self.0.ledgers.as_ref().and_then(|ledgers| ledgers.log_node(container));
+            let expected_version = replaced.map(|node| node.version);
+            effects.push(Effect::CommitLog { container, path, epoch: built.image.epoch, expected_version });
         }
         for ((container, place), objects) in &state.moved {
             let moved = |(key, &size): (&String, &u64)| MovedObject { key: key.clone(), size };
@@ -324,6 +326,7 @@ impl RecoveryHost for Staging {
 
     fn open_fresh_container(&self, container: ContainerId) -> CallResult<Box<dyn FreshContainer>> {
         let evidence = self.evidence(container)?;
+        self.refuse_to_replace_whole_log(container)?;
         let mut state = self.lock();
         if state.is_done(container) || !state.open.insert(container) {
             return Err(CallError::Conflict(format!("container {container} was opened before")));
@@ -511,8 +514,9 @@ impl FreshContainer for OpenContainer {
         self.check_moved(&evidence, &self.staging.lock())?;
         let shared = &self.staging.0;
         let path = shared.directory.join(image_file_name(self.container));
-        let Built { image: built, controller, unused_chunks } =
+        let Built { image: mut built, controller, unused_chunks } =
             image::build(&evidence, &self.segments, shared.survey.tier2(), &path)?;
+        built.image.epoch = built.image.epoch.max(self.staging.epoch_of_old_log(self.container) + 1);
         let (account, streams) = ContainerAccount::take(&evidence, &self.segments, &unused_chunks, &shared.directory)?;
         let image = built.image.clone();
         let mut state = self.staging.lock();

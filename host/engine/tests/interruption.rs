@@ -16,7 +16,7 @@ use dr_engine::apply::{Application, Applied, Patience, RolledBack, apply, roll_b
 use dr_engine::cluster::Tier1;
 use dr_engine::error::Result;
 use dr_engine::journal::Journal;
-use dr_engine::plan::Plan;
+use dr_engine::plan::{Effect, Plan};
 use dr_engine::progress::{Progress, Silent, Unit};
 use dr_formats::log_metadata::LogMetadata;
 use support::Cluster;
@@ -29,6 +29,7 @@ struct Bench {
     plan: Plan,
     run: PathBuf,
     has_survivors: bool,
+    has_old_logs: bool,
 }
 
 /// One try: a copy of the tree, a Tier-1 that is empty or has something left, a copy of the run directory.
@@ -42,7 +43,7 @@ impl Bench {
     fn new(tree: &str) -> Self {
         let original = support::captured(tree);
         let (plan, run) = original.plan("run");
-        Self { original, plan, run, has_survivors: false }
+        Self { original, plan, run, has_survivors: false, has_old_logs: false }
     }
 
     /// A plan that restores logs, where a part of ZooKeeper is left.
@@ -50,6 +51,18 @@ impl Bench {
         let mut bench = Self { has_survivors: true, ..Self::new(tree) };
         bench.plan.containers.clear();
         bench.plan.effects = restored::effects(&bench.original.layout);
+        bench.plan = bench.plan.seal().unwrap();
+        bench
+    }
+
+    /// A plan that builds containers anew whose logs still have ZNodes.
+    fn replacing(tree: &str) -> Self {
+        let mut bench = Self { has_old_logs: true, ..Self::new(tree) };
+        for effect in &mut bench.plan.effects {
+            if let Effect::CommitLog { expected_version, .. } = effect {
+                *expected_version = Some(0);
+            }
+        }
         bench.plan = bench.plan.seal().unwrap();
         bench
     }
@@ -66,6 +79,11 @@ impl Bench {
         cluster.znodes.create("/pravega/lab/bookkeeper/ledgers", b"").unwrap();
         if self.has_survivors {
             restored::leave_survivors(&cluster);
+        }
+        if self.has_old_logs {
+            for container in 0..self.plan.container_count {
+                cluster.znodes.create(&cluster.layout.log_znode(container), restored::STALE).unwrap();
+            }
         }
         Try { cluster, run, has_survivors: self.has_survivors }
     }
@@ -244,6 +262,17 @@ fn every_death_of_a_recovery_to_empty_containers_is_survived() {
 #[test]
 fn every_death_of_a_recovery_with_data_is_survived() {
     dies_and_goes_on("data", &Bench::new("flushed"));
+}
+
+#[test]
+fn every_death_of_a_recovery_that_replaces_logs_is_survived() {
+    let bench = Bench::replacing("never-flushed");
+    dies_and_goes_on("replaced logs", &bench);
+    let changed = bench.copy();
+    let path = changed.cluster.layout.log_znode(0);
+    changed.cluster.znodes.set(&path, restored::STALE, 0).unwrap();
+    changed.does(&bench.plan, apply_plan).unwrap_err();
+    assert_eq!(changed.cluster.znodes.get(&path).unwrap().unwrap().data, restored::STALE, "another one wrote it");
 }
 
 #[test]

@@ -141,7 +141,7 @@ impl Compared {
 }
 
 /// The id of a bookie by its cookie.
-fn id_of(bookie: &Path) -> String {
+pub(super) fn id_of(bookie: &Path) -> String {
     BookieDisk::open(&[bookie.to_owned()]).unwrap().cookie().bookie_id.clone()
 }
 
@@ -212,12 +212,12 @@ fn disks_that_are_missing_or_doubled_are_refused() {
 }
 
 /// Entries of the newest ledger of container 0 behind its last metadata checkpoint, so that its log cannot be replayed without it.
-const HOLE: (i64, RangeInclusive<i64>) = (15, 115..=142);
+pub(super) const HOLE: (i64, RangeInclusive<i64>) = (15, 115..=142);
 /// One of container 3, behind which there is a checkpoint of which everything had been flushed.
 const HARMLESS_HOLE: (i64, RangeInclusive<i64>) = (14, 10..=10);
 
 /// Makes entries unreadable on every disk: their log has a hole.
-fn spoil(bookies: &CapturedBookies, (ledger, hole): (i64, RangeInclusive<i64>)) {
+pub(super) fn spoil(bookies: &CapturedBookies, (ledger, hole): (i64, RangeInclusive<i64>)) {
     for (number, bookie) in bookies.bookies.iter().enumerate() {
         let survey = bookies.directory.path().join(format!("{number}.survey"));
         let disks = BookieDisk::open(std::slice::from_ref(bookie)).unwrap();

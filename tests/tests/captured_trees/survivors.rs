@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dr_backends::tier1::{EmbeddedZNodes, ZNodes};
+use dr_engine::plan::Plan;
 use dr_formats::ledger_metadata::{LedgerMetadata, LedgerState};
 use dr_formats::log_metadata::{LedgerStatus, LogLedger, LogMetadata};
 use dr_tests::captured::{self, CapturedBookies};
 use serde_json::Value;
 
 use super::Place;
-use super::restored::{LEDGERS, LOGS};
+use super::restored::{HOLE, LEDGERS, LOGS, id_of as id_of_bookie, spoil};
 
 /// The log of this container is the ledgers 12, 15 and 17, of which the last was never closed.
 const CONTAINER: &str = "/0/0/0";
@@ -34,12 +35,18 @@ impl PartlyLost {
     }
 
     fn recover(&self) -> (i32, String) {
-        let mut arguments = vec!["--yes", "--run-directory", "run"];
-        for bookie in &self.bookies.bookies {
-            arguments.extend(["--bookie-disks", bookie.to_str().unwrap()]);
-        }
-        let finished = self.place.dr("recover", &arguments);
+        let disks = self.bookies.bookies.iter().flat_map(|bookie| ["--bookie-disks", bookie.to_str().unwrap()]);
+        self.recover_with(&disks.collect::<Vec<_>>())
+    }
+
+    fn recover_with(&self, more: &[&str]) -> (i32, String) {
+        let arguments = ["--yes", "--accept-loss", "--run-directory", "run"];
+        let finished = self.place.dr("recover", &[&arguments, more].concat());
         (finished.code, finished.stderr)
+    }
+
+    fn plan(&self) -> Plan {
+        Plan::load(&self.place.path("run")).unwrap()
     }
 
     fn recovers(&self) {
@@ -226,4 +233,48 @@ fn bookies_that_zookeeper_knows_otherwise_are_refused() {
     refused("instance-differs");
     lost.znodes.delete(&instance, 0).unwrap();
     assert!(lost.all() == before, "nothing was changed");
+}
+
+#[test]
+fn a_log_with_a_hole_is_replaced_and_the_others_stay_where_zookeeper_is_whole() {
+    let lost = PartlyLost::new(|_| false);
+    spoil(&lost.bookies, HOLE);
+    let (before, tier2, old) = (lost.all(), lost.place.tier2(), lost.log(CONTAINER));
+    let disks = lost.bookies.bookies.iter().flat_map(|bookie| ["--bookie-disks", bookie.to_str().unwrap()]);
+    let arguments: Vec<&str> = ["--procedure", "partial-loss"].into_iter().chain(disks).collect();
+    let (code, text) = lost.recover_with(&arguments);
+    assert_eq!(code, 4, "{text}");
+    let plan = lost.plan();
+    assert_eq!((plan.containers.len(), plan.restored.len()), (1, 3));
+    assert!(plan.restored.iter().all(|log| log.kept));
+    let new = lost.log(CONTAINER);
+    assert!(new.epoch > old.epoch && new.enabled, "{new:?}");
+    assert!(new.ledgers.len() == 1 && old.ledgers.iter().all(|ledger| ledger.ledger_id != new.ledgers[0].ledger_id));
+    for container in ["/1/0/1", "/2/0/2", "/3/0/3"] {
+        let path = format!("{LOGS}{container}");
+        assert_eq!(lost.all()[&path], before[&path], "{path}");
+    }
+    lost.rolls_back_to(&before);
+    assert!(lost.place.tier2() == tier2, "all is as it was");
+}
+
+#[test]
+fn all_logs_are_replaced_where_all_bookies_are_lost_and_zookeeper_is_whole() {
+    let lost = PartlyLost::new(|_| false);
+    let (before, tier2) = (lost.all(), lost.place.tier2());
+    let ids: Vec<String> = lost.bookies.bookies.iter().map(|bookie| id_of_bookie(bookie)).collect();
+    let (code, text) = lost.recover_with(&["--lost-bookies", &ids[1..].join(",")]);
+    assert!(code == 2 && text.contains("error[bookie-unaccounted]") && text.contains(&ids[0]), "{code} {text}");
+    std::fs::remove_dir_all(lost.place.path("run")).unwrap();
+    assert!(lost.all() == before, "nothing was changed");
+    let (code, text) = lost.recover_with(&["--lost-bookies", &ids.join(",")]);
+    assert!(matches!(code, 0 | 4), "{code} {text}");
+    assert_eq!(lost.plan().containers.len(), 4);
+    for container in [CONTAINER, "/1/0/1", "/2/0/2", "/3/0/3"] {
+        let old = LogMetadata::decode(&before[&format!("{LOGS}{container}")].1).unwrap();
+        assert!(lost.log(container).epoch > old.epoch && lost.log(container).ledgers.len() == 1);
+    }
+    lost.place.dr("verify", &[]).expect_code(0);
+    lost.rolls_back_to(&before);
+    assert!(lost.place.tier2() == tier2, "all is as it was");
 }

@@ -41,7 +41,7 @@ pub(super) fn read(
     let progress = session.progress.as_ref();
     let survivors = Survivors::read(open.tier1.tier1(), &open.tier1.layout, listing)?;
     let disks: &[Vec<PathBuf>] = &open.target.bookie_disks;
-    if disks.is_empty() {
+    if disks.is_empty() && open.target.lost_bookies.is_empty() {
         return ledgers::read_registered(open.tier1.ledgers.clone(), survivors, progress);
     }
     let (password, scratch) = (open.configuration.password(), directory.join(SCRATCH));
@@ -49,10 +49,12 @@ pub(super) fn read(
     evidence.without(&open.target.lost_bookies).map(Some)
 }
 
-/// The procedure for disks that the operator gives; none if none are given.
+/// The procedure for disks that the operator gives or knows to be lost; none if none are named.
 pub(super) fn fitting(disks: &BookieDisksArguments) -> Option<&'static str> {
-    let fitting = if disks.lost_bookies.is_empty() { RESTORING } else { RESTORING_WHAT_IS_WHOLE };
-    (!disks.bookie_disks.is_empty()).then_some(fitting)
+    if !disks.lost_bookies.is_empty() {
+        return Some(RESTORING_WHAT_IS_WHOLE);
+    }
+    (!disks.bookie_disks.is_empty()).then_some(RESTORING)
 }
 
 /// The procedure that fits better than the one that was loaded because none was named: where ZooKeeper still names ledgers of

@@ -530,7 +530,12 @@ pub(crate) mod tests {
                 write,
                 move_aside,
                 Effect::CreateZnode { path: "/pravega/lab/counter".to_owned(), data: vec![] },
-                Effect::CommitLog { container: 0, path: "/pravega/lab/x".to_owned(), epoch: 1010 },
+                Effect::CommitLog {
+                    container: 0,
+                    path: "/pravega/lab/x".to_owned(),
+                    epoch: 1010,
+                    expected_version: None,
+                },
             ],
         }
     }

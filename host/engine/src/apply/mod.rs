@@ -283,17 +283,14 @@ impl Run<'_> {
                 Ok(self.application.tier1.ledgers.registry().register_bookies(&registration)?)
             }
             Effect::RestoreLog { path, epoch, ledgers, truncation, expected_version, .. } => {
-                let data = log_metadata(*epoch, ledgers, *truncation)?;
-                match expected_version {
-                    None => self.create_znode(path, &data),
-                    Some(version) => self.set_znode(path, &data, *version),
-                }
+                self.put_log_znode(path, &log_metadata(*epoch, ledgers, *truncation)?, *expected_version)
             }
             Effect::CreateZnode { path, data } => self.create_znode(path, data),
             Effect::SetZnode { path, data, expected_version } => self.set_znode(path, data, *expected_version),
             Effect::DeleteZnode { path, expected_version } => self.delete_znode(path, *expected_version),
-            Effect::CommitLog { container, path, epoch } => {
-                self.create_znode(path, &written_log_metadata(self.application.plan, self.steps, *container, *epoch)?)
+            Effect::CommitLog { container, path, epoch, expected_version } => {
+                let data = written_log_metadata(self.application.plan, self.steps, *container, *epoch)?;
+                self.put_log_znode(path, &data, *expected_version)
             }
         }
     }
@@ -341,6 +338,14 @@ impl Run<'_> {
             return Err(image_changed(image));
         }
         Ok(writer.close()?.id)
+    }
+
+    /// Creates the ZNode of a log, or replaces it in this version.
+    fn put_log_znode(&self, path: &str, data: &[u8], expected_version: Option<i32>) -> Result<()> {
+        match expected_version {
+            None => self.create_znode(path, data),
+            Some(version) => self.set_znode(path, data, version),
+        }
     }
 
     fn create_znode(&self, path: &str, data: &[u8]) -> Result<()> {

@@ -153,16 +153,17 @@ impl Rollback<'_> {
             return self.refuse_changed_znodes();
         }
         for effect in &self.application.plan.effects {
-            let (container, path, ours, version) = match effect {
-                Effect::CommitLog { container, path, epoch } => {
-                    (container, path, written_log_metadata(self.application.plan, self.steps, *container, *epoch), 0)
+            let (container, path, ours, expected_version) = match effect {
+                Effect::CommitLog { container, path, epoch, expected_version } => {
+                    let ours = written_log_metadata(self.application.plan, self.steps, *container, *epoch);
+                    (container, path, ours, expected_version)
                 }
                 Effect::RestoreLog { container, path, epoch, ledgers, truncation, expected_version } => {
-                    let version = expected_version.map_or(0, |version| version.wrapping_add(1));
-                    (container, path, log_metadata(*epoch, ledgers, *truncation), version)
+                    (container, path, log_metadata(*epoch, ledgers, *truncation), expected_version)
                 }
                 _ => continue,
             };
+            let version = expected_version.map_or(0, |version| version.wrapping_add(1));
             let Some(node) = self.application.tier1.znodes.get(path)? else { continue };
             // One that was replaced can be as it was: not done yet, or taken back by a run that was interrupted.
             if bundle.content_of(path)?.is_some_and(|before| before == node.data) {

@@ -148,6 +148,12 @@ impl Diagnosis {
         match self.scenario {
             Scenario::ZooKeeperLoss | Scenario::ZooKeeperPartlyLost => Some("zookeeper-loss"),
             _ if self.scenario == Scenario::TotalLoss || self.is_half_recovered() => Some("total-loss"),
+            Scenario::AllBookiesLost => Some("partial-loss"),
+            Scenario::SomeBookiesLost
+                if self.has(ContainerState::EntriesMissing) || self.has(ContainerState::LedgersGone) =>
+            {
+                Some("partial-loss")
+            }
             _ => None,
         }
     }

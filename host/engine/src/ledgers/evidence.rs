@@ -90,7 +90,8 @@ impl LedgerEvidence {
     /// The same, knowing that the disks of these bookies are lost.
     ///
     /// # Errors
-    /// `bookie-not-lost` if the disks of one of them were read.
+    /// `bookie-not-lost` if the disks of one of them were read; `bookie-unaccounted` if ZooKeeper names one that is neither lost nor
+    /// was read.
     pub fn without(mut self, lost_bookies: &[String]) -> Result<Self> {
         if let Some(bookie) = self.bookies.iter().find(|bookie| lost_bookies.contains(&bookie.id)) {
             return Err(OperatorError::new(
@@ -100,7 +101,27 @@ impl LedgerEvidence {
             ));
         }
         self.lost_bookies = lost_bookies.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        self.refuse_unaccounted()?;
         Ok(self)
+    }
+
+    /// What a bookie holds that was forgotten would be given up with what the lost ones held.
+    fn refuse_unaccounted(&self) -> Result<()> {
+        let is_known = |id: &str| {
+            self.lost_bookies.iter().chain(self.bookies.iter().map(|bookie| &bookie.id)).any(|known| known == id)
+        };
+        let mut named =
+            self.survivors.ledgers_of_logs().flat_map(|ledger| ledger.bookies.iter().map(|id| (ledger.id, id)));
+        match named.find(|(_, id)| !self.lost_bookies.is_empty() && !is_known(id)) {
+            None => Ok(()),
+            Some((ledger, id)) => Err(OperatorError::new(
+                "bookie-unaccounted",
+                format!(
+                    "ZooKeeper names bookie {id} as a holder of ledger {ledger}; its disks were not given, and it is not said to be lost"
+                ),
+                "give its disks with --bookie-disks, or add it to --lost-bookies if none is left",
+            )),
+        }
     }
 
     /// Puts the logs together from ledgers that are registered, and that bookies serve.

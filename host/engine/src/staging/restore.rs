@@ -247,14 +247,8 @@ impl Staging {
         epoch_seen: u64,
     ) -> CallResult<(StagedNode, u64)> {
         let evidence = self.disks()?;
-        let known = evidence.log_node(container);
-        // Read again, so that the plan rests on it.
-        let now = self.0.znodes.get(&self.0.layout.log_znode(container)).map_err(OperatorError::from)?;
-        if now.map(|node| node.version) != known.map(|node| node.version) {
-            return Err(CallError::Conflict(format!("the log ZNode of container {container} changed meanwhile")));
-        }
-        let epoch_known = |node: &LogNode| node.metadata.as_ref().ok().map(|log| log.epoch);
-        let epoch_known = known.and_then(epoch_known).unwrap_or(0);
+        let known = self.old_log_node(evidence, container)?;
+        let epoch_known = self.epoch_of_old_log(container);
         if evidence.standing(container) == Standing::Fits {
             return Ok((StagedNode::Kept, epoch_known));
         }
@@ -265,5 +259,36 @@ impl Staging {
         });
         let expected_version = known.map(|node| node.version);
         Ok((StagedNode::Written { truncation, expected_version }, epoch_seen.max(epoch_known) + 1))
+    }
+
+    /// The ZNode of a log that is left, read again, so that the plan rests on it.
+    fn old_log_node<'a>(
+        &self,
+        evidence: &'a LedgerEvidence,
+        container: ContainerId,
+    ) -> CallResult<Option<&'a LogNode>> {
+        let known = evidence.log_node(container);
+        let now = self.0.znodes.get(&self.0.layout.log_znode(container)).map_err(OperatorError::from)?;
+        if now.map(|node| node.version) != known.map(|node| node.version) {
+            return Err(CallError::Conflict(format!("the log ZNode of container {container} changed meanwhile")));
+        }
+        Ok(known)
+    }
+
+    /// Epoch of the log ZNode that is left; 0 if there is none, or one that cannot be decoded.
+    pub(super) fn epoch_of_old_log(&self, container: ContainerId) -> u64 {
+        let known = self.0.ledgers.as_ref().and_then(|evidence| evidence.log_node(container));
+        known.and_then(|node| node.metadata.as_ref().ok()).map_or(0, |log| log.epoch)
+    }
+
+    /// A container can be built anew although its log has a ZNode, but only if that log was judged, and cannot be replayed.
+    pub(super) fn refuse_to_replace_whole_log(&self, container: ContainerId) -> CallResult<()> {
+        let Some(evidence) = self.0.ledgers.as_deref() else { return Ok(()) };
+        if self.old_log_node(evidence, container)?.is_none() || evidence.flaw(container).is_some() {
+            return Ok(());
+        }
+        Err(CallError::Conflict(format!(
+            "container {container} has a log ZNode, and nothing tells that its log cannot be replayed; restore the log instead"
+        )))
     }
 }

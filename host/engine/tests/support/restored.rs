@@ -14,7 +14,8 @@ use super::Cluster;
 /// The ledger that is registered and was never closed.
 const OPEN: i64 = 5;
 const OPEN_PATH: &str = "/pravega/lab/bookkeeper/ledgers/00/0000/L0005";
-const STALE: &[u8] = b"what a log ZNode said earlier";
+/// What the ZNode of a log said that is replaced.
+pub const STALE: &[u8] = b"what a log ZNode said earlier";
 const TOKEN: i64 = 77;
 
 fn bookies() -> [String; 3] {

@@ -11,8 +11,15 @@ use crate::output::next::{self, Next, Step};
 const RUN_DIRECTORY: &str = "run-1";
 
 /// Said wherever `recover` would do harm.
-const DO_NOT_RECOVER: &str = "do not run `dr recover` or `dr plan` and `dr apply`: they rebuild from Tier-2 alone and would throw away what the \
-                              survivors hold; this dr has no procedure yet that uses it";
+const DO_NOT_RECOVER: &str =
+    "do not name `--procedure total-loss`: it rebuilds from Tier-2 alone and would throw away what the survivors hold";
+
+/// Said before a recovery that gives up what is on disks that can still be found.
+const ONLY_IF_GONE: &str =
+    "only if disks are gone for good, go on; whatever is on a disk that is found later is not used any more";
+
+/// What stands in a command where bookies are to be named.
+const BOOKIES: &str = "BOOKIES";
 
 impl Report<'_> {
     /// What to do now.
@@ -119,19 +126,7 @@ impl Report<'_> {
         if let Some(missing) = self.bookies_wanted() {
             steps.push(step(&missing));
         }
-        let mut more = vec!["--directory", RUN_DIRECTORY];
-        if self.place.cluster.is_none() {
-            steps.push(step(
-                "put the cluster's name, pravegaservice.clusterName of the segment stores, in place of NAME below",
-            ));
-            more.extend(["--cluster", "NAME"]);
-        }
-        steps.push(Step {
-            sentence: "work out a recovery; this changes nothing:".to_owned(),
-            command: self.command("plan", &more),
-        });
-        let apply = next::of_directory(&self.place.program, "apply", RUN_DIRECTORY.as_ref());
-        steps.push(step_with("read what it says is lost, then carry it out:", apply));
+        steps.extend(self.plan_and_apply(&[]));
         steps
     }
 
@@ -182,10 +177,55 @@ impl Report<'_> {
             ));
         }
         steps.push(self.diagnose_again());
-        steps.push(step(DO_NOT_RECOVER));
-        if !is_safe {
-            steps.push(self.look_at_tier2());
+        if is_safe {
+            steps.push(step(DO_NOT_RECOVER));
+            return steps;
         }
+        steps.push(step(ONLY_IF_GONE));
+        steps.extend(self.recover_from_disks());
+        steps
+    }
+
+    /// Bookies that were not seen, in the place of those that are lost.
+    fn lost_bookies(&self) -> String {
+        Some(self.silent_bookies().join(",")).filter(|ids| !ids.is_empty()).unwrap_or_else(|| BOOKIES.to_owned())
+    }
+
+    /// Logs that are whole are kept, containers of others built anew with what is left of theirs.
+    fn recover_from_disks(&self) -> Vec<Step> {
+        let lost = self.lost_bookies();
+        let named = if lost == BOOKIES {
+            format!(", and those that are lost by their ids, joined by commas, in place of {BOOKIES}")
+        } else {
+            String::new()
+        };
+        let mut steps = vec![
+            step("stop all bookies, and make sure that nothing restarts them: their disks are read"),
+            step(&format!(
+                "in the next command, name the directories of each bookie that is left in place of DIRECTORIES, joined by commas, with --bookie-disks once for each bookie{named}",
+            )),
+        ];
+        steps.extend(self.plan_and_apply(&["--bookie-disks", "DIRECTORIES", "--lost-bookies", &lost]));
+        steps
+    }
+
+    /// The commands of a recovery with these flags.
+    fn plan_and_apply(&self, flags: &[&str]) -> Vec<Step> {
+        let mut more = vec!["--directory", RUN_DIRECTORY];
+        more.extend(flags);
+        let mut steps = Vec::new();
+        if self.place.cluster.is_none() {
+            steps.push(step(
+                "put the cluster's name, pravegaservice.clusterName of the segment stores, in place of NAME below",
+            ));
+            more.extend(["--cluster", "NAME"]);
+        }
+        steps.push(Step {
+            sentence: "work out a recovery; this changes nothing:".to_owned(),
+            command: self.command("plan", &more),
+        });
+        let apply = next::of_directory(&self.place.program, "apply", RUN_DIRECTORY.as_ref());
+        steps.push(step_with("read what it says is lost, then carry it out:", apply));
         steps
     }
 
@@ -194,12 +234,17 @@ impl Report<'_> {
         steps.push(step("copy the disks of ZooKeeper, and whatever is left of the disks of bookies"));
         steps.extend(self.start_silent_bookies());
         steps.push(self.diagnose_again());
-        steps.push(step(DO_NOT_RECOVER));
         steps.push(self.look_at_tier2());
-        steps.push(step(
-            "only if the bookies' disks are gone for good, and what ZooKeeper still knows is given up too: give ZooKeeper and the bookies empty directories; \
-             what is left then is a total loss, which this dr recovers from Tier-2",
-        ));
+        steps.push(step(ONLY_IF_GONE));
+        let lost = self.lost_bookies();
+        if lost == BOOKIES {
+            steps.push(step(&format!(
+                "in the next command, name all lost bookies by their ids, joined by commas, in place of {BOOKIES}"
+            )));
+        }
+        let wanted = self.bookies_wanted();
+        steps.extend(wanted.map(|missing| step(&missing)));
+        steps.extend(self.plan_and_apply(&["--lost-bookies", &lost]));
         steps
     }
 
@@ -277,6 +322,8 @@ impl Report<'_> {
         }
         steps.push(step(DO_NOT_RECOVER));
         steps.push(self.look_at_tier2());
+        steps.push(step(ONLY_IF_GONE));
+        steps.extend(self.recover_from_disks());
         steps
     }
 

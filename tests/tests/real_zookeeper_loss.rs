@@ -171,6 +171,8 @@ fn nothing_that_was_acknowledged_is_lost_with_zookeeper() {
     let mut test = real_servers::up(|options| {
         options.writer_flush_milliseconds = 1000;
         options.bookie_count = 4;
+        // Each entry lies on other three of four.
+        options.ensemble_size = 4;
     });
     let truth = test.directory.path().join("truth.json");
     must("run the workload", test.lab.run_workload(&truth, WorkloadSize::Small));

@@ -247,6 +247,8 @@ fn a_log_with_a_hole_is_replaced_and_the_others_stay_where_zookeeper_is_whole() 
     let plan = lost.plan();
     assert_eq!((plan.containers.len(), plan.restored.len()), (1, 3));
     assert!(plan.restored.iter().all(|log| log.kept));
+    let shown = lost.place.dr_in("show", &["run"]).stdout;
+    assert!(shown.contains("given the log, 1 of them in place of one that ZooKeeper still has"), "{shown}");
     let new = lost.log(CONTAINER);
     assert!(new.epoch > old.epoch && new.enabled, "{new:?}");
     assert!(new.ledgers.len() == 1 && old.ledgers.iter().all(|ledger| ledger.ledger_id != new.ledgers[0].ledger_id));

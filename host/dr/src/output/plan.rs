@@ -67,6 +67,9 @@ pub(crate) struct EffectCounts {
     #[serde(skip_serializing_if = "is_zero")]
     bookies_registered: u64,
     logs_committed: u64,
+    /// Of these, in place of one that ZooKeeper still has.
+    #[serde(skip_serializing_if = "is_zero")]
+    logs_replaced: u64,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -107,7 +110,10 @@ impl EffectCounts {
                 Effect::RestoreLedgers { ledgers, .. } => counts.ledgers_registered += ledgers.len() as u64,
                 Effect::CloseLedgers { ledgers, .. } => counts.ledgers_closed += ledgers.len() as u64,
                 Effect::RegisterBookies(planned) => counts.bookies_registered += planned.bookies.len() as u64,
-                Effect::RestoreLog { .. } | Effect::CommitLog { .. } => counts.logs_committed += 1,
+                Effect::RestoreLog { expected_version, .. } | Effect::CommitLog { expected_version, .. } => {
+                    counts.logs_committed += 1;
+                    counts.logs_replaced += u64::from(expected_version.is_some());
+                }
             }
         }
         counts
@@ -305,7 +311,11 @@ fn changes(plan: &Plan, destination: &str, colour: Colour) -> String {
     line(counts.bookies_registered, format!("{bookies} registered again, with the cookies that are on their disks"));
     let logs = counted(counts.logs_committed, "container", "containers");
     let which = if plan.restored.is_empty() { "the new log" } else { "the log" };
-    line(counts.logs_committed, format!("{logs} given {which}, last of all"));
+    let instead = match counts.logs_replaced {
+        0 => String::new(),
+        replaced => format!(", {replaced} of them in place of one that ZooKeeper still has"),
+    };
+    line(counts.logs_committed, format!("{logs} given {which}{instead}, last of all"));
     text
 }
 

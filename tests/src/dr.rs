@@ -61,7 +61,8 @@ pub fn run<A: AsRef<OsStr>>(directory: &Path, arguments: impl IntoIterator<Item 
 pub fn run_when_sessions_end<A: AsRef<OsStr>>(directory: &Path, arguments: &[A]) -> Finished {
     let finished = (0..SESSION_SECONDS).find_map(|_| {
         let finished = run(directory, arguments);
-        if !finished.stderr.contains("error[live-cluster]") {
+        let waits = ["error[live-cluster]", "error[bookie-running]: bookie "];
+        if !waits.iter().any(|wait| finished.stderr.contains(wait)) {
             return Some(finished);
         }
         std::thread::sleep(Duration::from_secs(1));

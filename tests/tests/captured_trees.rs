@@ -7,6 +7,8 @@
 mod bookies;
 #[path = "captured_trees/restored.rs"]
 mod restored;
+#[path = "captured_trees/surveyed.rs"]
+mod surveyed;
 #[path = "captured_trees/survivors.rs"]
 mod survivors;
 

@@ -255,6 +255,11 @@ pub trait LedgerRegistry: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Tier1Error::Unavailable`], also if a bookie is running.
     fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error>;
+    /// Ids of the bookies that run, also of those that only read.
+    ///
+    /// # Errors
+    /// [`Tier1Error::Unavailable`].
+    fn running_bookies(&self) -> Result<Vec<String>, Tier1Error>;
     /// Looks whether a bookie is running: its data depend on what is registered.
     ///
     /// # Errors

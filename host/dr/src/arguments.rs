@@ -153,6 +153,9 @@ pub(crate) struct BookieDisksArguments {
     /// Directories of one stopped bookie, or copies of them: those of its journals, ledgers and indexes, joined by commas, or one that holds them all. Once for each bookie. For a cluster that lost ZooKeeper
     #[arg(long = "bookie-disks", value_name = "DIR[,DIR...]", value_parser = parse_bookie_disks)]
     pub(crate) bookie_disks: Vec<BookieDisks>,
+    /// Files that `dr survey-bookie` wrote, one for each bookie that is still stopped, instead of its disks. The recovery then takes two steps: ledgers and bookies first; and when the bookies run, the same command restores the logs
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) bookie_surveys: Vec<PathBuf>,
     /// Bookies whose disks are lost, by the ids that they had, as in their configuration (mostly HOST:PORT). They are named as holders of the ledgers that they had a part in, so that BookKeeper's autorecovery makes the copies anew on others
     #[arg(long, value_name = "ID[,ID...]", value_delimiter = ',', value_parser = parse_bookie_id)]
     pub(crate) lost_bookies: Vec<String>,
@@ -213,7 +216,7 @@ pub(crate) struct ProcedureArguments {
     /// Setting of the procedure, such as tail=whole-events; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_setting)]
     pub(crate) settings: Vec<(String, String)>,
-    /// Recovery procedure to run: the file of a WebAssembly component, or a name with or without the beginning of a version, such as total-loss@0.1 [default: the built-in one for total loss; with --bookie-disks that for a loss of ZooKeeper]
+    /// Recovery procedure to run: the file of a WebAssembly component, or a name with or without the beginning of a version, such as total-loss@0.1 [default: the built-in one for total loss; with --bookie-disks or --bookie-surveys that for a loss of ZooKeeper]
     #[arg(long, value_name = "FILE|NAME[@VERSION]")]
     pub(crate) procedure: Option<String>,
     /// Where it comes from.

@@ -20,7 +20,7 @@ use crate::error::{OperatorError, Result};
 
 pub use self::file::BookieSurvey;
 pub(crate) use self::frame::summarise;
-pub use self::merge::{MergedEntry, MergedSurveys};
+pub use self::merge::{BookieIdentity, MergedEntry, MergedSurveys, refuse_confused};
 pub use self::take::{Take, take};
 
 /// Version of the format of a survey file.

@@ -5,6 +5,7 @@ use dr_formats::log_metadata::log_metadata_path;
 
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
+use crate::ledgers::is_barrier;
 
 /// What configuration says of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +152,18 @@ pub fn refuse_live_cluster(znodes: &dyn ZNodes, layout: &ClusterLayout, stopped:
 pub fn refuse_existing_logs(znodes: &dyn ZNodes, layout: &ClusterLayout, containers: &[ContainerId]) -> Result<()> {
     for &container in containers {
         let path = layout.log_znode(container);
-        if znodes.get(&path)?.is_some() {
+        if let Some(node) = znodes.get(&path)? {
+            if is_barrier(&node.data) {
+                return Err(OperatorError::new(
+                    "log-exists",
+                    format!(
+                        "{}: `{path}` keeps stores away, since the first of two steps of a recovery was carried out",
+                        znodes.location()
+                    ),
+                    "go on with the second step: start the bookies and run `dr plan` without --procedure total-loss; or take the first one back with \
+                     `dr rollback` and its run directory",
+                ));
+            }
             return Err(OperatorError::new(
                 "log-exists",
                 format!("{}: container {container} has a durable log already, at `{path}`", znodes.location()),

@@ -81,6 +81,8 @@ pub enum Log {
     Absent,
     /// It cannot be decoded; the reason in words.
     Damaged(String),
+    /// The first of two steps of a recovery put it there, to keep stores away until the second one.
+    Barrier,
     /// It names ledgers.
     Present {
         /// False if a store or an administrator disabled it.

@@ -345,6 +345,10 @@ pub struct RestoredContainer {
     /// Its log ZNode is there and stays as it is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kept: bool,
+    /// Only its ledgers are registered now. It is read, and its log ZNode is written, by another plan when the bookies run; until then nobody
+    /// knows its operations.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub later: bool,
 }
 
 /// What made the plan.
@@ -500,6 +504,11 @@ impl Plan {
             matches!(effect, Effect::RestoreLedgers { .. } | Effect::RegisterBookies(_) | Effect::RestoreLog { .. })
         };
         self.effects.iter().any(is_of_old)
+    }
+
+    /// True if it is the first of two steps: logs are restored by another plan, when the bookies run.
+    pub fn awaits_bookies(&self) -> bool {
+        self.restored.iter().any(|restored| restored.later)
     }
 
     /// True if it changes nothing but ZNodes that a procedure staged.

@@ -143,7 +143,9 @@ impl Staging {
     /// `procedure-incomplete` for an expected container that the procedure did not close; `too-many-reports`.
     pub fn into_plan(self, maker: Maker, expected: &[ContainerId]) -> Result<Plan> {
         let mut state = self.lock();
-        if let Some(container) = expected.iter().find(|container| !state.is_done(**container)) {
+        let awaits_bookies = self.0.ledgers.as_ref().is_some_and(|ledgers| ledgers.awaits_bookies());
+        let is_open = |container: &&ContainerId| !awaits_bookies && !state.is_done(**container);
+        if let Some(container) = expected.iter().find(is_open) {
             return Err(OperatorError::new(
                 "procedure-incomplete",
                 format!("the procedure `{}` did not close or restore container {container}", maker.procedure),
@@ -325,6 +327,7 @@ impl RecoveryHost for Staging {
     }
 
     fn open_fresh_container(&self, container: ContainerId) -> CallResult<Box<dyn FreshContainer>> {
+        self.refuse_unread_logs()?;
         let evidence = self.evidence(container)?;
         self.refuse_to_replace_whole_log(container)?;
         let mut state = self.lock();

@@ -7,6 +7,9 @@
 //! Ledgers and bookies come first, since new logs are written to the bookies, which have to run for that: the recovery stops there, and goes on
 //! when they have been started, with new ones in the place of those that are lost. Open transactions are left to the controller, which is told of them.
 //!
+//! Where only surveys tell of the disks, the logs cannot be read, nor judged, before the bookies run: ledgers and bookies are registered by a plan of their own
+//! then, and the choice is made by a second one.
+//!
 //! The steps are the crates `restored-logs-runbook` and `total-loss-runbook`.
 
 use dr_guest_kit::logs::Log;
@@ -41,6 +44,12 @@ impl Procedure for PartialLoss {
         let logs = logs::list_logs()?;
         match log_of(container, &logs) {
             Some(Log { flaw: None, .. }) => restored_logs_runbook::restore_log(container),
+            None if restored_logs_runbook::is_first_step(&logs) => {
+                let subject = format!("container {container}");
+                let reason = "no ledger of its log is on the disks that are left, and new logs need bookies that run";
+                report::decision(Some(container), &subject, "built anew in the second step", reason);
+                Ok(())
+            }
             log => build_anew(container, log, settings),
         }
     }
@@ -70,6 +79,7 @@ fn log_of(container: ContainerId, logs: &[Log]) -> Option<&Log> {
 
 fn task(container: ContainerId, log: Option<&Log>) -> Task {
     let what = match log {
+        Some(Log { znode, ledgers, .. }) if znode == "later" => format!("a log of {} ledgers, read later", ledgers.len()),
         Some(Log { flaw: None, ledgers, .. }) => format!("a whole log of {} ledgers", ledgers.len()),
         Some(_) => "a log with holes".to_owned(),
         None => "no log".to_owned(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use dr_guest_kit::bookies::Bookie;
 use dr_guest_kit::ledgers::Ledger;
-use dr_guest_kit::logs::RestoredLog;
+use dr_guest_kit::logs::{Log, RestoredLog};
 use dr_guest_kit::{
     ContainerId, Error, Result, bookies, coordination, hand_over_pending_work, ledger_pages, ledgers, logs,
     put_streams_under_retention, raise_transaction_counter, report, storage,
@@ -13,6 +13,9 @@ use dr_guest_kit::{
 
 /// Where controllers keep what they have under way; what is there they find by themselves.
 const EVENT_PROCESSORS: &str = "eventProcessors";
+
+/// The word of the contract for a log of which only surveys tell: it is read and restored in a second step, when the bookies run.
+const LATER: &str = "later";
 
 /// The functions of the contract that the runbook calls.
 pub const CAPABILITIES: [&str; 14] = [
@@ -56,7 +59,13 @@ pub fn all_containers(selected: &[ContainerId]) -> Result<BTreeSet<ContainerId>>
     }
 }
 
-/// Brings back the log of a container, unless its ZNode is there and fits.
+/// True if the logs cannot be read before the bookies run, so that this is the first of two steps: ledgers and bookies are registered.
+#[must_use]
+pub fn is_first_step(logs: &[Log]) -> bool {
+    logs.iter().any(|log| log.znode == LATER)
+}
+
+/// Brings back the log of a container, unless its ZNode is there and fits. In the first of two steps its ledgers alone.
 ///
 /// # Errors
 /// `damaged` if something is missing from it.
@@ -64,9 +73,14 @@ pub fn restore_log(container: ContainerId) -> Result<()> {
     let RestoredLog { ledgers, last_operation, znode, closed, bridged, .. } = logs::restore_log(container)?;
     let choice = match znode.as_str() {
         "kept" => format!("its log stays as it is, up to operation {last_operation}"),
+        LATER => format!("its ledgers are registered, up to operation {last_operation}; its log comes in the second step"),
         _ => format!("its log is restored up to operation {last_operation}"),
     };
     let reason = match bridged {
+        None if znode == LATER => format!("surveys tell where its {ledgers} ledgers end, and not what is in them"),
+        Some(hole) if znode == LATER => {
+            format!("surveys tell where its {ledgers} ledgers end; {hole}, and whether that is needed shows when the rest is read")
+        }
         None if znode == "kept" => format!("its ZNode fits its {ledgers} ledgers, which hold it whole"),
         None => format!("its {ledgers} ledgers hold it whole, so that the store replays it itself"),
         Some(hole) => {
@@ -97,11 +111,17 @@ pub fn register_bookies() -> Result<()> {
     bookies::register_bookies(&ids)
 }
 
-/// Restores what controllers kept in ZooKeeper, by the newest rows of their tables.
+/// Restores what controllers kept in ZooKeeper, by the newest rows of their tables. Those stand in the logs, so it waits for the second step if
+/// there is one.
 ///
 /// # Errors
 /// Whatever the host answers.
 pub fn restore_what_controllers_kept() -> Result<()> {
+    if is_first_step(&logs::list_logs()?) {
+        let reason = "the newest rows of their tables stand in logs that cannot be read before the bookies run";
+        report::decision(None, "what controllers kept", "restored in the second step", reason);
+        return Ok(());
+    }
     raise_transaction_counter()?;
     put_streams_under_retention()?;
     if coordination::children(EVENT_PROCESSORS)?.is_empty() {

@@ -10,6 +10,9 @@
 //! 4. register the bookies, with the cookies that stand on their disks;
 //! 5. restore what controllers kept in ZooKeeper, by the newest rows of their tables.
 //!
+//! Of disks that are elsewhere surveys tell, without what is in the entries. Then this is done in two steps: ledgers and bookies, steps 3 and 4, are
+//! registered first; when the bookies run, the same procedure restores the logs from what they serve, and what controllers kept.
+//!
 //! What is left of ZooKeeper is believed where it agrees with the disks, and stays as it is: closed ledgers with their ends, logs whose ZNode
 //! names the end of what the ledgers hold, cookies, the counter of ids. Where it does not agree, the decisions say what was done.
 //!

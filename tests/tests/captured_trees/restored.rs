@@ -19,7 +19,7 @@ use super::Place;
 
 pub(super) const LEDGERS: &str = "/pravega/lab/bookkeeper/ledgers";
 pub(super) const LOGS: &str = "/pravega/lab/segmentstore/containers";
-const CONTAINERS: [&str; 4] = ["0/0/0", "1/0/1", "2/0/2", "3/0/3"];
+pub(super) const CONTAINERS: [&str; 4] = ["0/0/0", "1/0/1", "2/0/2", "3/0/3"];
 
 /// What was restored, and what was there.
 struct Compared {

@@ -178,6 +178,9 @@ impl LedgerRegistry for FaultyLedgers<'_> {
     fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error> {
         self.faults.pass(self.location(), || self.ledgers.registry().unregister_bookies(registration, present))
     }
+    fn running_bookies(&self) -> Result<Vec<String>, Tier1Error> {
+        self.faults.pass(self.location(), || self.ledgers.registry().running_bookies())
+    }
     fn refuse_running_bookies(&self) -> Result<(), Tier1Error> {
         self.faults.pass(self.location(), || self.ledgers.registry().refuse_running_bookies())
     }

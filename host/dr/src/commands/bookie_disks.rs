@@ -1,16 +1,16 @@
-//! What bookies hold of the logs, on their disks or, while they run, through them.
+//! What bookies hold of the logs: on their disks, by surveys of those or, while they run, through them.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dr_backends::tier1::{Ledgers, Tier1Error};
-use dr_engine::error::Result;
-use dr_engine::ledgers::{self, LedgerEvidence, Survivors};
+use dr_engine::error::{OperatorError, Result};
+use dr_engine::ledgers::{self, BookiesLeft, LedgerEvidence, Survivors, is_barrier};
 use dr_engine::listing::Listing;
 
 use super::procedure::{self, Chosen};
-use super::target::OpenTarget;
+use super::target::{OpenTarget, Target};
 use super::{Session, source};
 use crate::arguments::{BookieDisksArguments, ProcedureArguments};
 use crate::output::text::counted;
@@ -27,34 +27,92 @@ const LEDGERS_TRIED: usize = 64;
 /// Directory in that of the run, for what is needed while disks are read.
 const SCRATCH: &str = "surveys";
 
-/// Reads the disks of each bookie, if they were given; else the ledgers that are registered, if any belong to logs. Both beside what is
-/// left of ZooKeeper.
+/// Reads the disks of each bookie, or surveys of them, if they were given; else the ledgers that are registered, if any belong to logs. All of it
+/// beside what is left of ZooKeeper.
 ///
 /// # Errors
-/// Those of [`Survivors::read`], [`ledgers::read_disks`] and [`ledgers::read_registered`].
+/// Those of [`Survivors::read`], [`ledgers::read_bookies`] and [`ledgers::read_registered`]; `bookie-running`, `bookies-stopped`.
 pub(super) fn read(
     session: &Session,
     open: &OpenTarget,
     listing: &Listing,
     directory: &Path,
 ) -> Result<Option<LedgerEvidence>> {
-    let progress = session.progress.as_ref();
+    let (target, progress) = (&open.target, session.progress.as_ref());
     let survivors = Survivors::read(open.tier1.tier1(), &open.tier1.layout, listing)?;
-    let disks: &[Vec<PathBuf>] = &open.target.bookie_disks;
-    if disks.is_empty() && open.target.lost_bookies.is_empty() {
+    if !target.has_bookies() && target.lost_bookies.is_empty() {
         return ledgers::read_registered(open.tier1.ledgers.clone(), survivors, progress);
     }
+    let left = BookiesLeft { disks: &target.bookie_disks, surveys: &target.bookie_surveys };
     let (password, scratch) = (open.configuration.password(), directory.join(SCRATCH));
-    let evidence = ledgers::read_disks(disks, password, survivors, source::parallel(None), &scratch, progress)?;
-    evidence.without(&open.target.lost_bookies).map(Some)
+    let known = survivors.clone();
+    let evidence = ledgers::read_bookies(left, password, survivors, source::parallel(None), &scratch, progress)?;
+    if !evidence.awaits_bookies() {
+        return evidence.without(&target.lost_bookies).map(Some);
+    }
+    let running = open.tier1.ledgers.registry().running_bookies()?;
+    if !evidence.has_all_registered() {
+        refuse_running(&evidence, &running)?;
+        return evidence.without(&target.lost_bookies).map(Some);
+    }
+    // The first step is done.
+    refuse_stopped(&evidence, &running)?;
+    let remark = "all ledgers and bookies of the surveys are registered: the logs are read from the bookies now";
+    session.console.remark(remark);
+    ledgers::read_registered(open.tier1.ledgers.clone(), known, progress)
 }
 
-/// The procedure for disks that the operator gives or knows to be lost; none if none are named.
-pub(super) fn fitting(disks: &BookieDisksArguments) -> Option<&'static str> {
-    if !disks.lost_bookies.is_empty() {
-        return Some(RESTORING_WHAT_IS_WHOLE);
+/// What a bookie that runs holds can be other than its survey says, and it deletes what is not registered.
+fn refuse_running(evidence: &LedgerEvidence, running: &[String]) -> Result<()> {
+    let Some(bookie) = evidence.bookies().iter().find(|bookie| running.contains(&bookie.id)) else { return Ok(()) };
+    Err(OperatorError::new(
+        "bookie-running",
+        format!(
+            "bookie {} runs, of which a survey was given, and ZooKeeper does not know all of its ledgers",
+            bookie.id
+        ),
+        "stop all bookies, wait until their sessions have ended, survey their disks again with `dr survey-bookie`, and run the command again",
+    ))
+}
+
+/// When all is registered, the logs are read through the bookies, of which none may be missing: what it holds would be taken for lost.
+fn refuse_stopped(evidence: &LedgerEvidence, running: &[String]) -> Result<()> {
+    let stopped: Vec<&str> = evidence
+        .bookies()
+        .iter()
+        .map(|bookie| bookie.id.as_str())
+        .filter(|&id| !running.iter().any(|one| one == id))
+        .collect();
+    if stopped.is_empty() {
+        return Ok(());
     }
-    (!disks.bookie_disks.is_empty()).then_some(RESTORING)
+    Err(OperatorError::new(
+        "bookies-stopped",
+        format!(
+            "all ledgers and bookies are registered, and the logs are read next; these bookies do not run: {}",
+            stopped.join(", ")
+        ),
+        "start them, with their disks, and no segment store; then run the command again",
+    )
+    .may_retry())
+}
+
+/// The procedure for what the operator gives of bookies, or knows to be lost; none if nothing is named.
+pub(super) fn fitting(disks: &BookieDisksArguments) -> Option<&'static str> {
+    let is_given = !disks.bookie_disks.is_empty() || !disks.bookie_surveys.is_empty() || !disks.lost_bookies.is_empty();
+    is_given.then(|| fitting_for(&disks.lost_bookies))
+}
+
+/// The procedure where bookies are left, and these are lost.
+fn fitting_for(lost_bookies: &[String]) -> &'static str {
+    if lost_bookies.is_empty() { RESTORING } else { RESTORING_WHAT_IS_WHOLE }
+}
+
+/// The words that name a procedure to a command that is given the same bookies, if it would choose another one.
+pub(super) fn words_for_procedure(target: &Target, procedure: &str) -> Vec<String> {
+    let names_any = target.has_bookies() || !target.lost_bookies.is_empty();
+    let is_chosen = names_any && fitting_for(&target.lost_bookies) == procedure;
+    if is_chosen { Vec::new() } else { vec!["--procedure".to_owned(), procedure.to_owned()] }
 }
 
 /// The procedure that fits better than the one that was loaded because none was named: where ZooKeeper still names ledgers of
@@ -79,7 +137,7 @@ pub(super) fn better(
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(new) => {
                 let log = open.tier1.znodes.get(&open.tier1.layout.log_znode(container))?;
-                *new.insert(log.is_some())
+                *new.insert(log.is_some_and(|node| !is_barrier(&node.data)))
             }
         };
         // Those of a log that has its ZNode are in use, as after a recovery of some containers.

@@ -57,8 +57,10 @@ pub(super) fn run(session: &Session, arguments: &DiagnoseArguments) -> Result<Ex
 
 /// Tier-2's metadata are read only where it has to be told what Tier-2 alone would give back.
 fn matters(diagnosis: &Diagnosis, facts: &Facts) -> bool {
-    let is_settled =
-        matches!(diagnosis.scenario, Scenario::Healthy | Scenario::RecoveredNotBooted | Scenario::RecoveryInterrupted);
+    let is_settled = matches!(
+        diagnosis.scenario,
+        Scenario::Healthy | Scenario::RecoveredNotBooted | Scenario::RecoveryInterrupted | Scenario::RecoveryHalfDone
+    );
     facts.tier2.is_ok() && !is_settled
 }
 

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use dr_backends::tier2::Tier2;
 use dr_engine::apply;
 use dr_engine::error::Result;
+use dr_engine::plan::Plan;
 
 use super::bookie_disks;
 use super::procedure;
-use super::recovery::{Recovery, Then, code_for_losses, refuse_nobody_to_ask};
-use super::target::Target;
+use super::recovery::{Recovery, Then, beside, code_for_losses, refuse_nobody_to_ask};
+use super::target::{OpenTarget, Target};
 use super::tier1::Purpose;
 use super::{Session, source};
 use crate::arguments::RecoverArguments;
@@ -26,7 +27,7 @@ pub(super) fn run(session: &Session, arguments: &RecoverArguments) -> Result<Exi
     }
     let purpose = if arguments.dry_run { Purpose::DryRun } else { Purpose::Recover };
     let open = target.open(session, purpose)?;
-    let directory = run_directory(session, arguments, open.tier2.as_ref())?;
+    let directory = behind_first_step(session, run_directory(session, arguments, open.tier2.as_ref())?, &open)?;
     let parallel = source::parallel(arguments.source.parallel);
     let recovery = Recovery::new(session, open, directory, parallel, arguments.consent)
         .retrying_for(arguments.retry_for)
@@ -62,6 +63,22 @@ fn warn_of_flags_without_effect(session: &Session, arguments: &RecoverArguments,
         );
         session.console.warning(&sentence);
     }
+}
+
+/// The directory itself; or one beside it, for the second step of a recovery of which it holds the first, carried out.
+fn behind_first_step(session: &Session, directory: PathBuf, open: &OpenTarget) -> Result<PathBuf> {
+    let is_first = |plan: &Plan| plan.awaits_bookies();
+    let Some(first) = Plan::load(&directory).ok().filter(is_first) else { return Ok(directory) };
+    let is_under_way = apply::in_progress(open.tier2.as_ref())?.is_some();
+    if is_under_way || !apply::recoveries(open.tier2.as_ref())?.iter().any(|recovery| recovery.plan == first.id) {
+        return Ok(directory);
+    }
+    let second = beside(&directory);
+    let (first, second_shown) = (directory.display(), second.display());
+    session
+        .console
+        .remark(&format!("{first} holds the first step, which is done; the second one goes to {second_shown}"));
+    Ok(second)
 }
 
 /// The directory that was named; or that of the recovery that was interrupted here; or a new one.

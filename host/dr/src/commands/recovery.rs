@@ -137,7 +137,7 @@ impl<'a> Recovery<'a> {
             refuse_live_cluster(tier1.znodes.as_ref(), &tier1.layout, stopped)?;
         }
         // Bookies whose disks are read cannot run, and come later.
-        if stopped == Stopped::All && target.bookie_disks.is_empty() {
+        if stopped == Stopped::All && !target.has_bookies() {
             tier1.ledgers.check(&tier1.layout.ledger_layout(0))?;
         }
         Ok(())
@@ -176,17 +176,20 @@ impl<'a> Recovery<'a> {
             refuse_existing_logs(tier1.znodes.as_ref(), &tier1.layout, &expected)?;
         }
         create_run_directory(&self.directory)?;
+        // Before anything is kept in the directory: what is refused here is repaired, and the same command given again.
+        let mut ledgers = match chosen.restores_logs() {
+            true => bookie_disks::read(self.session, &self.open, survey.listing(), &self.directory)?,
+            false => None,
+        };
         target.save(&self.directory)?;
         let journal = self.journal()?;
         let EvidenceDigest { listing, objects, bytes, .. } = survey.listing().digest();
         journal.record(Entry::Surveyed { tier2: tier2.location(), objects, bytes, listing })?;
         let progress = &self.session.progress;
-        let mut ledgers = match chosen.restores_logs() {
-            true => bookie_disks::read(self.session, &self.open, survey.listing(), &self.directory)?,
-            false => None,
-        };
         let judged = match &mut ledgers {
-            Some(ledgers) if chosen.builds_containers() => ledgers.judge(&survey, &self.directory)?,
+            Some(ledgers) if chosen.builds_containers() && !ledgers.awaits_bookies() => {
+                ledgers.judge(&survey, &self.directory)?
+            }
             _ => None,
         };
         let survey = Arc::new(judged.unwrap_or(survey));
@@ -304,7 +307,31 @@ impl<'a> Recovery<'a> {
     pub(super) fn apply_and_verify(&self, plan: &Plan) -> Result<ExitCode> {
         let result = self.apply_then_verify(plan);
         report::record(self, plan, report::Deed::Recovery, result.as_ref().err());
-        result
+        let code = result?;
+        self.refuse_first_step(plan).map(|()| code)
+    }
+
+    /// The first of two steps is carried out, and there is no recovery yet: whoever goes by the exit code must not start segment stores.
+    fn refuse_first_step(&self, plan: &Plan) -> Result<()> {
+        if !plan.awaits_bookies() {
+            return Ok(());
+        }
+        let second = next::command(&self.words_for_the_second_step(plan, &self.directory));
+        Err(OperatorError::new(
+            "bookies-stopped",
+            "the first of two steps is done: ledgers and bookies are registered; the logs cannot be read, nor restored, before the bookies run",
+            format!(
+                "start the bookies, with their disks, and NO segment store and NO controller; then go on with: {second}"
+            ),
+        ))
+    }
+
+    /// The command that plans the second step, beside the directory of the first.
+    pub(super) fn words_for_the_second_step(&self, plan: &Plan, directory: &Path) -> Vec<String> {
+        let mut words = vec![self.program().to_owned()];
+        words.extend(self.words_for_a_new_plan(directory));
+        words.extend(bookie_disks::words_for_procedure(&self.open.target, &plan.maker.procedure));
+        words
     }
 
     fn apply_then_verify(&self, plan: &Plan) -> Result<ExitCode> {
@@ -315,6 +342,9 @@ impl<'a> Recovery<'a> {
         let OpenTarget { tier1, target, .. } = &self.open;
         let summary = next::summary(plan, &tier1.location, &self.directory, self.session.console.colour());
         self.session.console.text(&summary);
+        if plan.awaits_bookies() {
+            return Ok(code_for_losses(plan));
+        }
         if plan.brings_back_tier1() {
             self.say_what_is_next(&next::after_restoring(self.program(), plan, &self.directory));
             return Ok(code_for_losses(plan));
@@ -396,11 +426,8 @@ impl<'a> Recovery<'a> {
 
     /// The words behind the program that make another plan, beside the directory of this one.
     pub(super) fn words_for_a_new_plan(&self, directory: &Path) -> Vec<String> {
-        let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let others = (2..).map(|number| directory.with_file_name(format!("{name}-{number}")));
-        let new = others.into_iter().find(|directory| !directory.exists()).unwrap_or_default();
         let mut words = self.open.target.command("plan");
-        words.extend(["--directory".to_owned(), new.to_string_lossy().into_owned()]);
+        words.extend(["--directory".to_owned(), beside(directory).to_string_lossy().into_owned()]);
         words
     }
 
@@ -413,6 +440,14 @@ impl<'a> Recovery<'a> {
     pub(super) fn say_what_is_next(&self, next: &next::Next) {
         self.session.say_what_is_next(next);
     }
+}
+
+/// A directory beside this one that does not exist yet, or is empty.
+pub(super) fn beside(directory: &Path) -> PathBuf {
+    let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let others = (2..).map(|number| directory.with_file_name(format!("{name}-{number}")));
+    let is_new = |directory: &PathBuf| directory.read_dir().map_or(true, |mut entries| entries.next().is_none());
+    others.into_iter().find(is_new).unwrap_or_default()
 }
 
 /// Tells what a plan would change.

@@ -121,6 +121,11 @@ fn next_steps(recovery: &Recovery<'_>, plan: &Plan, standing: Option<Outcome>) -
     let verify = || target.command_without_disks("verify");
     match standing {
         None | Some(Outcome::Refused) => after_planning(plan),
+        Some(Outcome::Verified) if plan.awaits_bookies() => {
+            let directory = std::path::absolute(&recovery.directory).unwrap_or_else(|_| recovery.directory.clone());
+            next::after_first_step(PROGRAM, here, &recovery.words_for_the_second_step(plan, &directory))
+        }
+        Some(Outcome::Verified) if plan.brings_back_tier1() => next::after_restoring(PROGRAM, plan, here),
         Some(Outcome::Verified) => next::after_recovery(PROGRAM, &verify(), plan, here, &recovery.open.tier1.location),
         Some(Outcome::NotVerified) => next::after_failed_verification(PROGRAM, &verify(), here),
         Some(Outcome::Stopped) => next::after_stop(PROGRAM, here),

@@ -31,6 +31,9 @@ pub(super) struct Target {
     /// Directories of each bookie whose disks are read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) bookie_disks: Vec<Vec<PathBuf>>,
+    /// Surveys of bookies whose disks are elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) bookie_surveys: Vec<PathBuf>,
     /// Ids of bookies whose disks are lost.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) lost_bookies: Vec<String>,
@@ -69,11 +72,12 @@ impl Target {
             config: source.config.iter().map(|file| absolute(file)).collect::<Result<_>>()?,
             overrides,
             bookie_disks: Vec::new(),
+            bookie_surveys: Vec::new(),
             lost_bookies: Vec::new(),
         })
     }
 
-    /// The same with the disks of bookies.
+    /// The same with the disks of bookies, or surveys of them.
     ///
     /// # Errors
     /// `run-directory` if the system cannot say where we are.
@@ -82,8 +86,14 @@ impl Target {
             |path: &PathBuf| std::path::absolute(path).map_err(|error| run_directory_error("find", path, error));
         let of_bookie = |BookieDisks(directories): &BookieDisks| directories.iter().map(absolute).collect();
         self.bookie_disks = disks.bookie_disks.iter().map(of_bookie).collect::<Result<_>>()?;
+        self.bookie_surveys = disks.bookie_surveys.iter().map(absolute).collect::<Result<_>>()?;
         self.lost_bookies.clone_from(&disks.lost_bookies);
         Ok(self)
+    }
+
+    /// True if it names disks of bookies, or surveys of them.
+    pub(super) fn has_bookies(&self) -> bool {
+        !self.bookie_disks.is_empty() || !self.bookie_surveys.is_empty()
     }
 
     /// Writes it into the directory of a plan.
@@ -126,7 +136,8 @@ impl Target {
 
     /// The same for a command that does not look at disks of bookies.
     pub(super) fn command_without_disks(&self, name: &str) -> Vec<String> {
-        Self { bookie_disks: Vec::new(), lost_bookies: Vec::new(), ..self.clone() }.command(name)
+        let (bookie_disks, bookie_surveys, lost_bookies) = (Vec::new(), Vec::new(), Vec::new());
+        Self { bookie_disks, bookie_surveys, lost_bookies, ..self.clone() }.command(name)
     }
 
     /// The words that say the same to a command behind its name.
@@ -150,6 +161,9 @@ impl Target {
             let directories: Vec<_> = directories.iter().map(|directory| directory.to_string_lossy()).collect();
             say("--bookie-disks", Some(directories.join(",")));
         }
+        for survey in &self.bookie_surveys {
+            say("--bookie-surveys", Some(survey.to_string_lossy().into_owned()));
+        }
         say("--lost-bookies", Some(self.lost_bookies.join(",")).filter(|ids| !ids.is_empty()));
         words
     }
@@ -163,6 +177,9 @@ impl Target {
         let tier2 = source::open(&self.root)?;
         for directory in self.bookie_disks.iter().flatten() {
             source::refuse_inside(&self.root, directory, "the disk of a bookie", "--bookie-disks")?;
+        }
+        for survey in &self.bookie_surveys {
+            source::refuse_inside(&self.root, survey, "the survey of a bookie", "--bookie-surveys")?;
         }
         if let Some(tier1) = &self.overrides.tier1_directory {
             source::refuse_inside(&self.root, tier1, "the directory for Tier-1", "--tier1 dir:PATH")?;
@@ -178,7 +195,7 @@ impl ConfiguredTarget {
     /// `tier1-absent`; what the servers answer.
     pub(super) fn open(self, session: &Session, purpose: Purpose) -> Result<OpenTarget> {
         let Self { target, configuration, tier2 } = self;
-        let tier1 = OpenTier1::open(session, &configuration, purpose, target.bookie_disks.is_empty())?;
+        let tier1 = OpenTier1::open(session, &configuration, purpose, !target.has_bookies())?;
         Ok(OpenTarget { target, configuration, tier2, tier1 })
     }
 }

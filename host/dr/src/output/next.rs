@@ -146,6 +146,25 @@ pub(crate) fn after_restoring(program: &str, plan: &Plan, directory: &Path) -> N
     Next { steps }
 }
 
+/// After the first of two steps, of which the second one is planned by these words.
+pub(crate) fn after_first_step(program: &str, directory: &Path, second: &[String]) -> Next {
+    let rollback = step(
+        "as long as no bookie was started, all of it can be taken back:",
+        Some(of_directory(program, "rollback", directory)),
+    );
+    Next {
+        steps: vec![
+            step(
+                "start NO segment store and NO controller: the logs are not restored yet, and a store would begin empty ones",
+                None,
+            ),
+            step("start all bookies, with their usual configuration and their disks", None),
+            step("plan the second step, which restores the logs from what the bookies serve:", Some(command(second))),
+            rollback,
+        ],
+    }
+}
+
 /// After a recovery that stopped half way.
 pub(crate) fn after_stop(program: &str, directory: &Path) -> Next {
     let of = |command| Some(of_directory(program, command, directory));
@@ -196,7 +215,10 @@ pub(crate) fn summary(plan: &Plan, location: &Tier1Location, directory: &Path, c
     let segments = counted(plan.segments(), "segment", "segments");
     let data: u64 = plan.containers.iter().map(|container| container.data_bytes).sum();
     let anew = format!("{containers} with {segments} and {} of data", bytes(data));
-    let head = if !plan.restored.is_empty() {
+    let head = if plan.awaits_bookies() {
+        let logs = counted(plan.restored.len() as u64, "log", "logs");
+        format!("First step of two: registered the ledgers of {logs}, and their bookies")
+    } else if !plan.restored.is_empty() {
         let logs = counted(plan.restored.len() as u64, "container", "containers");
         let operations: u64 = plan.restored.iter().map(|restored| restored.operations).sum();
         let others = if plan.containers.is_empty() { String::new() } else { format!(", and recovered {anew}") };

@@ -103,8 +103,8 @@ pub(crate) fn render(source: Source<'_>) -> Result<String, askama::Error> {
         script_hash: policy_hash(SCRIPT),
         plan_id: &plan.id,
         cluster: shown(&plan.cluster),
-        headline: sections::headline(report),
-        state: state(timeline),
+        headline: if plan.awaits_bookies() { sections::first_step() } else { sections::headline(report) },
+        state: state(plan, timeline),
         steps: steps.to_vec(),
         tiles: sections::tiles(report),
         total_bar: bar::of_figures(&report.totals, true),
@@ -135,9 +135,14 @@ fn policy_hash(text: &str) -> String {
     format!("sha256-{}", base64::engine::general_purpose::STANDARD.encode(digest))
 }
 
-fn state(timeline: &Timeline) -> State {
+fn state(plan: &Plan, timeline: &Timeline) -> State {
     let (class, title, sentence) = match timeline.standing() {
         None | Some(Outcome::Refused) => ("", "Planned.", "Nothing has been changed yet."),
+        Some(Outcome::Verified) if plan.awaits_bookies() => (
+            "",
+            "The first of two steps is carried out.",
+            "The logs are not restored yet. Start the bookies, and no segment store.",
+        ),
         Some(Outcome::Verified) => {
             ("good", "Carried out and verified.", "Every log can be replayed, and every segment fits its objects.")
         }

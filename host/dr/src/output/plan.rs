@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use dr_engine::contract::{Decision, LostRange};
+use dr_engine::ledgers::LATER;
 use dr_engine::plan::{AbsentMetadata, ContainerPlan, Effect, Maker, Plan, RestoredContainer};
 use serde::Serialize;
 
@@ -149,6 +150,7 @@ pub(crate) fn render(
         text.push_str(&restored(plan));
     }
     text.push_str(&changes(plan, destination, colour));
+    text.push_str(&second_step(plan, colour));
     text.push_str(&oddities(plan, colour));
     text.push_str(&decisions(plan, verbose, colour));
     text.push_str(&losses(plan, rows_max, colour));
@@ -254,10 +256,15 @@ fn restored(plan: &Plan) -> String {
             restored.container.to_string(),
             grouped(restored.ledgers.into()),
             bytes(restored.bytes),
-            grouped(restored.operations),
+            if restored.later { LATER.to_owned() } else { grouped(restored.operations) },
             restored.last_operation.to_string(),
-            restored.epoch.to_string(),
-            if restored.kept { "stays" } else { "written" }.to_owned(),
+            if restored.later { LATER.to_owned() } else { restored.epoch.to_string() },
+            match restored {
+                RestoredContainer { later: true, .. } => LATER,
+                RestoredContainer { kept: true, .. } => "stays",
+                _ => "written",
+            }
+            .to_owned(),
         ]
     };
     table::render(&columns, plan.restored.iter().map(row))
@@ -317,6 +324,18 @@ fn changes(plan: &Plan, destination: &str, colour: Colour) -> String {
     };
     line(counts.logs_committed, format!("{logs} given {which}{instead}, last of all"));
     text
+}
+
+/// That the plan is the first of two steps, and what must not be done between them.
+fn second_step(plan: &Plan, colour: Colour) -> String {
+    if !plan.awaits_bookies() {
+        return String::new();
+    }
+    let title = colour.red("This is the first of two steps");
+    format!(
+        "\n{title}\n  surveys tell where ledgers end, and not what is in them: the logs are restored by a second plan, when the bookies run\n  \
+         until then start no segment store and no controller: a store would begin an empty log\n"
+    )
 }
 
 fn aside_places(plan: &Plan) -> Vec<String> {
@@ -448,6 +467,9 @@ fn all_decisions(plan: &Plan) -> String {
 fn losses(plan: &Plan, rows_max: usize, colour: Colour) -> String {
     if plan.losses.is_empty() && plan.gives_up_data() {
         return String::new();
+    }
+    if plan.awaits_bookies() && plan.losses.is_empty() {
+        return "\nWhether anything is lost shows in the second step.\n".to_owned();
     }
     if plan.losses.is_empty() {
         let nothing = if plan.restored.is_empty() {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use dr_backends::bookie_disk::EntryPlace;
 use dr_formats::ledger_entry::DigestType;
 
-use super::{EntrySummary, FrameSummary, SURVEY_VERSION, SurveyHeader, entry_length};
+use super::{BookieIdentity, EntrySummary, FrameSummary, SURVEY_VERSION, SurveyHeader, entry_length};
 use crate::error::{OperatorError, Result};
 
 const MAGIC: [u8; 8] = *b"DRBOOKIE";
@@ -383,6 +383,16 @@ impl BookieSurvey {
     #[must_use]
     pub const fn header(&self) -> &SurveyHeader {
         &self.header
+    }
+
+    /// Whose survey it is.
+    #[must_use]
+    pub fn identity(&self) -> BookieIdentity {
+        BookieIdentity {
+            origin: self.path.clone(),
+            bookie_id: self.header.bookie_id.clone(),
+            instance_id: self.header.instance_id.clone(),
+        }
     }
 
     /// The next entry in the order of ledger, entry and place; none behind the last. Of several contents of one entry the

@@ -2,7 +2,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use dr_backends::bookie_disk::BookieDisk;
 
 use super::{BookieSurvey, EntrySummary, SurveyHeader};
 use crate::error::{OperatorError, Result};
@@ -35,8 +37,7 @@ impl MergedSurveys {
     /// # Errors
     /// `surveys-twice` if two are of one bookie, `surveys-mixed` if they are of different clusters.
     pub fn new(surveys: Vec<BookieSurvey>) -> Result<Self> {
-        refuse_twice(&surveys)?;
-        refuse_mixed(&surveys)?;
+        refuse_confused(&surveys.iter().map(BookieSurvey::identity).collect::<Vec<_>>())?;
         let next = surveys.iter().map(|_| None).collect();
         let mut merged = Self { surveys, next, heap: BinaryHeap::new() };
         for survey in 0..merged.surveys.len() {
@@ -89,34 +90,64 @@ impl MergedSurveys {
     }
 }
 
-fn refuse_twice(surveys: &[BookieSurvey]) -> Result<()> {
-    let mut seen: BTreeMap<&str, &BookieSurvey> = BTreeMap::new();
-    for survey in surveys {
-        if let Some(first) = seen.insert(&survey.header().bookie_id, survey) {
+/// Whose disks something tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BookieIdentity {
+    /// Where that was found, for the operator.
+    pub origin: PathBuf,
+    /// Id of the bookie.
+    pub bookie_id: String,
+    /// Instance of its cluster, if it has one.
+    pub instance_id: Option<String>,
+}
+
+impl BookieIdentity {
+    /// By the cookie on the disks.
+    #[must_use]
+    pub fn of_disk(disk: &BookieDisk) -> Self {
+        let cookie = disk.cookie();
+        Self {
+            origin: disk.directories().next().map(Path::to_path_buf).unwrap_or_default(),
+            bookie_id: cookie.bookie_id.clone(),
+            instance_id: cookie.instance_id.clone(),
+        }
+    }
+}
+
+/// Refuses the same bookie twice, and bookies of several clusters.
+///
+/// # Errors
+/// `surveys-twice`, `surveys-mixed`.
+pub fn refuse_confused(bookies: &[BookieIdentity]) -> Result<()> {
+    refuse_twice(bookies)?;
+    refuse_mixed(bookies)
+}
+
+fn refuse_twice(bookies: &[BookieIdentity]) -> Result<()> {
+    let mut seen: BTreeMap<&str, &BookieIdentity> = BTreeMap::new();
+    for bookie in bookies {
+        if let Some(first) = seen.insert(&bookie.bookie_id, bookie) {
             let what = format!(
                 "`{}` and `{}` are both of bookie {}",
-                first.path().display(),
-                survey.path().display(),
-                survey.header().bookie_id
+                first.origin.display(),
+                bookie.origin.display(),
+                bookie.bookie_id
             );
-            return Err(OperatorError::new("surveys-twice", what, "name the disks of each bookie once"));
+            return Err(OperatorError::new("surveys-twice", what, "name the disks or the survey of each bookie once"));
         }
     }
     Ok(())
 }
 
-fn refuse_mixed(surveys: &[BookieSurvey]) -> Result<()> {
-    let mut pairs = surveys.iter().zip(surveys.iter().skip(1));
-    let Some((one, other)) = pairs.find(|(one, other)| one.header().instance_id != other.header().instance_id) else {
+fn refuse_mixed(bookies: &[BookieIdentity]) -> Result<()> {
+    let mut pairs = bookies.iter().zip(bookies.iter().skip(1));
+    let Some((one, other)) = pairs.find(|(one, other)| one.instance_id != other.instance_id) else {
         return Ok(());
     };
-    let instance = |survey: &BookieSurvey| survey.header().instance_id.clone().unwrap_or_else(|| "none".to_owned());
-    let what = format!(
-        "bookie {} is of instance {}, bookie {} is of instance {}: they are of different clusters",
-        one.header().bookie_id,
-        instance(one),
-        other.header().bookie_id,
-        instance(other)
-    );
-    Err(OperatorError::new("surveys-mixed", what, "name only the disks of one cluster"))
+    let named = |bookie: &BookieIdentity| {
+        let instance = bookie.instance_id.as_deref().unwrap_or("none");
+        format!("bookie {} (`{}`) is of instance {instance}", bookie.bookie_id, bookie.origin.display())
+    };
+    let what = format!("{}, {}: they are of different clusters", named(one), named(other));
+    Err(OperatorError::new("surveys-mixed", what, "name only the disks and surveys of one cluster"))
 }

@@ -19,6 +19,9 @@ pub enum Scenario {
     /// A recovery has begun and not ended.
     #[serde(rename = "recovery-interrupted")]
     RecoveryInterrupted,
+    /// The first of two steps of a recovery was carried out: ledgers and bookies are registered, and logs are not restored yet.
+    #[serde(rename = "recovery-half-done")]
+    RecoveryHalfDone,
     /// Neither logs nor anything that bookies hold is left.
     #[serde(rename = "total-loss")]
     TotalLoss,
@@ -49,6 +52,7 @@ impl Scenario {
             Self::Healthy => "healthy",
             Self::RecoveredNotBooted => "recovered-not-booted",
             Self::RecoveryInterrupted => "recovery-interrupted",
+            Self::RecoveryHalfDone => "recovery-half-done",
             Self::TotalLoss => "total-loss",
             Self::SomeBookiesLost => "partial-loss-2a",
             Self::AllBookiesLost => "partial-loss-2b",
@@ -74,6 +78,8 @@ pub enum ContainerState {
     EntriesMissing,
     /// There is a log, and nothing of what it names.
     LedgersGone,
+    /// Its log is restored in the second step of a recovery, of which the first was carried out.
+    AwaitsBookies,
     /// There is no log, but ledgers that belong to it.
     LogGoneLedgersLeft,
     /// There is no log, and no ledger that says that it belongs to it.
@@ -146,7 +152,9 @@ impl Diagnosis {
     /// The procedure that recovers from it, or from what is left to do; none if there is none, or none is needed.
     pub fn procedure(&self) -> Option<&'static str> {
         match self.scenario {
-            Scenario::ZooKeeperLoss | Scenario::ZooKeeperPartlyLost => Some("zookeeper-loss"),
+            Scenario::ZooKeeperLoss | Scenario::ZooKeeperPartlyLost | Scenario::RecoveryHalfDone => {
+                Some("zookeeper-loss")
+            }
             _ if self.scenario == Scenario::TotalLoss || self.is_half_recovered() => Some("total-loss"),
             Scenario::AllBookiesLost => Some("partial-loss"),
             Scenario::SomeBookiesLost
@@ -166,6 +174,7 @@ impl Diagnosis {
                 | Scenario::AllBookiesLost
                 | Scenario::ZooKeeperLoss
                 | Scenario::ZooKeeperPartlyLost
+                | Scenario::RecoveryHalfDone
                 | Scenario::Mixed
         );
         has_any && !self.is_half_recovered()
@@ -213,6 +222,10 @@ fn container_of(facts: &Facts, container: ContainerId) -> ContainerDiagnosis {
     let Ok(tier1) = &facts.tier1 else { return diagnosis };
     match tier1.logs.get(container as usize).unwrap_or(&Log::Absent) {
         Log::Absent => without_log(&mut diagnosis, tier1),
+        Log::Barrier => {
+            without_log(&mut diagnosis, tier1);
+            diagnosis.state = ContainerState::AwaitsBookies;
+        }
         Log::Damaged(reason) => {
             diagnosis.state = ContainerState::LogDamaged;
             diagnosis.remarks.push(reason.clone());
@@ -328,7 +341,8 @@ fn is_recovered(tier2: Option<&Tier2Facts>, objects: ContainerObjectsFacts, ledg
 
 fn scenario(facts: &Facts, containers: &[ContainerDiagnosis]) -> Scenario {
     use ContainerState::{
-        BookiesSilent, CopiesMissing, Empty, EntriesMissing, LedgersGone, LogGone, LogGoneLedgersLeft, Recovered, Whole,
+        AwaitsBookies, BookiesSilent, CopiesMissing, Empty, EntriesMissing, LedgersGone, LogGone, LogGoneLedgersLeft,
+        Recovered, Whole,
     };
     if facts.tier2.as_ref().is_ok_and(|tier2| tier2.in_progress.is_some()) {
         return Scenario::RecoveryInterrupted;
@@ -339,6 +353,7 @@ fn scenario(facts: &Facts, containers: &[ContainerDiagnosis]) -> Scenario {
     let all = |possible: &[ContainerState]| states.iter().all(|state| possible.contains(state));
     match () {
         () if states.is_empty() => Scenario::Undetermined,
+        () if states.contains(&AwaitsBookies) => Scenario::RecoveryHalfDone,
         () if all(&[Whole]) => Scenario::Healthy,
         () if all(&[Whole, Recovered]) => Scenario::RecoveredNotBooted,
         () if is_partly_lost(facts, tier1, &states) => Scenario::ZooKeeperPartlyLost,
@@ -359,7 +374,7 @@ fn is_partly_lost(facts: &Facts, tier1: &Tier1Facts, states: &[ContainerState]) 
         |ledger: &NamedLedger| matches!(ledger.sight, Ok(None)) && ledger.status != LedgerStatus::Empty;
     let lacks_ledger = |log: &Log| match log {
         Log::Present { ledgers, .. } => ledgers.iter().any(is_unregistered),
-        Log::Absent | Log::Damaged(_) => false,
+        Log::Absent | Log::Damaged(_) | Log::Barrier => false,
     };
     let lacks_log = |state: &ContainerState| matches!(state, LogGone | LogGoneLedgersLeft | LogDamaged);
     let is_anything_gone = states.iter().any(lacks_log) || tier1.logs.iter().any(lacks_ledger);
@@ -398,7 +413,7 @@ fn bookies_lost(tier1: &Tier1Facts) -> Scenario {
     };
     let any_held = tier1.logs.iter().any(|log| match log {
         Log::Present { ledgers, .. } => ledgers.iter().any(held),
-        Log::Absent | Log::Damaged(_) => false,
+        Log::Absent | Log::Damaged(_) | Log::Barrier => false,
     });
     if any_held { Scenario::SomeBookiesLost } else { Scenario::AllBookiesLost }
 }

@@ -12,6 +12,7 @@ use crate::apply::{in_progress, recoveries};
 use crate::cluster::{ClusterLayout, live_servers};
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
+use crate::ledgers::is_barrier;
 use crate::listing::{CONTAINERS_MAX, Listing};
 use crate::pool::for_each_bounded;
 use crate::progress::{Progress, Unit};
@@ -123,6 +124,9 @@ impl Look<'_> {
     fn log(&self, container: ContainerId, answering: &HashSet<&str>) -> Result<Log> {
         let path = self.tier1.layout.log_znode(container);
         let Some(node) = self.tier1.znodes.get(&path)? else { return Ok(Log::Absent) };
+        if is_barrier(&node.data) {
+            return Ok(Log::Barrier);
+        }
         let metadata = match LogMetadata::decode(&node.data) {
             Ok(metadata) => metadata,
             Err(error) => return Ok(Log::Damaged(format!("`{path}`: {error}"))),
@@ -180,7 +184,7 @@ impl Log {
     fn ledger_ids(&self) -> impl Iterator<Item = i64> + '_ {
         let ledgers = match self {
             Self::Present { ledgers, .. } => ledgers.as_slice(),
-            Self::Absent | Self::Damaged(_) => &[],
+            Self::Absent | Self::Damaged(_) | Self::Barrier => &[],
         };
         ledgers.iter().map(|ledger| ledger.id)
     }

@@ -18,7 +18,10 @@ use crate::contract::{Bookie, CallError, CallResult, ContainerId, DurableLog, Le
 use crate::error::{OperatorError, Result};
 use crate::plan::{PlannedLedger, PlannedStretch};
 
-/// A bookie whose disks were read.
+/// The word for what is judged, and done, when the bookies run.
+pub const LATER: &str = "later";
+
+/// A bookie whose disks were read, or surveyed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskBookie {
     /// Id, by its cookie.
@@ -57,6 +60,8 @@ pub struct LedgerEvidence {
     payloads: Box<dyn Payloads>,
     /// All ledgers are registered in ZooKeeper, and their bookies run.
     are_registered: bool,
+    /// Of some entries of logs only surveys tell: nobody can read them before the bookies run.
+    awaits_bookies: bool,
     /// What was found of each log when all were read.
     judged: BTreeMap<ContainerId, Judged>,
 }
@@ -124,9 +129,20 @@ impl LedgerEvidence {
         }
     }
 
-    /// Puts the logs together from ledgers that are registered, and that bookies serve.
+    /// Puts the logs together from ledgers that are registered, and that bookies serve. The lost ones get no cookie, as a bookie that is
+    /// there has one.
     pub(super) fn of_registered(ledgers: Vec<DiskLedger>, survivors: Survivors, payloads: Box<dyn Payloads>) -> Self {
-        Self { are_registered: true, ..Self::of_merged(Vec::new(), ledgers, survivors, payloads) }
+        let lost_bookies = survivors.bookies_without_cookie();
+        Self { are_registered: true, lost_bookies, ..Self::of_merged(Vec::new(), ledgers, survivors, payloads) }
+    }
+
+    /// The same, knowing that no disk that was given holds some entries of these ledgers, but only disks of which there are surveys.
+    pub(super) fn with_ledgers_elsewhere(mut self, elsewhere: &BTreeSet<i64>) -> Self {
+        let of_logs = self.chains.iter().flat_map(|chain| &chain.ledgers).copied();
+        let others = self.unplaced.iter().filter(|unplaced| unplaced.container.is_some());
+        let mut needed = of_logs.chain(others.map(|unplaced| unplaced.ledger));
+        self.awaits_bookies = needed.any(|place| elsewhere.contains(&self.ledgers[place].id));
+        self
     }
 
     fn of_merged(
@@ -148,6 +164,7 @@ impl LedgerEvidence {
             standings,
             payloads,
             are_registered: false,
+            awaits_bookies: false,
             judged: BTreeMap::new(),
         };
         evidence.leave_out_truncated();
@@ -178,6 +195,18 @@ impl LedgerEvidence {
     /// True if the ledgers are registered in ZooKeeper, and their bookies run.
     pub fn are_registered(&self) -> bool {
         self.are_registered
+    }
+
+    /// True if the logs cannot be read before the bookies run: until then there is nothing to do but to register ledgers and bookies.
+    pub fn awaits_bookies(&self) -> bool {
+        self.awaits_bookies
+    }
+
+    /// True if ledgers and bookies are registered, so that the bookies can run without deleting anything.
+    pub fn has_all_registered(&self) -> bool {
+        self.unregistered_ledgers().next().is_none()
+            && self.chains.iter().all(|chain| self.closings(chain).is_empty())
+            && self.bookies.iter().all(|bookie| self.survivors.has_cookie(&bookie.id))
     }
 
     /// The bookies.
@@ -289,7 +318,7 @@ impl LedgerEvidence {
             last_operation: operations.last().map_or(0, |operations| operations.last),
             entries,
             bytes,
-            znode: self.standing(chain.container).as_str().to_owned(),
+            znode: if self.awaits_bookies { LATER } else { self.standing(chain.container).as_str() }.to_owned(),
             reason: self.standing(chain.container).reason().to_owned(),
             flaw: self.flaw(chain.container).map(str::to_owned),
             salvaged_bytes: self.salvaged(chain.container).map_or(0, Salvaged::bytes),
@@ -336,16 +365,23 @@ impl LedgerEvidence {
         if self.are_registered {
             return Ok(planned);
         }
-        let last = chain.ledgers.last().map(|&place| self.ledgers[place].id);
-        for (ledger, last_entry) in chain.ends(&self.ledgers) {
-            if ledger.registered.is_none() {
-                planned.restored.push(self.planned(ledger, last_entry, layout)?);
-            } else if Some(ledger.id) != last || !ledger.has_all_bookies(&self.bookies) {
-                let length = length_up_to(ledger, last_entry).cast_signed();
-                planned.closed.extend(ledger.closing(last_entry, length));
-            }
+        for (ledger, last_entry) in chain.ends(&self.ledgers).filter(|(ledger, _)| ledger.registered.is_none()) {
+            planned.restored.push(self.planned(ledger, last_entry, layout)?);
         }
+        planned.closed = self.closings(chain);
         Ok(planned)
+    }
+
+    /// The registered ledgers of a log that are to be closed, in its order.
+    fn closings(&self, chain: &LogChain) -> Vec<LedgerClosing> {
+        let last = chain.ledgers.last().map(|&place| self.ledgers[place].id);
+        let is_left_to_store = |ledger: &DiskLedger| Some(ledger.id) == last && ledger.has_all_bookies(&self.bookies);
+        let closed = chain.ends(&self.ledgers).filter(|(ledger, _)| !is_left_to_store(ledger));
+        closed
+            .filter_map(|(ledger, last_entry)| {
+                ledger.closing(last_entry, length_up_to(ledger, last_entry).cast_signed())
+            })
+            .collect()
     }
 
     /// A ledger that is part of no log, as it is to be registered; none if it is.

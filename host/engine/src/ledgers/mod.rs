@@ -5,6 +5,7 @@
 //! without a gap over all its ledgers, a metadata checkpoint names the container, and an entry that was sent again to the next ledger ends
 //! the one before. See design note 013.
 
+mod barrier;
 mod chain;
 mod ensembles;
 mod evidence;
@@ -15,11 +16,13 @@ mod salvage;
 mod survivors;
 mod tailed;
 
+pub(crate) use self::barrier::barrier;
+pub use self::barrier::is_barrier;
 pub use self::chain::{Junction, Link, LogChain, UnplacedLedger, chains};
 pub use self::ensembles::{Candidates, Stretch, ensembles};
-pub use self::evidence::{DiskBookie, FollowedLog, LedgerEvidence, Payloads, PlannedLog};
+pub use self::evidence::{DiskBookie, FollowedLog, LATER, LedgerEvidence, Payloads, PlannedLog};
 pub use self::log_tail::{LogTail, ReplayStart, SegmentTail};
-pub use self::reading::read_disks;
+pub use self::reading::{BookiesLeft, read_bookies};
 pub use self::registered::read_registered;
 pub use self::salvage::{Salvaged, salvage};
 pub use self::survivors::{LogNode, Standing, Survivors};

@@ -1,4 +1,4 @@
-//! Puts ledgers together from what is on the disks of several bookies.
+//! Puts ledgers together from what is on the disks of several bookies, or from surveys of them, which tell everything but the payloads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,20 +8,30 @@ use dr_formats::ledger_entry::LedgerPassword;
 
 use super::{DiskBookie, DiskEntry, DiskLedger, Holder, LedgerEvidence, Operations, Payloads, Survivors};
 use crate::bookie_survey::{
-    BookieSurvey, EntrySummary, FrameSummary, MergedEntry, MergedSurveys, SurveyHeader, Take, read_payload, take,
+    BookieIdentity, BookieSurvey, EntrySummary, FrameSummary, MergedEntry, MergedSurveys, SurveyHeader, Take,
+    read_payload, refuse_confused, take,
 };
 use crate::error::{OperatorError, Result};
 use crate::plan::run_directory_error;
 use crate::progress::Progress;
 
-/// Reads the disks of stopped bookies, each given by its directories, beside what is left of ZooKeeper. Surveys of them, which are removed at the end, are written to
+/// What is left of stopped bookies.
+#[derive(Debug, Clone, Copy)]
+pub struct BookiesLeft<'b> {
+    /// Directories of each bookie whose disks are here.
+    pub disks: &'b [Vec<PathBuf>],
+    /// Surveys of bookies whose disks are elsewhere.
+    pub surveys: &'b [PathBuf],
+}
+
+/// Reads what is left of stopped bookies, beside what is left of ZooKeeper. Surveys of the disks, which are removed at the end, are written to
 /// `scratch`, a directory that does not exist yet.
 ///
 /// # Errors
-/// Those of [`BookieDisk::open`], [`take`] and [`MergedSurveys`]; `ledger-password` if ledgers have another password than `password`;
-/// `instance-differs`, `cookie-differs` if ZooKeeper knows other bookies.
-pub fn read_disks(
-    bookies: &[Vec<PathBuf>],
+/// Those of [`BookieDisk::open`], [`BookieSurvey::open`], [`refuse_confused`], [`take`] and [`MergedSurveys`]; `ledger-password` if ledgers have another
+/// password than `password`; `instance-differs`, `cookie-differs` if ZooKeeper knows other bookies.
+pub fn read_bookies(
+    left: BookiesLeft<'_>,
     password: &LedgerPassword,
     survivors: Survivors,
     parallel: usize,
@@ -29,7 +39,7 @@ pub fn read_disks(
     progress: &dyn Progress,
 ) -> Result<LedgerEvidence> {
     std::fs::create_dir(scratch).map_err(|error| run_directory_error("create", scratch, error))?;
-    let evidence = survey_and_merge(bookies, password, survivors, parallel, scratch, progress);
+    let evidence = survey_and_merge(left, password, survivors, parallel, scratch, progress);
     let removed = std::fs::remove_dir_all(scratch);
     let evidence = evidence?;
     removed.map_err(|error| run_directory_error("remove", scratch, error))?;
@@ -37,47 +47,72 @@ pub fn read_disks(
 }
 
 fn survey_and_merge(
-    bookies: &[Vec<PathBuf>],
+    left: BookiesLeft<'_>,
     password: &LedgerPassword,
     survivors: Survivors,
     parallel: usize,
     scratch: &Path,
     progress: &dyn Progress,
 ) -> Result<LedgerEvidence> {
+    let files = left.surveys.iter().map(|path| BookieSurvey::open(path)).collect::<Result<Vec<_>>>()?;
     let disks: Vec<BookieDisk> =
-        bookies.iter().map(|directories| BookieDisk::open(directories)).collect::<std::result::Result<_, _>>()?;
-    for disk in &disks {
-        let cookie = disk.cookie();
-        survivors.refuse_other(&cookie.bookie_id, cookie.instance_id.as_deref(), disk.cookie_bytes())?;
+        left.disks.iter().map(|directories| BookieDisk::open(directories)).collect::<std::result::Result<_, _>>()?;
+    // Before hours of reading.
+    let of_disks = disks.iter().map(BookieIdentity::of_disk);
+    refuse_confused(&of_disks.chain(files.iter().map(BookieSurvey::identity)).collect::<Vec<_>>())?;
+    let of_disks = disks.iter().map(|disk| (disk.cookie().bookie_id.as_str(), disk.cookie_bytes()));
+    let of_files = files.iter().map(|file| (file.header().bookie_id.as_str(), file.header().cookie.as_slice()));
+    let instance_ids = disks.iter().map(|disk| &disk.cookie().instance_id);
+    let instance_ids = instance_ids.chain(files.iter().map(|file| &file.header().instance_id));
+    for ((bookie, cookie), instance_id) in of_disks.chain(of_files).zip(instance_ids) {
+        survivors.refuse_other(bookie, instance_id.as_deref(), cookie)?;
     }
+    files.iter().try_for_each(|file| refuse_other_password(file.header(), &file.identity().origin, password))?;
     let mut surveys = Vec::new();
     for (number, disk) in disks.iter().enumerate() {
         let output = scratch.join(format!("bookie-{number}"));
         let header = take(disk, &Take { password: password.clone(), parallel, output: &output }, progress)?;
-        refuse_other_password(&header, password)?;
+        refuse_other_password(&header, &BookieIdentity::of_disk(disk).origin, password)?;
         surveys.push(BookieSurvey::open(&output)?);
     }
+    surveys.extend(files);
+    merge(surveys, disks, password, survivors)
+}
+
+/// Puts all surveys together, of which the first ones are those of `disks`.
+fn merge(
+    surveys: Vec<BookieSurvey>,
+    disks: Vec<BookieDisk>,
+    password: &LedgerPassword,
+    survivors: Survivors,
+) -> Result<LedgerEvidence> {
     let mut merged = MergedSurveys::new(surveys)?;
     let known = merged.headers().map(bookie).collect();
-    let mut ledgers = Vec::new();
-    let mut copies = BTreeMap::new();
-    while let Some(entry) = merged.next_entry()? {
+    let (mut ledgers, mut copies, mut elsewhere) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+    while let Some(mut entry) = merged.next_entry()? {
         add(&entry, &mut ledgers);
-        copies.insert((entry.ledger_id, entry.entry_id), entry.copies);
+        entry.copies.retain(|(bookie, _)| *bookie < disks.len());
+        if entry.copies.is_empty() {
+            elsewhere.insert(entry.ledger_id);
+        } else {
+            copies.insert((entry.ledger_id, entry.entry_id), entry.copies);
+        }
     }
     merged.headers().for_each(|header| confirm(header, &mut ledgers));
     let payloads = DiskPayloads { disks, copies, password: password.clone() };
-    Ok(LedgerEvidence::new(known, ledgers, survivors, Box::new(payloads)))
+    Ok(LedgerEvidence::new(known, ledgers, survivors, Box::new(payloads)).with_ledgers_elsewhere(&elsewhere))
 }
 
-fn refuse_other_password(header: &SurveyHeader, password: &LedgerPassword) -> Result<()> {
+fn refuse_other_password(header: &SurveyHeader, origin: &Path, password: &LedgerPassword) -> Result<()> {
     match header.ledgers.iter().find(|ledger| ledger.has_password(password) == Some(false)) {
         None => Ok(()),
         Some(ledger) => Err(OperatorError::new(
             "ledger-password",
             format!(
-                "ledger {} on the disks of bookie {} has another password than the configured one",
-                ledger.ledger_id, header.bookie_id
+                "{}: ledger {} of bookie {} has another password than the configured one",
+                origin.display(),
+                ledger.ledger_id,
+                header.bookie_id
             ),
             "set bookkeeper.connect.security.auth.pwd in a file given with --config as the segment stores have it",
         )),

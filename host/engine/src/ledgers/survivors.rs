@@ -1,12 +1,13 @@
 //! What is left of ZooKeeper, beside what the disks tell: ledgers that are registered, logs that have their ZNodes, bookies that have
 //! their cookies. What agrees with the disks is believed and stays as it is; see design note 016 for the rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dr_backends::tier1::{BookieRegistration, LedgerClosing, RegisteredLedger};
 use dr_formats::ledger_entry::DigestType;
 use dr_formats::log_metadata::{FrameAddress, LedgerStatus, LogMetadata};
 
+use super::barrier::stands_for_log;
 use super::{DiskBookie, DiskLedger, LogChain};
 use crate::cluster::{ClusterLayout, Tier1};
 use crate::contract::ContainerId;
@@ -68,6 +69,13 @@ impl Standing {
     }
 }
 
+impl LogNode {
+    /// True if it only keeps stores away until the log is restored.
+    pub fn is_barrier(&self) -> bool {
+        self.metadata.as_ref().is_ok_and(stands_for_log)
+    }
+}
+
 impl Survivors {
     /// Reads all of it. The listing tells how many containers there are, and their epochs.
     ///
@@ -100,6 +108,17 @@ impl Survivors {
     /// Ledgers that are registered for a container.
     pub(super) fn ledgers_of_logs(&self) -> impl Iterator<Item = &RegisteredLedger> {
         self.ledgers.values().filter(|ledger| ledger.container.is_some())
+    }
+
+    /// True if a bookie has its cookie.
+    pub(super) fn has_cookie(&self, bookie: &str) -> bool {
+        self.bookies.iter().flat_map(|known| &known.cookies).any(|(id, _)| id == bookie)
+    }
+
+    /// Ids of bookies that ledgers of logs name, and that have no cookie.
+    pub(super) fn bookies_without_cookie(&self) -> Vec<String> {
+        let named: BTreeSet<&String> = self.ledgers_of_logs().flat_map(|ledger| &ledger.bookies).collect();
+        named.into_iter().filter(|bookie| !self.has_cookie(bookie)).cloned().collect()
     }
 
     /// The highest id above which new ledgers must be put; none if the counter that is left is above all that were seen.
@@ -187,6 +206,9 @@ impl Survivors {
             Ok(log) => log,
             Err(reason) => return Standing::Outdated(format!("its ZNode cannot be decoded: {reason}")),
         };
+        if stands_for_log(log) {
+            return Standing::Outdated("its ZNode was put there by the first step, to keep stores away".to_owned());
+        }
         if log.epoch < node.epoch_in_tier2 {
             return Standing::Outdated(format!(
                 "its ZNode has epoch {}, and Tier-2 was written in epoch {}",

@@ -11,7 +11,7 @@ use crate::contract::{
     no_disks,
 };
 use crate::error::OperatorError;
-use crate::ledgers::{FollowedLog, LedgerEvidence, LogNode, PlannedLog, SegmentTail, Standing};
+use crate::ledgers::{FollowedLog, LATER, LedgerEvidence, LogNode, PlannedLog, SegmentTail, Standing, barrier};
 use crate::plan::{
     Effect, PlannedBookie, PlannedClosing, PlannedLedger, PlannedRegistration, PlannedTruncation, RestoredContainer,
 };
@@ -40,10 +40,23 @@ struct StagedLog {
     summary: RestoredContainer,
 }
 
+/// Disks that were not given cannot be given any more when the bookies run.
+fn with_the_way_on(error: CallError) -> CallError {
+    match error {
+        CallError::Damaged(flaw) => CallError::Damaged(format!(
+            "{flaw}; if a bookie does not run that could hold it, start that and make the plan again; else the procedure `partial-loss` builds the \
+             container anew from Tier-2 and what is left of its log"
+        )),
+        other => other,
+    }
+}
+
 /// What becomes of the ZNode of a log.
 #[derive(Debug)]
 enum StagedNode {
     Kept,
+    /// Nothing now: the log is read, and its ZNode written, when the bookies run.
+    Later,
     /// Created, or replaced in this version.
     Written {
         truncation: Option<PlannedTruncation>,
@@ -55,6 +68,7 @@ impl StagedNode {
     fn as_str(&self) -> &'static str {
         match self {
             Self::Kept => "kept",
+            Self::Later => LATER,
             Self::Written { expected_version: None, .. } => "created",
             Self::Written { expected_version: Some(_), .. } => "replaced",
         }
@@ -110,6 +124,7 @@ impl Restored {
         if !kept.is_empty() {
             effects.push(Effect::RestoreLedgers { container: None, ledgers: kept });
         }
+        effects.extend(self.barriers(staging));
         if let (Some(ids), Some(evidence)) = (&self.bookies, &staging.0.ledgers) {
             let chosen = evidence.bookies().iter().filter(|bookie| ids.contains(&bookie.id));
             let mut bookies: Vec<_> =
@@ -125,6 +140,20 @@ impl Restored {
     }
 }
 
+impl Restored {
+    /// ZNodes that keep stores away, if the logs come in a second step.
+    fn barriers(&self, staging: &Staging) -> Vec<Effect> {
+        let (layout, count) = (&staging.0.layout, staging.0.survey.container_count());
+        let evidence =
+            staging.0.ledgers.as_deref().filter(|evidence| evidence.awaits_bookies() && self.bookies.is_some());
+        let without_node =
+            |evidence: &LedgerEvidence| (0..count).filter(|&of| evidence.log_node(of).is_none()).collect();
+        let containers: Vec<ContainerId> = evidence.map(without_node).unwrap_or_default();
+        let create = |container| Some(Effect::CreateZnode { path: layout.log_znode(container), data: barrier().ok()? });
+        containers.into_iter().filter_map(create).collect()
+    }
+}
+
 impl Staging {
     fn disks(&self) -> CallResult<&LedgerEvidence> {
         self.0.ledgers.as_deref().ok_or_else(no_disks)
@@ -132,6 +161,7 @@ impl Staging {
 
     /// What survived, with what restored logs append to the controller's segments.
     pub(super) fn controller_survey(&self) -> CallResult<Arc<Survey>> {
+        self.refuse_unread_logs()?;
         let mut state = self.lock();
         if state.restored.tails.is_empty() {
             return Ok(Arc::clone(&self.0.survey));
@@ -202,13 +232,14 @@ impl Staging {
         if taken(&self.lock()) {
             return Err(CallError::Conflict(format!("container {container} was opened or restored before")));
         }
-        let highest_epoch = self.evidence(container)?.highest_epoch;
-        let followed = evidence.restorable(container, &self.0.survey)?;
-        self.0.survey.forget(container);
         let ids = evidence.log_ledgers(container)?;
-        let metadata = evidence.planned_log(container, &self.0.layout)?;
         let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        let (znode, epoch) = self.staged_node(container, &followed, highest_epoch + u64::from(count))?;
+        let (followed, znode, epoch) = if evidence.awaits_bookies() {
+            (evidence.unread(container)?, StagedNode::Later, 0)
+        } else {
+            self.followed_log(container, u64::from(count))?
+        };
+        let metadata = evidence.planned_log(container, &self.0.layout)?;
         let restored = RestoredLog {
             ledgers: count,
             operations: followed.operations,
@@ -226,6 +257,7 @@ impl Staging {
             bytes: evidence.log_bytes(container)?,
             epoch,
             kept: matches!(znode, StagedNode::Kept),
+            later: matches!(znode, StagedNode::Later),
         };
         let mut state = self.lock();
         if taken(&state) {
@@ -236,6 +268,29 @@ impl Staging {
         drop(state);
         self.0.progress.advanced(1);
         Ok(restored)
+    }
+
+    /// A log of so many ledgers that is read now, what becomes of its ZNode, and its epoch.
+    fn followed_log(&self, container: ContainerId, ledgers: u64) -> CallResult<(FollowedLog, StagedNode, u64)> {
+        let highest_epoch = self.evidence(container)?.highest_epoch;
+        let evidence = self.disks()?;
+        let followed = evidence.restorable(container, &self.0.survey);
+        let followed = if evidence.are_registered() { followed.map_err(with_the_way_on)? } else { followed? };
+        self.0.survey.forget(container);
+        let (znode, epoch) = self.staged_node(container, &followed, highest_epoch + ledgers)?;
+        Ok((followed, znode, epoch))
+    }
+
+    /// Refuses what rests on the content of logs as long as nobody can read them.
+    pub(super) fn refuse_unread_logs(&self) -> CallResult<()> {
+        match &self.0.ledgers {
+            Some(evidence) if evidence.awaits_bookies() => Err(CallError::Conflict(
+                "of the logs only surveys tell, and they cannot be read before the bookies run; register ledgers and bookies \
+                 first"
+                    .to_owned(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// What becomes of the ZNode of a log, and its epoch, which is above `epoch_seen` in one that is written: the epoch grows by one with

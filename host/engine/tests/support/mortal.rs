@@ -190,6 +190,9 @@ impl LedgerRegistry for MortalLedgers<'_> {
     fn unregister_bookies(&self, registration: &BookieRegistration, present: &[String]) -> Result<(), Tier1Error> {
         self.1.change(dead_tier1, || self.0.registry().unregister_bookies(registration, present))
     }
+    fn running_bookies(&self) -> Result<Vec<String>, Tier1Error> {
+        self.0.registry().running_bookies()
+    }
     fn refuse_running_bookies(&self) -> Result<(), Tier1Error> {
         self.0.registry().refuse_running_bookies()
     }

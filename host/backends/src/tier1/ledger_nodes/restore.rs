@@ -110,20 +110,26 @@ impl LedgerRegistry for LedgerNodes {
         Ok(differing)
     }
 
-    fn refuse_running_bookies(&self) -> Result<(), Tier1Error> {
+    fn running_bookies(&self) -> Result<Vec<String>, Tier1Error> {
+        let mut running = Vec::new();
         for parent in [AVAILABLE, READ_ONLY] {
             let bookies = self.znodes.children(&self.child(parent))?.unwrap_or_default();
-            if let Some(bookie) = bookies.iter().find(|name| *name != "readonly") {
-                return Err(Tier1Error::Unavailable {
-                    location: self.location(),
-                    reason: format!(
-                        "bookie {bookie} is running, and would delete the ledgers that it holds if they were not registered any more; \
-                         stop it and wait until its session has ended"
-                    ),
-                });
-            }
+            running.extend(bookies.into_iter().filter(|name| name != "readonly"));
         }
-        Ok(())
+        Ok(running)
+    }
+
+    fn refuse_running_bookies(&self) -> Result<(), Tier1Error> {
+        match self.running_bookies()?.first() {
+            None => Ok(()),
+            Some(bookie) => Err(Tier1Error::Unavailable {
+                location: self.location(),
+                reason: format!(
+                    "bookie {bookie} is running, and would delete the ledgers that it holds if they were not registered any more; \
+                     stop it and wait until its session has ended"
+                ),
+            }),
+        }
     }
 
     fn present_of_registration(&self, registration: &BookieRegistration) -> Result<Vec<String>, Tier1Error> {

@@ -28,6 +28,7 @@ impl Report<'_> {
             Scenario::Healthy => self.after_nothing(),
             Scenario::RecoveredNotBooted => self.after_a_recovery(),
             Scenario::RecoveryInterrupted => self.after_an_interruption(),
+            Scenario::RecoveryHalfDone => self.after_first_step(),
             Scenario::TotalLoss => self.after_total_loss(),
             Scenario::SomeBookiesLost => self.after_some_bookies(),
             Scenario::AllBookiesLost => self.after_all_bookies(),
@@ -110,6 +111,25 @@ impl Report<'_> {
             step_with("carry on with it, where its run directory is:", of("apply")),
             step_with("or take it back:", of("rollback")),
         ]
+    }
+
+    fn after_first_step(&self) -> Vec<Step> {
+        let mut steps: Vec<Step> = self.stop_servers().into_iter().collect();
+        steps.push(step("start no segment store and no controller before the second step is carried out"));
+        steps.push(step("start all bookies, with their disks"));
+        let recorded = self.facts.tier2.as_ref().ok().and_then(|tier2| tier2.recovered.as_ref());
+        let first = recorded.map_or(RUN_DIRECTORY, |recovery| recovery.run_directory.as_str());
+        let second = format!("{}-2", first.trim_end_matches('/'));
+        steps.push(Step {
+            sentence:
+                "plan the second step, which restores the logs from what the bookies serve; this changes nothing:"
+                    .to_owned(),
+            command: self.command("plan", &["--directory", &second]),
+        });
+        steps.push(step_with("carry it out:", next::of_directory(&self.place.program, "apply", second.as_ref())));
+        let rollback = next::of_directory(&self.place.program, "rollback", first.as_ref());
+        steps.push(step_with("as long as no bookie was started, the first step can be taken back instead:", rollback));
+        steps
     }
 
     fn after_total_loss(&self) -> Vec<Step> {

@@ -21,6 +21,7 @@ pub(super) fn state(state: ContainerState) -> &'static str {
         ContainerState::BookiesSilent => "bookies silent",
         ContainerState::EntriesMissing => "entries missing",
         ContainerState::LedgersGone => "ledgers gone",
+        ContainerState::AwaitsBookies => "ledgers registered, log comes next",
         ContainerState::LogGoneLedgersLeft => "log gone, ledgers left",
         ContainerState::LogGone => "log gone",
         ContainerState::LogDisabled => "log disabled",
@@ -44,6 +45,9 @@ impl Report<'_> {
             ]),
             Scenario::RecoveryInterrupted => own(&[
                 "A recovery has begun here and has not ended. Nothing else may be done before it is carried on or taken back.",
+            ]),
+            Scenario::RecoveryHalfDone => own(&[
+                "The first of two steps of a recovery was carried out here: ledgers and bookies are registered. The logs are not restored yet, and disabled ZNodes stand in their places to keep segment stores away.",
             ]),
             Scenario::TotalLoss => {
                 let is_all = "Tier-1 is lost as a whole: no container has a log, and no bookie that was asked holds anything of one. Tier-2 is all that is left.";
@@ -128,6 +132,7 @@ impl Report<'_> {
             Scenario::Healthy
             | Scenario::RecoveredNotBooted
             | Scenario::RecoveryInterrupted
+            | Scenario::RecoveryHalfDone
             | Scenario::ZooKeeperPartlyLost
             | Scenario::Undetermined => Vec::new(),
         }
@@ -219,7 +224,9 @@ impl Report<'_> {
         let readable: u64 = self.diagnosis.containers.iter().map(|container| container.readable_bytes).sum();
         let ledgers: u64 = self.diagnosis.containers.iter().map(|container| container.readable_ledgers).sum();
         let consequence = match self.diagnosis.scenario {
-            Scenario::ZooKeeperLoss => "but nothing of them is lost if the logs are restored",
+            Scenario::ZooKeeperLoss | Scenario::RecoveryHalfDone => {
+                "but nothing of them is lost if the logs are restored"
+            }
             _ => "and `dr recover` would throw that part away",
         };
         (ledgers > 0).then(|| {

@@ -44,6 +44,21 @@ pub(super) struct Headline {
     pub(super) sentences: Vec<String>,
 }
 
+/// What is said of the first of two steps, whose plan knows no loss yet.
+pub(super) fn first_step() -> Headline {
+    let sentences = [
+        "This plan registers ledgers and bookies. The logs cannot be read before the bookies run; a second plan restores them.",
+        "Until that is carried out, start no segment store and no controller.",
+    ];
+    Headline {
+        class: "unsure",
+        mark: "?",
+        title: "The first of two steps: whether anything is lost shows in the second".to_owned(),
+        sentences: sentences.map(str::to_owned).to_vec(),
+    }
+}
+
+/// The verdict in words.
 pub(super) fn headline(report: &LossReport) -> Headline {
     let totals = &report.totals;
     let touched = |class: LossClass| {

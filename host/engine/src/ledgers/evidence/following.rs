@@ -15,7 +15,7 @@ use crate::listing::ContainerObjects;
 use crate::survey::Survey;
 
 /// A log that was read whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FollowedLog {
     /// Operations that the store will replay.
     pub operations: u64,
@@ -154,6 +154,22 @@ impl LedgerEvidence {
         let evidence = || Ok(survey.evidence_for_a_moment(container)?);
         followed.check(container, &objects, evidence, self.has_lost_bookies())?;
         Ok(followed)
+    }
+
+    /// What is known of a log that cannot be read before the bookies run: what of it is on no disk can be harmless all the same, which
+    /// shows only then.
+    ///
+    /// # Errors
+    /// `not-found` if the container has none; `damaged` if a ledger that belongs to it does not join the others.
+    pub(crate) fn unread(&self, container: ContainerId) -> CallResult<FollowedLog> {
+        let chain = self.chain(container)?;
+        self.refuse_unjoined(chain)?;
+        let hole = chain.ends(&self.ledgers).find_map(|(ledger, last_entry)| {
+            let (first, last) = ledger.hole_before(last_entry)?;
+            Some(format!("ledger {}, entry {first}: {}", ledger.id, missing(ledger, first, last)))
+        });
+        let last_operation = self.log_row(chain).last_operation;
+        Ok(FollowedLog { last_operation, bridged: hole, ..FollowedLog::default() })
     }
 
     /// Why a log cannot be restored, if that is known.

@@ -189,7 +189,8 @@ fn surveys_are_read_together() {
     write(&path("c"), &SurveyHeader { instance_id: Some("x".into()), ..header("c", 0) }, &[]);
     let error = MergedSurveys::open(&[path("a"), path("c")]).unwrap_err();
     assert_eq!(error.code, "surveys-mixed");
-    assert!(error.what.contains("bookie c is of instance x"), "{error}");
+    let named = format!("bookie c (`{}`) is of instance x", path("c").display());
+    assert!(error.what.contains(&named), "{error}");
     assert_eq!(MergedSurveys::open(&[path("a"), path("a")]).unwrap_err().code, "surveys-twice");
 }
 

@@ -212,6 +212,18 @@ fn a_recovery_of_some_containers_leaves_the_procedure_for_the_others() {
 }
 
 #[test]
+fn what_keeps_stores_away_tells_of_a_recovery_that_is_half_done() {
+    let mut facts = facts(vec![Log::Barrier, log(&[&[SILENT, SILENT, SILENT]])]);
+    let tier1 = facts.tier1.as_mut().unwrap();
+    tier1.bookies = bookies(true, true);
+    tier1.stray_ledgers = vec![sight(3, &[SILENT, SILENT, SILENT])];
+    let expected = [ContainerState::AwaitsBookies, ContainerState::BookiesSilent];
+    let diagnosis = check(&facts, Scenario::RecoveryHalfDone, &expected);
+    assert!(diagnosis.has_survivors() && diagnosis.containers[0].ledgers == 1);
+    assert_eq!(diagnosis.procedure(), Some("zookeeper-loss"));
+}
+
+#[test]
 fn containers_that_differ_are_told_apart() {
     let mut facts = facts(vec![log(&[&[HELD, HELD, HELD]]), Log::Absent, Log::Damaged("no".to_owned()), Log::Absent]);
     facts.tier2.as_mut().unwrap().containers[3] = ContainerObjectsFacts::default();

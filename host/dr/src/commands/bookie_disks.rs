@@ -59,7 +59,8 @@ pub(super) fn read(
     refuse_stopped(&evidence, &running)?;
     let remark = "all ledgers and bookies of the surveys are registered: the logs are read from the bookies now";
     session.console.remark(remark);
-    ledgers::read_registered(open.tier1.ledgers.clone(), known, progress)
+    let evidence = ledgers::read_registered(open.tier1.ledgers.clone(), known, progress)?;
+    Ok(evidence.map(|evidence| evidence.with_lost(&target.lost_bookies)))
 }
 
 /// What a bookie that runs holds can be other than its survey says, and it deletes what is not registered.

@@ -110,6 +110,13 @@ impl LedgerEvidence {
         Ok(self)
     }
 
+    /// The same, knowing of more bookies that they are lost, where what the others hold is read through them.
+    #[must_use]
+    pub fn with_lost(mut self, lost_bookies: &[String]) -> Self {
+        self.lost_bookies.extend_from_slice(lost_bookies);
+        self
+    }
+
     /// What a bookie holds that was forgotten would be given up with what the lost ones held.
     fn refuse_unaccounted(&self) -> Result<()> {
         let is_known = |id: &str| {

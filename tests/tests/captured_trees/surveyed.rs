@@ -122,7 +122,7 @@ fn restored_by_disks(capture: &str, bookies: &CapturedBookies, lost: &[usize]) -
 
 #[test]
 fn two_steps_by_surveys_come_to_what_one_step_by_disks_comes_to() {
-    for (capture, lost) in [("bookie-journals", vec![]), ("bookie-journals", vec![1]), ("bookie-logs", vec![])] {
+    for (capture, lost) in [("bookie-journals", vec![]), ("bookie-logs", vec![1])] {
         let surveyed = Surveyed::new(capture);
         let (_place, by_disks) = restored_by_disks(capture, &surveyed.bookies, &lost);
         let (code, text) = surveyed.recover(&lost);

@@ -291,6 +291,9 @@ impl Report<'_> {
                 "in the next command, name the directories of each bookie in place of DIRECTORIES, joined by commas, with --bookie-disks once for each bookie",
             ));
             steps.push(step(
+                "if their disks cannot all be seen from one machine, run `dr survey-bookie` where they are, and name the files with --bookie-surveys instead",
+            ));
+            steps.push(step(
                 "if of some bookies no disk is left, name those by their ids, joined by commas, with --lost-bookies in the same command",
             ));
             more.extend(["--bookie-disks", "DIRECTORIES"]);

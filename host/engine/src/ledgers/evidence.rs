@@ -458,3 +458,49 @@ fn length_up_to(ledger: &DiskLedger, last_entry: i64) -> u64 {
     let place = ledger.entries.binary_search_by_key(&last_entry, |entry| entry.id);
     place.map_or(0, |place| ledger.entries[place].ledger_length)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::test_support::ledger;
+    use super::*;
+
+    /// Nobody reads an entry.
+    #[derive(Debug)]
+    struct Unread;
+
+    impl Payloads for Unread {
+        fn read(&self, _: &DiskLedger, _: i64, _: &mut dyn FnMut(i64, &[u8])) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn bookie(number: usize) -> DiskBookie {
+        let id = format!("bookie-{number}:3181");
+        DiskBookie { id, cookie: Vec::new(), instance_id: None, entries: 0, findings: Vec::new() }
+    }
+
+    /// Far from what it takes, unless something grows with the square of the ledgers.
+    #[test]
+    fn the_metadata_of_ten_thousand_ledgers_take_seconds_at_most() {
+        const LEDGERS: i64 = 10_000;
+        const CONTAINERS: i64 = 4;
+        let of_log = |id: i64| {
+            let first = id / CONTAINERS * 10 + 1;
+            let operations: Vec<(i64, i64)> = (first..first + 10).map(|number| (number, number)).collect();
+            ledger(id, u32::try_from(id % CONTAINERS).ok(), &operations)
+        };
+        let ledgers: Vec<DiskLedger> = (0..LEDGERS).map(of_log).collect();
+        let layout = ClusterLayout::with_defaults("lab");
+        let began = Instant::now();
+        let evidence =
+            LedgerEvidence::new((0..3).map(bookie).collect(), ledgers, Survivors::default(), Box::new(Unread));
+        let logs: Vec<PlannedLog> = (0..4).map(|container| evidence.planned_log(container, &layout).unwrap()).collect();
+        let rows = evidence.ledger_rows();
+        let elapsed = began.elapsed();
+        assert!(logs.iter().all(|log| log.restored.len() == 2500 && log.closed.is_empty()));
+        assert!(rows.len() == 10_000 && rows.iter().all(|row| row.stray.is_empty()));
+        assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
+    }
+}

@@ -16,6 +16,11 @@ use dr_guest_kit::logs::Log;
 use dr_guest_kit::{ContainerId, Description, Procedure, Result, Settings, Task, logs, report};
 use total_loss_runbook::Rules;
 
+/// How the ids of tasks begin: what was decided for the container, by its log.
+const RESTORE_LOG: &str = "restore-log-";
+const BUILD_ANEW: &str = "build-anew-";
+const AWAIT_BOOKIES: &str = "await-bookies-";
+
 struct PartialLoss;
 
 dr_guest_kit::export_procedure!(PartialLoss);
@@ -29,29 +34,26 @@ impl Procedure for PartialLoss {
             .for_scenarios(&["partial-loss", "zookeeper-loss"])
             .needs(&restored_logs_runbook::CAPABILITIES)
             .needs(&more)
-            .takes(total_loss_runbook::parameters())
+            .takes(total_loss_runbook::parameters_without_transactions())
     }
 
     fn prepare(_settings: &Settings, selected: &[ContainerId]) -> Result<Vec<Task>> {
         restored_logs_runbook::look_at_bookies()?;
         let wanted = restored_logs_runbook::all_containers(selected)?;
         let logs = logs::list_logs()?;
-        Ok(wanted.into_iter().map(|container| task(container, log_of(container, &logs))).collect())
+        Ok(wanted.into_iter().map(|container| task(container, &logs)).collect())
     }
 
     fn run(settings: &Settings, task: &Task) -> Result<()> {
         let container = task.container_id()?;
-        let logs = logs::list_logs()?;
-        match log_of(container, &logs) {
-            Some(Log { flaw: None, .. }) => restored_logs_runbook::restore_log(container),
-            None if restored_logs_runbook::is_first_step(&logs) => {
-                let subject = format!("container {container}");
-                let reason = "no ledger of its log is on the disks that are left, and new logs need bookies that run";
-                report::decision(Some(container), &subject, "built anew in the second step", reason);
-                Ok(())
-            }
-            log => build_anew(container, log, settings),
+        if task.id.starts_with(RESTORE_LOG) {
+            return restored_logs_runbook::restore_log(container);
         }
+        if task.id.starts_with(AWAIT_BOOKIES) {
+            return Ok(());
+        }
+        // The controller goes on with transactions by its own rows, which it is told of at the end.
+        total_loss_runbook::recover_container(container, &Rules::without_transactions(settings)?)
     }
 
     fn finish(_settings: &Settings) -> Result<()> {
@@ -60,31 +62,34 @@ impl Procedure for PartialLoss {
     }
 }
 
-fn build_anew(container: ContainerId, log: Option<&Log>, settings: &Settings) -> Result<()> {
-    let (choice, reason) = match log {
-        Some(Log { salvaged_bytes, flaw, .. }) => {
-            (format!("built anew from Tier-2 and {salvaged_bytes} bytes of its log"), flaw.clone().unwrap_or_default())
+/// Decides between the ways.
+fn task(container: ContainerId, logs: &[Log]) -> Task {
+    let (way, what) = match logs.iter().find(|log| log.container == container) {
+        Some(Log { znode, ledgers, .. }) if znode == "later" => {
+            (RESTORE_LOG, format!("a log of {} ledgers, read later", ledgers.len()))
         }
-        None => ("built anew from Tier-2".to_owned(), "no ledger of its log is on the disks that are left".to_owned()),
-    };
-    report::decision(Some(container), &format!("container {container}"), &choice, &reason);
-    // The controller goes on with transactions by its own rows, which it is told of at the end.
-    let rules = Rules { end_transactions: false, ..Rules::from_settings(settings)? };
-    total_loss_runbook::recover_container(container, &rules)
-}
-
-fn log_of(container: ContainerId, logs: &[Log]) -> Option<&Log> {
-    logs.iter().find(|log| log.container == container)
-}
-
-fn task(container: ContainerId, log: Option<&Log>) -> Task {
-    let what = match log {
-        Some(Log { znode, ledgers, .. }) if znode == "later" => format!("a log of {} ledgers, read later", ledgers.len()),
-        Some(Log { flaw: None, ledgers, .. }) => format!("a whole log of {} ledgers", ledgers.len()),
-        Some(_) => "a log with holes".to_owned(),
-        None => "no log".to_owned(),
+        Some(Log { flaw: None, ledgers, .. }) => (RESTORE_LOG, format!("a whole log of {} ledgers", ledgers.len())),
+        Some(Log { flaw: Some(flaw), salvaged_bytes, .. }) => {
+            let choice = format!("built anew from Tier-2 and {salvaged_bytes} bytes of its log");
+            report_way(container, &choice, flaw);
+            (BUILD_ANEW, "a log with holes".to_owned())
+        }
+        None if restored_logs_runbook::is_first_step(logs) => {
+            let reason = "no ledger of its log is on the disks that are left, and new logs need bookies that run";
+            report_way(container, "built anew in the second step", reason);
+            (AWAIT_BOOKIES, "no log".to_owned())
+        }
+        None => {
+            let reason = "no ledger of its log is on the disks that are left";
+            report_way(container, "built anew from Tier-2", reason);
+            (BUILD_ANEW, "no log".to_owned())
+        }
     };
     let title = format!("container {container}: {what}");
     report::info(&title);
-    Task { id: format!("container-{container}"), container: Some(container), title }
+    Task { id: format!("{way}{container}"), container: Some(container), title }
+}
+
+fn report_way(container: ContainerId, choice: &str, reason: &str) {
+    report::decision(Some(container), &format!("container {container}"), choice, reason);
 }

@@ -25,7 +25,7 @@ use dr_guest_kit::{
 };
 
 use decisions::{Fate, Kept};
-pub use policy::{Policy, Rules, parameters};
+pub use policy::{Policy, Rules, parameters, parameters_without_transactions};
 
 /// The functions of the contract that the runbook calls.
 pub const CAPABILITIES: [&str; 13] = [

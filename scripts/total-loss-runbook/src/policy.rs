@@ -50,6 +50,11 @@ pub fn parameters() -> [Parameter; 6] {
     ]
 }
 
+/// The same without `open-transactions`, for a procedure that leaves transactions to the controller.
+pub fn parameters_without_transactions() -> impl Iterator<Item = Parameter> {
+    parameters().into_iter().filter(|parameter| parameter.name != OPEN_TRANSACTIONS.name)
+}
+
 /// What the operator set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
@@ -73,12 +78,21 @@ impl Rules {
     /// # Errors
     /// `failed` if it does not describe all of them.
     pub fn from_settings(settings: &Settings) -> Result<Self> {
+        let end_transactions = settings.get(&OPEN_TRANSACTIONS)?;
+        Ok(Self { end_transactions, ..Self::without_transactions(settings)? })
+    }
+
+    /// From the settings of a procedure that describes [`parameters_without_transactions`]: those under way are left as they are.
+    ///
+    /// # Errors
+    /// `failed` if it does not describe all of them.
+    pub fn without_transactions(settings: &Settings) -> Result<Self> {
         Ok(Self {
             whole_events: settings.get(&TAIL)?,
             create_unrecorded: settings.get(&UNRECORDED)?,
             move_leftovers: settings.get(&LEFTOVERS)?,
             renew_reader_groups: settings.get(&READER_GROUPS)?,
-            end_transactions: settings.get(&OPEN_TRANSACTIONS)?,
+            end_transactions: false,
             backup_place: settings.get(&BACKUP_PLACE)?.trim_end_matches('/').to_owned(),
         })
     }

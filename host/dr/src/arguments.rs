@@ -486,7 +486,7 @@ pub(crate) struct ReplayArguments {
     /// Directory of a plan, or the file of a recording
     #[arg(value_name = "DIR|RECORDING")]
     pub(crate) recording: PathBuf,
-    /// Procedure to run: the file of a WebAssembly component, or a name with or without the beginning of a version [default: the built-in one for total loss]
+    /// Procedure to run: the file of a WebAssembly component, or a name with or without the beginning of a version [default: the built-in one that was recorded, else that for total loss]
     #[arg(value_name = "PROCEDURE")]
     pub(crate) procedure: Option<String>,
     /// Where it comes from.

@@ -152,6 +152,8 @@ fn what_zookeeper_knew_follows_from_journals_alone() {
     compared.logs();
     compared.bookies(3);
     compared.controller();
+    let replayed = compared.place.dr_in("replay", &["run"]).expect_code(0);
+    assert!(replayed.stdout.contains("`zookeeper-loss` made the "), "{}", replayed.stdout);
 }
 
 #[test]

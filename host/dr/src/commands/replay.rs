@@ -14,14 +14,15 @@ use crate::arguments::ReplayArguments;
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
 use crate::policy::OperatorPolicy;
-use crate::procedures::operator_error;
+use crate::procedures::{built_in, operator_error};
 
 /// Runs it against the recording.
 pub(super) fn run(session: &Session, arguments: &ReplayArguments) -> Result<ExitCode> {
     let recording = read(&arguments.recording)?;
     // A recording can be told anything: nothing has to be granted.
     let policy = OperatorPolicy::read(&arguments.policy)?;
-    let approved = find(&arguments.supply, arguments.procedure.as_deref())?;
+    let recorded = built_in::ALL.iter().map(|built_in| built_in.name).find(|name| *name == recording.head.procedure);
+    let approved = find(&arguments.supply, arguments.procedure.as_deref().or(recorded))?;
     let procedure = compile(&approved, &policy, &arguments.supply.cache)?;
     let name = &procedure.description().name;
     let (calls, outcome) = (recording.len(), recording.outcome.clone());

@@ -572,7 +572,7 @@ pub trait RecoveryHost: Send + Sync {
     /// Stages the registration of bookies.
     ///
     /// # Errors
-    /// `not-found`; `conflict` if a ledger would be deleted, or for a second call.
+    /// `not-found`; `invalid` if none is named; `conflict` if one is named twice, if a ledger would be deleted, or for a second call.
     fn register_bookies(&self, _ids: &[String]) -> CallResult<()> {
         Err(no_disks())
     }
@@ -583,10 +583,11 @@ pub trait RecoveryHost: Send + Sync {
     fn ledgers(&self) -> CallResult<Box<dyn Pages<Ledger>>> {
         Err(no_disks())
     }
-    /// Stages registering ledgers that are part of no log.
+    /// Stages registering ledgers that are part of no log, all or none.
     ///
     /// # Errors
-    /// `not-found`; `conflict` for one that is part of a log or was kept before; `invalid` for one without an entry 0.
+    /// `not-found`; `conflict` for one that is part of a log or was kept before; `damaged` if there are fewer bookies than an
+    /// ensemble has; `exhausted` for more than [`PAGE_ROWS_MAX`].
     fn keep_ledgers(&self, _ids: &[i64]) -> CallResult<()> {
         Err(no_disks())
     }

@@ -34,6 +34,7 @@ pub mod progress;
 mod read_once;
 mod reader_groups;
 mod reconcile;
+pub mod registration;
 mod replay;
 pub mod report;
 mod run_file;

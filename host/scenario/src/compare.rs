@@ -78,6 +78,8 @@ macro_rules! exact_rows {
 
 exact_rows! {
     ContainerId: id => id.to_string();
+    i64: id => id.to_string();
+    String: id => id.clone();
     CreatedSegment: created => created.segment.clone();
     RenewedSegment: renewed => renewed.segment.clone();
     MovedObjects: moved => format!("{} {}", moved.container, moved.place);
@@ -148,6 +150,9 @@ impl Expectations {
             compare("effects.ended-transactions", wanted.ended_transactions.as_deref(), &got.ended_transactions),
             compare("effects.moved", wanted.moved.as_deref(), &got.moved),
             compare("effects.znodes", wanted.znodes.as_deref(), &got.znodes),
+            compare("effects.restored-logs", wanted.restored_logs.as_deref(), &got.restored_logs),
+            compare("effects.kept-ledgers", wanted.kept_ledgers.as_deref(), &got.kept_ledgers),
+            compare("effects.registered-bookies", wanted.registered_bookies.as_deref(), &got.registered_bookies),
             compare("losses", self.losses.as_deref(), &losses),
             compare("decisions", self.decisions.as_deref(), &decisions),
             self.calls.as_ref().and_then(|calls| calls.compare(&came.calls)),

@@ -30,8 +30,8 @@ pub struct Tested {
     pub differences: Vec<Difference>,
     /// Faults after which the procedure ended as it should not.
     pub broken: Vec<Broken>,
-    /// Runs in which a call was made to fail.
-    pub fault_runs: usize,
+    /// Runs in which a call was made to fail, by the call.
+    pub fault_runs: BTreeMap<String, usize>,
     /// What came of the run without faults.
     pub observation: Observation,
     /// How long all took.
@@ -92,7 +92,7 @@ fn refused(settings: &[(String, String)], error: &RuntimeError) -> Tested {
     Tested {
         differences: vec![Difference::new("settings", expected, error.to_string())],
         broken: Vec::new(),
-        fault_runs: 0,
+        fault_runs: BTreeMap::new(),
         observation,
         duration: Duration::ZERO,
     }
@@ -110,8 +110,8 @@ impl Conditions<'_> {
             )),
             None => {}
         }
-        let mut tested =
-            Tested { differences, broken: Vec::new(), fault_runs: 0, observation, duration: Duration::ZERO };
+        let fault_runs = BTreeMap::new();
+        let mut tested = Tested { differences, broken: Vec::new(), fault_runs, observation, duration: Duration::ZERO };
         if faults == Faults::Exhaustive {
             self.fail_every_call(&mut tested);
         }

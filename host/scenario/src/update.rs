@@ -62,6 +62,7 @@ fn rewritten(scenario: &Scenario, came: &Observation) -> String {
 /// What is to be expected, part by part, in the order of a new file.
 fn parts(came: &Observation, before: Option<&Expectations>) -> Vec<Part> {
     let Effects { containers, created, renewed, ended_transactions, moved, znodes, .. } = &came.effects;
+    let Effects { restored_logs, kept_ledgers, registered_bookies, .. } = &came.effects;
     // It names the procedure, so it is written only where the author wanted one.
     let wanted = came.message.iter().filter(|_| before.is_some_and(|expect| expect.message.is_some()));
     let message = wanted.map(|message| ("message", written(message)));
@@ -77,6 +78,9 @@ fn parts(came: &Observation, before: Option<&Expectations>) -> Vec<Part> {
             ("effects.ended-transactions", written(ended_transactions)),
             ("effects.moved", rows(moved)),
             ("effects.znodes", rows(znodes)),
+            ("effects.restored-logs", written(restored_logs)),
+            ("effects.kept-ledgers", written(kept_ledgers)),
+            ("effects.registered-bookies", written(registered_bookies)),
         ])
         .collect()
 }
@@ -138,6 +142,9 @@ struct EffectSpans {
     ended_transactions: Span,
     moved: Span,
     znodes: Span,
+    restored_logs: Span,
+    kept_ledgers: Span,
+    registered_bookies: Span,
 }
 
 impl Spans {
@@ -158,6 +165,9 @@ impl Spans {
             "effects.renewed" => &effects.renewed,
             "effects.ended-transactions" => &effects.ended_transactions,
             "effects.moved" => &effects.moved,
+            "effects.restored-logs" => &effects.restored_logs,
+            "effects.kept-ledgers" => &effects.kept_ledgers,
+            "effects.registered-bookies" => &effects.registered_bookies,
             _ => &effects.znodes,
         };
         span.as_ref().map(Spanned::span)

@@ -69,7 +69,7 @@ impl ScenarioResult {
             outcome: tested.observation.outcome,
             differences: tested.differences,
             calls: tested.observation.calls.len(),
-            fault_runs: tested.fault_runs,
+            fault_runs: tested.fault_runs.values().sum(),
             broken: tested.broken.iter().map(ToString::to_string).collect(),
             seconds: tested.duration.as_secs_f64(),
         }

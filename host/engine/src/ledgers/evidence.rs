@@ -394,7 +394,7 @@ impl LedgerEvidence {
     /// A ledger that is part of no log, as it is to be registered; none if it is.
     ///
     /// # Errors
-    /// `not-found`; `conflict` if it is part of a log; `invalid` if its first entry is on no disk.
+    /// `not-found`; `conflict` if it is part of a log; `damaged` if there are fewer bookies than an ensemble has.
     pub fn planned_stray(&self, id: i64, layout: &ClusterLayout) -> CallResult<Option<PlannedLedger>> {
         let place = self.ledgers.binary_search_by_key(&id, |ledger| ledger.id);
         let place = place.map_err(|_| CallError::NotFound(format!("no disk holds an entry of ledger {id}")))?;

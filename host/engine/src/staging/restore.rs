@@ -7,24 +7,23 @@ use dr_backends::tier1::ZNodes as _;
 
 use super::Staging;
 use crate::contract::{
-    Bookie, CallError, CallResult, ContainerId, DurableLog, Ledger, PAGE_ROWS_MAX, Pages, RestoredLog, VecPages,
-    no_disks,
+    Bookie, CallError, CallResult, ContainerId, DurableLog, Ledger, Pages, RestoredLog, VecPages, no_disks,
 };
 use crate::error::OperatorError;
 use crate::ledgers::{FollowedLog, LATER, LedgerEvidence, LogNode, PlannedLog, SegmentTail, Standing, barrier};
 use crate::plan::{
     Effect, PlannedBookie, PlannedClosing, PlannedLedger, PlannedRegistration, PlannedTruncation, RestoredContainer,
 };
+use crate::registration::{self, Registration};
 use crate::survey::Survey;
 
 /// What was staged of logs and bookies.
 #[derive(Debug, Default)]
 pub(super) struct Restored {
     logs: BTreeMap<ContainerId, StagedLog>,
-    /// Ledgers of no log, with what is to be registered of those that are not.
-    kept: BTreeMap<i64, Option<PlannedLedger>>,
-    /// Places in the evidence of the bookies that are registered; none before the call.
-    bookies: Option<BTreeSet<String>>,
+    registration: Registration,
+    /// Ledgers of no log that are to be registered.
+    kept: BTreeMap<i64, PlannedLedger>,
     /// Newest bytes of segments that tell of the controller.
     tails: BTreeMap<String, SegmentTail>,
     /// Tier-2 with these bytes; made when it is asked for.
@@ -91,12 +90,6 @@ impl Restored {
         self.logs.values().map(|log| log.summary.clone()).collect()
     }
 
-    /// Ids of the ledgers that will be registered.
-    fn registered(&self) -> BTreeSet<i64> {
-        let of_logs = self.logs.values().flat_map(|log| &log.metadata.restored).map(|planned| planned.id);
-        self.kept.keys().copied().chain(of_logs).collect()
-    }
-
     /// The staged effects.
     pub(super) fn effects(&self, staging: &Staging) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -120,12 +113,12 @@ impl Restored {
                 });
             }
         }
-        let kept: Vec<PlannedLedger> = self.kept.values().flatten().cloned().collect();
+        let kept: Vec<PlannedLedger> = self.kept.values().cloned().collect();
         if !kept.is_empty() {
             effects.push(Effect::RestoreLedgers { container: None, ledgers: kept });
         }
         effects.extend(self.barriers(staging));
-        if let (Some(ids), Some(evidence)) = (&self.bookies, &staging.0.ledgers) {
+        if let (Some(ids), Some(evidence)) = (self.registration.bookies(), &staging.0.ledgers) {
             let chosen = evidence.bookies().iter().filter(|bookie| ids.contains(&bookie.id));
             let mut bookies: Vec<_> =
                 chosen.map(|bookie| PlannedBookie { id: bookie.id.clone(), cookie: bookie.cookie.clone() }).collect();
@@ -144,8 +137,9 @@ impl Restored {
     /// ZNodes that keep stores away, if the logs come in a second step.
     fn barriers(&self, staging: &Staging) -> Vec<Effect> {
         let (layout, count) = (&staging.0.layout, staging.0.survey.container_count());
-        let evidence =
-            staging.0.ledgers.as_deref().filter(|evidence| evidence.awaits_bookies() && self.bookies.is_some());
+        let is_awaited =
+            |evidence: &&LedgerEvidence| evidence.awaits_bookies() && self.registration.bookies().is_some();
+        let evidence = staging.0.ledgers.as_deref().filter(is_awaited);
         let without_node =
             |evidence: &LedgerEvidence| (0..count).filter(|&of| evidence.log_node(of).is_none()).collect();
         let containers: Vec<ContainerId> = evidence.map(without_node).unwrap_or_default();
@@ -189,36 +183,17 @@ impl Staging {
     pub(super) fn stage_bookies(&self, ids: &[String]) -> CallResult<()> {
         let evidence = self.disks()?;
         let known: BTreeSet<&str> = evidence.bookies().iter().map(|bookie| bookie.id.as_str()).collect();
-        if let Some(unknown) = ids.iter().find(|id| !known.contains(id.as_str())) {
-            return Err(CallError::NotFound(format!("no disk of a bookie `{unknown}` was read")));
-        }
-        let mut state = self.lock();
-        if state.restored.bookies.is_some() {
-            return Err(CallError::Conflict("the bookies were registered before".to_owned()));
-        }
-        let registered = state.restored.registered();
-        if let Some(ledger) = evidence.unregistered_ledgers().find(|id| !registered.contains(id)) {
-            return Err(CallError::Conflict(format!(
-                "ledger {ledger} is neither part of a restored log nor kept; the bookies would delete it"
-            )));
-        }
-        state.restored.bookies = Some(ids.iter().cloned().collect());
-        Ok(())
+        self.lock().restored.registration.register(ids, &known, evidence.unregistered_ledgers())
     }
 
     pub(super) fn stage_kept_ledgers(&self, ids: &[i64]) -> CallResult<()> {
-        if ids.len() > PAGE_ROWS_MAX {
-            let most = format!("keep-ledgers takes at most {PAGE_ROWS_MAX} ids, got {}", ids.len());
-            return Err(CallError::Exhausted(most));
-        }
+        registration::check_count(ids)?;
         let evidence = self.disks()?;
         let planned = |&id: &i64| Ok((id, evidence.planned_stray(id, &self.0.layout)?));
         let planned: Vec<(i64, Option<PlannedLedger>)> = ids.iter().map(planned).collect::<CallResult<_>>()?;
         let mut state = self.lock();
-        if let Some(id) = ids.iter().find(|id| state.restored.kept.contains_key(id)) {
-            return Err(CallError::Conflict(format!("ledger {id} was kept before")));
-        }
-        state.restored.kept.extend(planned);
+        state.restored.registration.keep(ids)?;
+        state.restored.kept.extend(planned.into_iter().filter_map(|(id, planned)| Some((id, planned?))));
         Ok(())
     }
 
@@ -264,6 +239,7 @@ impl Staging {
             return Err(CallError::Conflict(format!("container {container} was opened or restored before")));
         }
         state.restored.tails.extend(followed.tails);
+        state.restored.registration.restore(ids.iter().copied());
         state.restored.logs.insert(container, StagedLog { ids, metadata, znode, summary });
         drop(state);
         self.0.progress.advanced(1);

@@ -1,10 +1,11 @@
 //! A host for tests: a cluster that is declared, and as strict as the engine. No server, no Tier-2, no file.
 //!
 //! What a procedure may do with containers, segments and ZNodes is decided by the engine's own rules
-//! ([`FreshSegments`](dr_engine::fresh::FreshSegments), [`ZNodeOverlay`](dr_engine::overlay::ZNodeOverlay)); only the evidence
-//! is declared ([`World`]) instead of read. What was staged is told by the calls, see
+//! ([`FreshSegments`](dr_engine::fresh::FreshSegments), [`ZNodeOverlay`](dr_engine::overlay::ZNodeOverlay),
+//! [`Registration`](dr_engine::registration::Registration)); only the evidence is declared ([`World`]) instead of read. What was staged is told by the calls, see
 //! [`Effects`](crate::recording::Effects).
 
+mod disks;
 mod fresh;
 #[cfg(test)]
 mod tests;
@@ -15,13 +16,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dr_engine::contract::{
-    CallError, CallResult, ContainerId, ContainerSummary, Decision, FreshContainer, Level, LostRange, Measure,
-    MetadataRow, Object, PAGE_ROWS_MAX, Pages, PendingWork, RecoveryHost, Segment, StreamState, TransactionCounter,
-    VecPages, ZNode,
+    Bookie, CallError, CallResult, ContainerId, ContainerSummary, Decision, DurableLog, FreshContainer, Ledger, Level,
+    LostRange, Measure, MetadataRow, Object, PAGE_ROWS_MAX, Pages, PendingWork, RecoveryHost, RestoredLog, Segment,
+    StreamState, TransactionCounter, VecPages, ZNode, no_disks,
 };
 use dr_engine::overlay::ZNodeOverlay;
+use dr_engine::registration::{self, Registration};
 use dr_engine::staging::check_place;
 
+pub use disks::{DeclaredDisks, DeclaredLog};
 use fresh::OpenContainer;
 pub use world::{DeclaredContainer, DeclaredSegment, DeclaredTransaction, Objects, World, content_of_kind};
 
@@ -36,11 +39,21 @@ pub struct MockHost {
 struct State {
     open: BTreeSet<ContainerId>,
     closed: BTreeSet<ContainerId>,
+    /// Containers whose logs are restored.
+    restored: BTreeSet<ContainerId>,
+    registration: Registration,
     moved: BTreeSet<String>,
     /// Objects whose segments begin anew or are ended.
     of_no_use: BTreeMap<ContainerId, Objects>,
     znodes: ZNodeOverlay,
     tasks_done: bool,
+}
+
+impl State {
+    /// True if a container was closed or restored.
+    fn is_done(&self, container: ContainerId) -> bool {
+        self.closed.contains(&container) || self.restored.contains(&container)
+    }
 }
 
 impl MockHost {
@@ -66,6 +79,14 @@ impl MockHost {
         self.world.containers.get(&id).ok_or_else(unknown)
     }
 
+    fn disks(&self) -> CallResult<&DeclaredDisks> {
+        self.world.disks.as_ref().ok_or_else(no_disks)
+    }
+
+    fn refuse_unread_logs(&self) -> CallResult<()> {
+        self.world.disks.as_ref().map_or(Ok(()), DeclaredDisks::check_read)
+    }
+
     fn refuse_metadata_in_place(&self, id: ContainerId, declared: &DeclaredContainer) -> CallResult<()> {
         let state = self.lock();
         match declared.metadata_objects.keys().find(|key| !state.moved.contains(*key)) {
@@ -80,6 +101,7 @@ impl MockHost {
         if !self.lock().tasks_done {
             return Err(CallError::Conflict("the controller's state is complete only in `finish`".to_owned()));
         }
+        self.refuse_unread_logs()?;
         Ok(answer)
     }
 }
@@ -143,9 +165,11 @@ impl RecoveryHost for MockHost {
     }
 
     fn open_fresh_container(&self, container: ContainerId) -> CallResult<Box<dyn FreshContainer>> {
+        self.refuse_unread_logs()?;
         self.container(container)?;
+        self.world.disks.as_ref().map_or(Ok(()), |disks| disks.check_replaceable(container))?;
         let mut state = self.lock();
-        if state.closed.contains(&container) || !state.open.insert(container) {
+        if state.is_done(container) || !state.open.insert(container) {
             return Err(CallError::Conflict(format!("container {container} was opened before")));
         }
         drop(state);
@@ -164,9 +188,9 @@ impl RecoveryHost for MockHost {
         self.after_tasks(self.world.transaction_counter)
     }
 
-    /// No work is pending in a declared world.
     fn list_pending_work(&self) -> CallResult<Box<dyn Pages<PendingWork>>> {
-        Ok(pages([]))
+        self.refuse_unread_logs()?;
+        Ok(pages(self.world.pending_work.clone()))
     }
 
     fn znode(&self, path: &str) -> CallResult<Option<ZNode>> {
@@ -187,6 +211,43 @@ impl RecoveryHost for MockHost {
 
     fn delete_znode(&self, path: &str, expected_version: i32) -> CallResult<()> {
         self.lock().znodes.delete(self.world.as_ref(), path, expected_version)
+    }
+
+    fn bookies(&self) -> CallResult<Vec<Bookie>> {
+        Ok(self.disks()?.bookies.values().cloned().collect())
+    }
+
+    fn register_bookies(&self, ids: &[String]) -> CallResult<()> {
+        let disks = self.disks()?;
+        self.lock().registration.register(ids, &disks.bookie_ids(), disks.unregistered())
+    }
+
+    fn ledgers(&self) -> CallResult<Box<dyn Pages<Ledger>>> {
+        Ok(pages(self.disks()?.ledgers.values().cloned()))
+    }
+
+    fn keep_ledgers(&self, ids: &[i64]) -> CallResult<()> {
+        registration::check_count(ids)?;
+        let disks = self.disks()?;
+        ids.iter().try_for_each(|&id| disks.check_stray(id))?;
+        self.lock().registration.keep(ids)
+    }
+
+    fn durable_logs(&self) -> CallResult<Vec<DurableLog>> {
+        Ok(self.disks()?.logs.values().map(|declared| declared.log.clone()).collect())
+    }
+
+    fn restore_log(&self, container: ContainerId) -> CallResult<RestoredLog> {
+        let disks = self.disks()?;
+        self.container(container)?;
+        let mut state = self.lock();
+        if state.is_done(container) || state.open.contains(&container) {
+            return Err(CallError::Conflict(format!("container {container} was opened or restored before")));
+        }
+        let (restored, ledgers) = disks.restore(container)?;
+        state.registration.restore(ledgers.iter().copied());
+        state.restored.insert(container);
+        Ok(restored)
     }
 
     fn log(&self, _task: Option<&str>, _level: Level, _message: &str) {}

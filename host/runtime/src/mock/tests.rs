@@ -133,6 +133,115 @@ fn znodes_and_the_controller_are_as_strict() {
     assert_eq!((case(host.measure(0, &names)), case(host.measure(0, &["x".into()]))), ("exhausted", "not-found"));
 }
 
+fn ledger(id: i64, container: Option<ContainerId>, registered: &str) -> Ledger {
+    Ledger {
+        id,
+        container,
+        stray: if container.is_some() { String::new() } else { "superseded".to_owned() },
+        entries: 1,
+        bytes: 100,
+        first_operation: 1,
+        last_operation: 1,
+        bookies: vec!["a:1".to_owned()],
+        missing: 0,
+        registered: registered.to_owned(),
+        left_out: 0,
+    }
+}
+
+/// Ledger 3 is the log of container 0, that of container 1 cannot be restored; 5 is a stray, 7 is one that ZooKeeper has.
+fn host_with_disks() -> MockHost {
+    let log = |container, ledger| DurableLog {
+        container,
+        ledgers: vec![ledger],
+        first_operation: 1,
+        last_operation: 1,
+        entries: 1,
+        bytes: 100,
+        znode: "absent".to_owned(),
+        reason: String::new(),
+        flaw: None,
+        salvaged_bytes: 0,
+    };
+    let restored = RestoredLog {
+        ledgers: 1,
+        operations: 1,
+        last_operation: 1,
+        epoch: 3,
+        znode: "created".to_owned(),
+        closed: Vec::new(),
+        bridged: None,
+    };
+    let bookie = Bookie { id: "a:1".to_owned(), ledgers: 3, entries: 3, findings: Vec::new() };
+    let ledgers = [ledger(3, Some(0), ""), ledger(4, Some(1), "closed"), ledger(5, None, ""), ledger(7, None, "open")];
+    let disks = DeclaredDisks {
+        bookies: [("a:1".to_owned(), bookie)].into(),
+        ledgers: ledgers.map(|ledger| (ledger.id, ledger)).into(),
+        logs: [
+            (0, DeclaredLog { log: log(0, 3), restored: Ok(restored) }),
+            (1, DeclaredLog { log: log(1, 4), restored: Err("a hole".to_owned()) }),
+        ]
+        .into(),
+    };
+    MockHost::new(Arc::new(World { disks: Some(disks), ..World::with_segments(3, 1) }))
+}
+
+#[test]
+fn ledgers_and_bookies_are_as_strict() {
+    let recorder = Arc::new(Recorder::default());
+    let host = recorder.before(Arc::new(host_with_disks()));
+    let bookies = ["a:1".to_owned()];
+    assert_eq!(case(host.register_bookies(&bookies)), "conflict");
+    assert_eq!([0, 1, 2, 9].map(|id| case(host.restore_log(id))), ["ok", "damaged", "not-found", "not-found"]);
+    assert_eq!((case(host.restore_log(0)), case(host.open_fresh_container(0))), ("conflict", "conflict"));
+    let open = host.open_fresh_container(1).unwrap();
+    assert_eq!(case(host.restore_log(1)), "conflict");
+    drop(open);
+    assert_eq!(case(host.register_bookies(&bookies)), "conflict");
+    // All or none: the stray is not kept with what is no ledger, or part of a log.
+    for (ids, expected) in
+        [(&[5, -1][..], "not-found"), (&[5, i64::MAX], "not-found"), (&[5, 3], "conflict"), (&[5, 5], "conflict")]
+    {
+        assert_eq!(case(host.keep_ledgers(ids)), expected, "{ids:?}");
+    }
+    assert_eq!(case(host.keep_ledgers(&vec![5; PAGE_ROWS_MAX + 1])), "exhausted");
+    assert_eq!((case(host.keep_ledgers(&[5, 7])), case(host.keep_ledgers(&[7]))), ("ok", "conflict"));
+    assert_eq!(case(host.register_bookies(&["b:1".to_owned()])), "not-found");
+    assert_eq!((case(host.register_bookies(&bookies)), case(host.register_bookies(&bookies))), ("ok", "conflict"));
+    let effects = Effects::of(&recorder.take_calls());
+    assert_eq!((&effects.restored_logs[..], &effects.kept_ledgers[..]), (&[0][..], &[5, 7][..]));
+    assert_eq!(effects.registered_bookies, bookies);
+    assert_eq!(Effects::default().first_difference(&effects).unwrap(), "restored-logs: 0 expected, got 1");
+}
+
+#[test]
+fn a_log_that_can_be_replayed_is_not_replaced() {
+    let replacing = |znode: &str, flaw: Option<&str>| {
+        let mut world = (*host_with_disks().world).clone();
+        let log = &mut world.disks.as_mut().unwrap().logs.get_mut(&1).unwrap().log;
+        log.znode = znode.to_owned();
+        log.flaw = flaw.map(str::to_owned);
+        case(MockHost::new(Arc::new(world)).open_fresh_container(1))
+    };
+    assert_eq!(replacing("absent", None), "ok");
+    assert_eq!(replacing("later", None), "conflict");
+    assert_eq!(replacing("fits", None), "conflict");
+    assert_eq!(replacing("fits", Some("a hole")), "ok");
+}
+
+#[test]
+fn without_disks_there_are_no_ledgers() {
+    let host = host();
+    assert_eq!(
+        (case(host.bookies()), case(host.ledgers()), case(host.durable_logs())),
+        ("not-found", "not-found", "not-found")
+    );
+    assert_eq!(
+        (case(host.restore_log(0)), case(host.keep_ledgers(&[3])), case(host.register_bookies(&[]))),
+        ("not-found", "not-found", "not-found")
+    );
+}
+
 /// What one container may do, and what was left behind by calls that failed or by a container that was dropped.
 #[test]
 fn the_calls_tell_what_was_staged() {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use dr_engine::contract::{
-    ContainerId, ContainerSummary, EndedTransaction, Measure, MetadataRow, RenewedGroup, Segment, StreamState,
-    TransactionCounter, ZNode,
+    ContainerId, ContainerSummary, EndedTransaction, Measure, MetadataRow, PendingWork, RenewedGroup, Segment,
+    StreamState, TransactionCounter, ZNode,
 };
 use dr_formats::names::SegmentKind;
+
+use super::disks::DeclaredDisks;
 
 /// Keys of objects with their sizes in bytes.
 pub type Objects = BTreeMap<String, u64>;
@@ -20,6 +22,10 @@ pub struct World {
     pub streams: Vec<StreamState>,
     /// Highest counter in any transaction id.
     pub transaction_counter: Option<TransactionCounter>,
+    /// Work that controllers had under way.
+    pub pending_work: Vec<PendingWork>,
+    /// What the disks of bookies tell; none if no disks were given.
+    pub disks: Option<DeclaredDisks>,
     /// ZNodes by their paths, relative to the cluster's root. Parents exist without being named.
     pub znodes: BTreeMap<String, ZNode>,
 }

@@ -27,6 +27,12 @@ pub struct Effects {
     pub moved: Vec<MovedObjects>,
     /// ZNodes that change.
     pub znodes: Vec<ZNodeEffect>,
+    /// Containers whose logs are restored.
+    pub restored_logs: Vec<ContainerId>,
+    /// Ledgers of no log that are kept.
+    pub kept_ledgers: Vec<i64>,
+    /// Bookies that are registered.
+    pub registered_bookies: Vec<String>,
     /// Losses that were reported.
     pub losses: Vec<LostRange>,
     /// Decisions that were reported.
@@ -115,6 +121,9 @@ struct Tally {
     closed: BTreeSet<ContainerId>,
     moved: BTreeMap<(ContainerId, String), BTreeSet<String>>,
     znodes: BTreeMap<String, (ZNodeChange, String)>,
+    restored_logs: BTreeSet<ContainerId>,
+    kept_ledgers: BTreeSet<i64>,
+    registered_bookies: BTreeSet<String>,
     losses: Vec<LostRange>,
     decisions: Vec<Decision>,
 }
@@ -137,8 +146,19 @@ impl Effects {
     #[must_use]
     pub fn first_difference(&self, other: &Self) -> Option<String> {
         let (expected, got) = (json!(self), json!(other));
-        let names =
-            ["containers", "created", "renewed", "ended-transactions", "moved", "znodes", "losses", "decisions"];
+        let names = [
+            "containers",
+            "created",
+            "renewed",
+            "ended-transactions",
+            "moved",
+            "znodes",
+            "restored-logs",
+            "kept-ledgers",
+            "registered-bookies",
+            "losses",
+            "decisions",
+        ];
         names.into_iter().find_map(|name| {
             let lengths = [&expected, &got].map(|effects| effects[name].as_array().map_or(0, Vec::len));
             if lengths[0] != lengths[1] {
@@ -166,6 +186,11 @@ impl Tally {
             "coordination.create" => self.change(arguments, ZNodeChange::Created),
             "coordination.set" => self.change(arguments, ZNodeChange::Set),
             "coordination.delete" => self.change(arguments, ZNodeChange::Deleted),
+            "logs.restore-log" => {
+                self.restored_logs.insert(argument(arguments, "container"));
+            }
+            "ledgers.keep-ledgers" => self.kept_ledgers.extend(argument::<Vec<i64>>(arguments, "ids")),
+            "bookies.register-bookies" => self.registered_bookies.extend(argument::<Vec<String>>(arguments, "ids")),
             "report.loss" => self.losses.extend(serde_json::from_value::<LostRange>(arguments.clone())),
             "report.decision" => self.decisions.extend(serde_json::from_value::<Decision>(arguments.clone())),
             _ => {}
@@ -239,6 +264,9 @@ impl Tally {
                 .map(|((container, place), keys)| MovedObjects { container, place, keys: keys.into_iter().collect() })
                 .collect(),
             znodes: znodes.map(|(path, (change, data))| ZNodeEffect { path, change, data }).collect(),
+            restored_logs: self.restored_logs.into_iter().collect(),
+            kept_ledgers: self.kept_ledgers.into_iter().collect(),
+            registered_bookies: self.registered_bookies.into_iter().collect(),
             losses: self.losses,
             decisions: self.decisions,
         }

@@ -19,8 +19,8 @@ const OF_EVERY_CALL: [fn(String) -> CallError; 3] = [CallError::Denied, CallErro
 /// What came of failing every call once in each way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exhausted {
-    /// Runs in which a call failed.
-    pub runs: usize,
+    /// Runs in which a call failed, by the call.
+    pub runs: BTreeMap<String, usize>,
     /// How many of them ended well all the same.
     pub succeeded: usize,
     /// Runs that ended as no procedure should: with a crash, at a limit, by breaking a rule, or with another plan than the run
@@ -63,13 +63,13 @@ pub fn exhaust(
         return Err(whole.err().unwrap_or(RuntimeError::Machine { problem: "it ended in no known way".to_owned() }));
     }
     let plan = Effects::of(&calls);
-    let mut exhausted = Exhausted { runs: 0, succeeded: 0, broken: Vec::new() };
+    let mut exhausted = Exhausted { runs: BTreeMap::new(), succeeded: 0, broken: Vec::new() };
     for made in &calls {
         for error in errors_of(&made.call.call) {
             let case = case(&error);
             let fault = Fault { instance: made.instance.clone(), number: made.number, error, made: Mutex::default() };
             let (calls, result) = run(Arc::new(Relay::new(Some(new_host()), Arc::new(fault))));
-            exhausted.runs += 1;
+            *exhausted.runs.entry(made.call.call.clone()).or_default() += 1;
             exhausted.succeeded += usize::from(result.is_ok());
             if let Some(end) = bad_end(&result, &plan, &calls) {
                 exhausted.broken.push(Broken {
@@ -82,6 +82,14 @@ pub fn exhaust(
         }
     }
     Ok(exhausted)
+}
+
+impl Exhausted {
+    /// All runs in which a call failed.
+    #[must_use]
+    pub fn run_count(&self) -> usize {
+        self.runs.values().sum()
+    }
 }
 
 /// Why a run may not end like this, if it may not. What succeeds although a call failed has to be as good as without.
@@ -140,7 +148,8 @@ fn errors_of(call: &str) -> Vec<CallError> {
         call if call.starts_with("coordination.") => &[E::NotFound, E::Invalid, E::Conflict],
         "bookies.list-bookies" | "ledgers.list-ledgers" | "logs.list-logs" => &[E::NotFound],
         "ledgers.ledger-listing.next-page" => &[E::Invalid],
-        "bookies.register-bookies" | "ledgers.keep-ledgers" => &[E::NotFound, E::Invalid, E::Conflict],
+        "bookies.register-bookies" => &[E::NotFound, E::Invalid, E::Conflict],
+        "ledgers.keep-ledgers" => &[E::NotFound, E::Conflict, E::Damaged],
         "logs.restore-log" => &[E::NotFound, E::Conflict, E::Damaged],
         _ => return Vec::new(),
     };

@@ -70,6 +70,12 @@ pub(crate) struct ExpectedEffects {
     pub(crate) moved: Option<Vec<MovedObjects>>,
     /// ZNodes that change.
     pub(crate) znodes: Option<Vec<ZNodeEffect>>,
+    /// Containers whose logs are restored.
+    pub(crate) restored_logs: Option<Vec<ContainerId>>,
+    /// Ledgers of no log that are kept.
+    pub(crate) kept_ledgers: Option<Vec<i64>>,
+    /// Bookies that are registered.
+    pub(crate) registered_bookies: Option<Vec<String>>,
 }
 
 /// A loss.

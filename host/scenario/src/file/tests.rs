@@ -57,6 +57,118 @@ fn settings_are_texts_and_files_are_meant_from_the_directory() {
     assert_eq!(named.procedure.as_deref(), Some("total-loss@0.1"));
 }
 
+#[test]
+fn whose_ledgers_are_follows_from_the_logs() {
+    let world = world(
+        "[[world.container]]\nid = 0\nhighest-epoch = 3\n[[world.container]]\nid = 1\n\
+         [[world.bookie]]\nid = \"a:1\"\n[[world.bookie]]\nid = \"b:1\"\nentries = 9\n\
+         [[world.ledger]]\nid = 3\nentries = 4\nfirst-operation = 1\nlast-operation = 6\nbookies = [\"a:1\"]\n\
+         [[world.ledger]]\nid = 4\nfirst-operation = 7\nlast-operation = 8\nregistered = \"open\"\n\
+         [[world.ledger]]\nid = 5\n[[world.ledger]]\nid = 6\n\
+         [[world.ledger]]\nid = 7\nentries = 0\nregistered = \"closed\"\n\
+         [[world.log]]\ncontainer = 0\nledgers = [3, 4]\nrestored = { closed = [4] }\n\
+         [[world.log]]\ncontainer = 1\nledgers = [5]\nflaw = \"a hole\"\nsalvaged-bytes = 7\n\
+         [[world.pending-work]]\nkind = \"request\"\nsubject = \"s\"\nreason = \"r\"\nznode = { path = \"a\", hex = \"ff\" }\n",
+    );
+    let disks = world.disks.as_ref().unwrap();
+    let ledgers: Vec<_> =
+        disks.ledgers.values().map(|it| (it.id, it.container, it.stray.as_str(), it.bookies.len())).collect();
+    let expected = [
+        (3, Some(0), "", 1),
+        (4, Some(0), "", 2),
+        (5, None, "not-whole", 2),
+        (6, None, "no-container", 2),
+        (7, None, "empty", 0),
+    ];
+    assert_eq!(ledgers, expected);
+    let bookies: Vec<_> = disks.bookies.values().map(|it| (it.id.as_str(), it.ledgers, it.entries)).collect();
+    assert_eq!(bookies, [("a:1", 4, 7), ("b:1", 3, 9)]);
+    let whole = &disks.logs[&0];
+    assert_eq!((whole.log.first_operation, whole.log.last_operation, whole.log.entries), (1, 8, 5));
+    let restored = whole.restored.as_ref().unwrap();
+    assert_eq!((restored.operations, restored.epoch, restored.znode.as_str()), (8, 6, "created"));
+    assert_eq!((&restored.closed[..], restored.bridged.as_deref()), (&[4][..], None));
+    assert_eq!(disks.logs[&1].restored, Err("a hole".to_owned()));
+    assert_eq!(world.pending_work[0].znode.as_ref().unwrap().data, [255]);
+    assert_eq!(self::world("[world]\n").disks, None, "no disks were given");
+}
+
+#[test]
+fn what_contradicts_itself_on_the_disks_is_told_with_what_is_right() {
+    let disks = |rest: &str| {
+        format!("{HEAD}[[world.container]]\nid = 0\n[[world.bookie]]\nid = \"a:1\"\n[[world.ledger]]\nid = 3\n{rest}")
+    };
+    let log = |rest: &str| disks(&format!("[[world.log]]\ncontainer = 0\n{rest}"));
+    for (text, line, words) in [
+        (disks("[[world.bookie]]\nid = \"a:1\"\n"), 10, "the bookie `a:1` is declared twice"),
+        (disks("[[world.ledger]]\nid = 3\n"), 10, "ledger 3 is declared twice"),
+        (disks("entires = 1\n"), 9, "unknown field `entires`, expected one of `id`, `stray`, `entries`"),
+        (disks("[[world.ledger]]\nid = -1\n"), 10, "there is no ledger -1; ids are 0 and above"),
+        (disks("bookies = [\"b:1\"]\n"), 9, "there is no bookie `b:1`; there are `a:1`"),
+        (disks("bookies = []\n"), 8, "nothing tells of ledger 3: let a bookie hold"),
+        (
+            disks("bookies = []\nregistered = \"closed\"\n"),
+            8,
+            "ledger 3 has entries, so `bookies` names who holds them",
+        ),
+        (disks("stray = \"\"\n"), 9, "no log names ledger 3, so `stray` says why, such as `no-container`"),
+        (
+            format!("{HEAD}[[world.ledger]]\nid = 3\nbookies = [\"b:1\"]\n"),
+            5,
+            "there is no bookie `b:1`: none is declared",
+        ),
+        (
+            log("ledgers = [3]\n[[world.log]]\ncontainer = 0\nledgers = [3]\n"),
+            14,
+            "ledger 3 is named before, by the log of container 0",
+        ),
+        (
+            disks(
+                "[[world.ledger]]\nid = 4\n[[world.log]]\ncontainer = 0\nledgers = [3]\n[[world.log]]\ncontainer = 0\nledgers = [4]\n",
+            ),
+            15,
+            "the log of container 0 is declared twice",
+        ),
+        (log("ledgers = [3, 3]\n"), 11, "it has one place in one log"),
+        (log("ledgers = [4]\n"), 11, "ledger 4 is not declared; `[[world.ledger]]` with `id = 4` does"),
+        (log("ledgers = []\n"), 11, "a log has at least one ledger"),
+        (log("ledgers = [3]\nsalvaged-bytes = 1\n"), 12, "`salvaged-bytes` are those of a log with a `flaw`"),
+        (log("ledgers = [3]\ndamaged = \"x\"\nrestored = { epoch = 1 }\n"), 13, "a log is `restored`, or it cannot be"),
+        (log("ledgers = [3]\nznode = \"unjoined\"\nrestored = { epoch = 1 }\n"), 13, "or it cannot be"),
+        (
+            log("ledgers = [3]\nrestored = { closed = [3] }\n"),
+            12,
+            "`closed` names ledgers of the log that are `registered` as `open`",
+        ),
+        (
+            log("ledgers = [3]\nrestored = { broken = true }\n"),
+            12,
+            "unknown field `broken`, expected one of `operations`, `epoch`",
+        ),
+        (
+            log("ledgers = [3]\n").replace("container = 0", "container = 7"),
+            10,
+            "container 7 is not declared, and so has no log",
+        ),
+        (
+            log("ledgers = [3]\n").replace("id = 3\n", "id = 3\nstray = \"empty\"\n"),
+            9,
+            "ledger 3 is part of the log of container 0, so it is no stray",
+        ),
+        (
+            disks(
+                "[[world.pending-work]]\nkind = \"a\"\nsubject = \"b\"\nreason = \"c\"\nznode = { path = \"p\", hex = \"0\" }\n",
+            ),
+            13,
+            "two digits a byte",
+        ),
+    ] {
+        let error = parse(&text).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("dir/x.toml:{line}: ")), "{error}\n{text}");
+        assert!(error.contains(words), "{error} does not say {words}");
+    }
+}
+
 /// A beginning without a world, then what is wrong: the line of the error, and words that it says.
 #[test]
 fn what_is_wrong_is_told_with_file_line_key_and_what_is_possible() {
@@ -133,7 +245,8 @@ fn nothing_panics() {
     let whole = concat!(
         "scenario = 1\nname = \"x\"\n[[world.container]]\nid = 0\n[[world.container.segment]]\nname = \"é\"\nlength = 1\n",
         "measurement = { whole-length = 1 }\n[[world.container.row]]\nname = \"é\"\nattributes = { 1 = 1 }\n",
-        "[expect]\ncalls = { made = [{ call = \"storage.measure\", arguments = { names = [1979-05-27, nan] } }] }\n",
+        "[[world.bookie]]\nid = \"é\"\n[[world.ledger]]\nid = 9\n[[world.log]]\ncontainer = 0\nledgers = [9]\n",
+        "restored = { bridged = \"é\" }\n[expect]\ncalls = { made = [{ call = \"storage.measure\", arguments = { names = [1979-05-27, nan] } }] }\n",
     );
     assert!(parse(whole).is_ok(), "{:?}", parse(whole));
     for (end, _) in whole.char_indices() {

@@ -1,11 +1,13 @@
 //! A declared world as it stands in a file: what is left out has the value that is usual in a healthy cluster.
 
+mod disks;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use dr_engine::contract::{
-    ContainerId, CoreAttribute, EndedTransaction, Measure, MetadataRow, RenewedGroup, Retention, Segment, StreamState,
-    TransactionCounter, ZNode,
+    ContainerId, CoreAttribute, EndedTransaction, Measure, MetadataRow, PendingWork, PendingZNode, RenewedGroup,
+    Retention, Segment, StreamState, TransactionCounter, ZNode,
 };
 use dr_formats::controller::{bucket_node, bucket_of};
 use dr_formats::names::SegmentKind;
@@ -13,6 +15,7 @@ use dr_runtime::mock::{DeclaredContainer, DeclaredSegment, DeclaredTransaction, 
 use serde::Deserialize;
 use toml::Spanned;
 
+use self::disks::{BookieTable, LedgerTable, LogTable};
 use crate::error::Problem;
 
 /// Size of an object whose size does not matter.
@@ -26,6 +29,14 @@ pub(super) struct WorldTable {
     #[serde(default)]
     stream: Vec<StreamTable>,
     transaction_counter: Option<CounterTable>,
+    #[serde(default)]
+    pending_work: Vec<PendingWorkTable>,
+    #[serde(default)]
+    bookie: Vec<BookieTable>,
+    #[serde(default)]
+    ledger: Vec<LedgerTable>,
+    #[serde(default)]
+    log: Vec<LogTable>,
     #[serde(default)]
     znode: Vec<ZNodeTable>,
 }
@@ -156,6 +167,23 @@ struct ZNodeTable {
     version: i32,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct PendingWorkTable {
+    kind: String,
+    subject: String,
+    reason: String,
+    znode: Option<PendingZNodeTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct PendingZNodeTable {
+    path: String,
+    text: Option<String>,
+    hex: Option<Spanned<String>>,
+}
+
 fn one() -> u64 {
     1
 }
@@ -179,6 +207,7 @@ impl WorldTable {
                 .transaction_counter
                 .map(|CounterTable { high, low }| TransactionCounter { high, low }),
             streams: self.stream.into_iter().map(StreamTable::build).collect(),
+            pending_work: self.pending_work.into_iter().map(PendingWorkTable::build).collect::<Result<_, _>>()?,
             ..World::default()
         };
         world.streams.sort_by(|one, other| (&one.scope, &one.name).cmp(&(&other.scope, &other.name)));
@@ -188,6 +217,7 @@ impl WorldTable {
                 return Err(Problem::new(at, format!("container {id} is declared twice")));
             }
         }
+        world.disks = disks::build(self.bookie, self.ledger, self.log, &world.containers)?;
         for znode in self.znode {
             let (path, at) = (znode.path.get_ref().clone(), znode.path.span());
             if world.znodes.insert(path.clone(), znode.build()?).is_some() {
@@ -366,18 +396,35 @@ impl StreamTable {
     }
 }
 
+impl PendingWorkTable {
+    fn build(self) -> Result<PendingWork, Problem> {
+        let Self { kind, subject, reason, znode } = self;
+        Ok(PendingWork { kind, subject, reason, znode: znode.map(PendingZNodeTable::build).transpose()? })
+    }
+}
+
+impl PendingZNodeTable {
+    fn build(self) -> Result<PendingZNode, Problem> {
+        Ok(PendingZNode { path: self.path, data: content(self.text, self.hex)? })
+    }
+}
+
 impl ZNodeTable {
     fn build(self) -> Result<ZNode, Problem> {
-        let data = match (self.text, self.hex) {
-            (Some(_), Some(hex)) => return Err(Problem::new(hex.span(), "a ZNode has `text` or `hex`, not both")),
-            (Some(text), None) => text.into_bytes(),
-            (None, Some(hex)) => {
-                let wrong = || Problem::new(hex.span(), "`hex` is hexadecimal, two digits a byte");
-                bytes(hex.get_ref()).ok_or_else(wrong)?
-            }
-            (None, None) => Vec::new(),
-        };
-        Ok(ZNode { data, version: self.version })
+        Ok(ZNode { data: content(self.text, self.hex)?, version: self.version })
+    }
+}
+
+/// The content of a ZNode.
+fn content(text: Option<String>, hex: Option<Spanned<String>>) -> Result<Vec<u8>, Problem> {
+    match (text, hex) {
+        (Some(_), Some(hex)) => Err(Problem::new(hex.span(), "a ZNode has `text` or `hex`, not both")),
+        (Some(text), None) => Ok(text.into_bytes()),
+        (None, Some(hex)) => {
+            let wrong = || Problem::new(hex.span(), "`hex` is hexadecimal, two digits a byte");
+            bytes(hex.get_ref()).ok_or_else(wrong)
+        }
+        (None, None) => Ok(Vec::new()),
     }
 }
 

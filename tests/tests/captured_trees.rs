@@ -5,6 +5,8 @@
 
 #[path = "captured_trees/bookies.rs"]
 mod bookies;
+#[path = "captured_trees/hostile.rs"]
+mod hostile;
 #[path = "captured_trees/restored.rs"]
 mod restored;
 #[path = "captured_trees/surveyed.rs"]

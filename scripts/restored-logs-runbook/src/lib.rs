@@ -73,13 +73,17 @@ pub fn restore_log(container: ContainerId) -> Result<()> {
     let RestoredLog { ledgers, last_operation, znode, closed, bridged, .. } = logs::restore_log(container)?;
     let choice = match znode.as_str() {
         "kept" => format!("its log stays as it is, up to operation {last_operation}"),
-        LATER => format!("its ledgers are registered, up to operation {last_operation}; its log comes in the second step"),
+        LATER => {
+            format!("its ledgers are registered, up to operation {last_operation}; its log comes in the second step")
+        }
         _ => format!("its log is restored up to operation {last_operation}"),
     };
     let reason = match bridged {
         None if znode == LATER => format!("surveys tell where its {ledgers} ledgers end, and not what is in them"),
         Some(hole) if znode == LATER => {
-            format!("surveys tell where its {ledgers} ledgers end; {hole}, and whether that is needed shows when the rest is read")
+            format!(
+                "surveys tell where its {ledgers} ledgers end; {hole}, and whether that is needed shows when the rest is read"
+            )
         }
         None if znode == "kept" => format!("its ZNode fits its {ledgers} ledgers, which hold it whole"),
         None => format!("its {ledgers} ledgers hold it whole, so that the store replays it itself"),

@@ -2,13 +2,14 @@
 //!
 //! The setting `how` chooses the deed. The tests of `dr-runtime` say what the host has to answer to each.
 
+mod disks;
 mod reentrant;
 
 use dr_guest_kit::containers::{AttributeUpdate, CoreAttribute, FreshContainer, NewSegment, open_fresh_container};
 use dr_guest_kit::storage::{ObjectListing, SegmentListing, list_segments};
 use dr_guest_kit::{
-    Description, Error, Parameter, Procedure, Result, Settings, Task, coordination, report, segment_pages, segments,
-    storage, task_per_container,
+    Description, Error, Parameter, Procedure, Result, Settings, Task, coordination, logs, report, segment_pages,
+    segments, storage, task_per_container,
 };
 
 struct Misbehaving;
@@ -19,16 +20,25 @@ const DEEDS: &str = "choice:nothing|abort|panic|loop|recursion|memory|host-calls
                      long-data|log-flood|report-flood|invalid-text|unknown-segment|escape|after-close|give-up|\
                      odd-gives-up|bear-no-error|undeclared|cursors|forged-handle|dropped-handle|foreign-handle|\
                      reentrance|escape-znode|staged-flood|staged-bytes|attributes|wordy-reports|not-a-number|\
-                     many-tasks|same-tasks|panic-in-prepare|loop-in-finish";
+                     many-tasks|same-tasks|panic-in-prepare|loop-in-finish|restore-open|restore-unknown|restore-again|\
+                     open-restored|keep-negative|keep-largest|keep-of-log|keep-half|keep-named-twice|keep-again|\
+                     keep-page-and-more|keep-flood|register-early|register-again|register-unknown|register-nobody|\
+                     register-named-twice|register-flood|register-long-text|no-page";
 
 /// `coordination.delete` is left out, to be called nevertheless.
-const CAPABILITIES: [&str; 6] = [
+const CAPABILITIES: [&str; 12] = [
     "storage.containers",
     "storage.list-segments",
     "storage.move-aside",
     "containers.open-fresh-container",
     "coordination.get",
     "coordination.create",
+    "bookies.list-bookies",
+    "bookies.register-bookies",
+    "ledgers.list-ledgers",
+    "ledgers.keep-ledgers",
+    "logs.list-logs",
+    "logs.restore-log",
 ];
 
 impl Procedure for Misbehaving {
@@ -60,13 +70,17 @@ impl Procedure for Misbehaving {
 
     fn run(settings: &Settings, task: &Task) -> Result<()> {
         let container = task.container.ok_or_else(|| Error::Failed("a task without a container".to_owned()))?;
+        let how = settings.text("how")?;
+        if let Some(done) = disks::misbehave(how, container) {
+            return done;
+        }
         let fresh = open_fresh_container(container)?;
         for page in segment_pages(container)? {
             let all = page?.into_iter();
             let segments = all.map(|found| NewSegment { name: found.name, sealed: found.sealed, length: found.length });
             fresh.create_segments(&segments.collect::<Vec<_>>())?;
         }
-        misbehave(settings.text("how")?, &fresh, container)?;
+        misbehave(how, &fresh, container)?;
         fresh.close().map(drop)
     }
 
@@ -113,6 +127,7 @@ fn misbehave(how: &str, fresh: &FreshContainer, container: u32) -> Result<()> {
             fresh.close()?;
             fresh.seal_segments(&[])
         }
+        "restore-open" => logs::restore_log(container).map(drop),
         "escape-znode" => coordination::create("../../another-cluster/counter", b"x"),
         "cursors" => lie_about_pages(container),
         "forged-handle" => segment_listing(77).next_page(1).map(drop),

@@ -4,10 +4,14 @@
 
 mod support;
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 
 use dr_engine::contract::{Instance, RecoveryHost};
-use dr_runtime::recording::{Difference, Head, Recorder, Recording, RecordingError, RecordingWriter, replay};
+use dr_runtime::recording::{
+    Difference, Head, Recorder, Recording, RecordingError, RecordingWriter, WrittenRecording, replay,
+};
 use dr_runtime::{Limits, Procedure, Runtime};
 use support::{MockHost, guest, overrides};
 
@@ -44,15 +48,32 @@ fn two_runs_give_the_same_file_which_the_procedure_follows() {
 
 /// A recording of the same run, written while it went on: compressed, and as it is.
 fn write(procedure: &Procedure) -> (Vec<u8>, Vec<u8>) {
-    let settings = procedure.settings(&[]).unwrap();
-    let host: Arc<dyn RecoveryHost> = Arc::new(MockHost::with_segments(6, 3));
-    let writer = Arc::new(RecordingWriter::default());
-    let result = procedure.execute(writer.before(host), &settings, &[], 2, &());
-    let written = writer.finish(procedure, &settings, &[], &result).unwrap();
+    let written = write_beside(procedure, tempfile::tempfile().unwrap()).unwrap();
     let (mut compressed, mut plain) = (Vec::new(), Vec::new());
     written.write_compressed(&mut compressed).unwrap();
     written.write_plain(&mut plain).unwrap();
     (compressed, plain)
+}
+
+fn write_beside(procedure: &Procedure, scratch: File) -> io::Result<WrittenRecording> {
+    let settings = procedure.settings(&[]).unwrap();
+    let host: Arc<dyn RecoveryHost> = Arc::new(MockHost::with_segments(6, 3));
+    let waiting = scratch.try_clone()?;
+    let writer = Arc::new(RecordingWriter::new(scratch));
+    let result = procedure.execute(writer.before(host), &settings, &[], 2, &());
+    let set_aside = waiting.metadata()?.len();
+    let written = writer.finish(procedure, &settings, &[], &result)?;
+    // Each of them has written less than a block.
+    assert!(set_aside > 0, "lines of instances that ended are still in memory");
+    Ok(written)
+}
+
+#[test]
+fn a_scratch_file_that_cannot_be_written_is_told_when_the_run_has_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("scratch");
+    File::create(&path).unwrap();
+    assert!(write_beside(&load("total-loss"), File::open(&path).unwrap()).is_err());
 }
 
 #[test]

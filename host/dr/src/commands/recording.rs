@@ -48,7 +48,8 @@ pub(super) fn execute(
     if recording.no_recording && recording.record.is_none() {
         return procedure.execute(host, settings, selected, parallel, &()).map_err(operator_error);
     }
-    let writer = Arc::new(RecordingWriter::default());
+    let scratch = tempfile::tempfile_in(directory).map_err(|error| unwritable(directory, error))?;
+    let writer = Arc::new(RecordingWriter::new(scratch));
     let result = procedure.execute(writer.before(host), settings, selected, parallel, &());
     let written = writer.finish(procedure, settings, selected, &result);
     let kept =

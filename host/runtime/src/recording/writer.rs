@@ -1,10 +1,15 @@
 //! Writes down the calls of a run while it goes on, compressed.
 //!
-//! What a real run gives is too much to keep as values: a million segments are some gigabytes of them, and some fifty
-//! megabytes of compressed lines.
+//! What a real run gives is too much to keep as values, and too much to keep at all: a million segments are some gigabytes
+//! of values, and more than a hundred megabytes of compressed lines. These wait in a scratch file until the run ends and their
+//! order is known.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dr_engine::contract::{CallResult, Instance, RecoveryHost};
@@ -20,23 +25,34 @@ use crate::description::Setting;
 use crate::error::RuntimeError;
 use crate::procedure::Procedure;
 
-/// Lines are compressed when so many bytes of them have come together: twice what the compressor looks back, and little
-/// enough to hold for each of 500 tasks.
+/// Lines are compressed when so many bytes of them have come together: twice what the compressor looks back.
 const BLOCK_BYTES: usize = 64 << 10;
 
 /// Keeps the calls of each instance as compressed lines. Where a block ends depends on the instance's own lines only, so the
 /// same run gives the same bytes however tasks ran beside each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RecordingWriter {
+    scratch: Arc<Scratch>,
     parts: Mutex<BTreeMap<Instance, Arc<Mutex<Part>>>>,
 }
+
+/// A file to which threads append blocks.
+#[derive(Debug)]
+struct Scratch {
+    file: File,
+    end: AtomicU64,
+}
+
+/// Where a block is in the scratch file, in bytes.
+type Place = Range<u64>;
 
 /// The lines of one instance.
 #[derive(Debug, Default)]
 struct Part {
     calls: usize,
     pending: Vec<u8>,
-    compressed: Vec<u8>,
+    /// Members of a gzip file.
+    blocks: Vec<Place>,
     digest: Digest,
     problem: Option<io::Error>,
 }
@@ -46,13 +62,32 @@ struct Part {
 pub(crate) struct WrittenInstance {
     instance: Instance,
     part: Arc<Mutex<Part>>,
+    scratch: Arc<Scratch>,
 }
 
 /// The recording of a run that ended.
 #[derive(Debug)]
 pub struct WrittenRecording {
-    /// Members of a gzip file.
-    blocks: Vec<Vec<u8>>,
+    /// As a member of a gzip file, like the end.
+    head: Vec<u8>,
+    blocks: Vec<Place>,
+    end: Vec<u8>,
+    scratch: Arc<Scratch>,
+}
+
+impl Scratch {
+    fn append(&self, bytes: &[u8]) -> io::Result<Place> {
+        let length = bytes.len() as u64;
+        let start = self.end.fetch_add(length, Ordering::Relaxed);
+        self.file.write_all_at(bytes, start)?;
+        Ok(start..start + length)
+    }
+
+    fn read(&self, place: &Place) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(place.end - place.start).unwrap_or(usize::MAX)];
+        self.file.read_exact_at(&mut bytes, place.start)?;
+        Ok(bytes)
+    }
 }
 
 impl WrittenInstance {
@@ -67,7 +102,7 @@ impl WrittenInstance {
         let asked = line_of(&Asked { number, instance: &self.instance, call, arguments: &arguments });
         let answer = ask(arguments);
         let mut part = self.part();
-        if let Err(problem) = asked.and_then(|asked| part.push(asked, &answer)) {
+        if let Err(problem) = asked.and_then(|asked| part.push(asked, &answer, &self.scratch)) {
             part.problem = Some(problem);
         }
         answer
@@ -78,37 +113,61 @@ impl WrittenInstance {
     }
 }
 
+impl Drop for WrittenInstance {
+    /// With the last of them the instance has ended: what is left of its lines shall not stay in memory until all have.
+    fn drop(&mut self) {
+        let in_the_writers_list = 1;
+        if Arc::strong_count(&self.part) == in_the_writers_list + 1 {
+            self.part().finish(&self.scratch);
+        }
+    }
+}
+
 impl Part {
     /// Adds a line to which the answer is still missing.
-    fn push<T: Serialize>(&mut self, mut line: Vec<u8>, answer: &CallResult<T>) -> io::Result<()> {
+    fn push<T: Serialize>(&mut self, asked: Vec<u8>, answer: &CallResult<T>, scratch: &Scratch) -> io::Result<()> {
         self.calls += 1;
-        line.truncate(line.trim_ascii_end().len().saturating_sub(b"}".len()));
-        line.extend(b",\"answer\":");
-        serde_json::to_writer(&mut line, &answer.as_ref().map_or_else(Answered::Error, Answered::Ok))?;
-        line.extend(b"}\n");
-        self.digest.update(&line);
-        self.pending.extend(line);
-        if self.pending.len() < BLOCK_BYTES { Ok(()) } else { self.compress_pending() }
+        let start = self.pending.len();
+        let unclosed = asked.trim_ascii_end().len().saturating_sub(b"}".len());
+        self.pending.extend(&asked[..unclosed]);
+        self.pending.extend(b",\"answer\":");
+        serde_json::to_writer(&mut self.pending, &answer.as_ref().map_or_else(Answered::Error, Answered::Ok))?;
+        self.pending.extend(b"}\n");
+        self.digest.update(&self.pending[start..]);
+        if self.pending.len() < BLOCK_BYTES { Ok(()) } else { self.set_aside(scratch) }
     }
 
-    fn compress_pending(&mut self) -> io::Result<()> {
-        let member = compressed(&self.pending)?;
-        self.compressed.extend(member);
+    fn set_aside(&mut self, scratch: &Scratch) -> io::Result<()> {
+        let place = compressed(&self.pending).and_then(|member| scratch.append(&member));
         self.pending.clear();
+        self.blocks.push(place?);
         Ok(())
     }
 
-    /// Everything, compressed.
-    fn close(&mut self) -> io::Result<Vec<u8>> {
-        if let Some(problem) = self.problem.take() {
-            return Err(problem);
+    /// Sets aside what is left, and gives up the memory for more.
+    fn finish(&mut self, scratch: &Scratch) {
+        if !self.pending.is_empty()
+            && let Err(problem) = self.set_aside(scratch)
+        {
+            self.problem = Some(problem);
         }
-        self.compress_pending()?;
-        Ok(std::mem::take(&mut self.compressed))
+        self.pending = Vec::new();
+    }
+
+    /// All blocks.
+    fn close(&mut self, scratch: &Scratch) -> io::Result<Vec<Place>> {
+        self.finish(scratch);
+        self.problem.take().map_or_else(|| Ok(std::mem::take(&mut self.blocks)), Err)
     }
 }
 
 impl RecordingWriter {
+    /// A writer that needs `scratch`, an empty file, until the recording is written to its place.
+    pub fn new(scratch: File) -> Self {
+        let scratch = Scratch { file: scratch, end: AtomicU64::new(0) };
+        Self { scratch: Arc::new(scratch), parts: Mutex::default() }
+    }
+
     /// A host before `behind` whose calls are written down.
     pub fn before(self: &Arc<Self>, behind: Arc<dyn RecoveryHost>) -> Arc<dyn RecoveryHost> {
         Arc::new(Relay::written(behind, self.clone()))
@@ -117,7 +176,7 @@ impl RecordingWriter {
     /// The recording of a run that ended; nothing is left in the writer.
     ///
     /// # Errors
-    /// A call that could not be written down.
+    /// A call that could not be written down, or a scratch file that cannot be written.
     pub fn finish<T>(
         &self,
         procedure: &Procedure,
@@ -128,25 +187,27 @@ impl RecordingWriter {
         let mut digest = Digest::default();
         let head = line_of(&Head::of(procedure, settings, selected))?;
         digest.update(&head);
-        let mut blocks = vec![compressed(&head)?];
+        let head = compressed(&head)?;
+        let mut blocks = Vec::new();
         let mut calls = 0;
         for part in std::mem::take(&mut *self.lock()).into_values() {
             let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
             if part.calls == 0 {
                 continue;
             }
-            blocks.push(part.close()?);
+            blocks.append(&mut part.close(&self.scratch)?);
             calls += part.calls;
             digest.add_part(std::mem::take(&mut part.digest));
         }
         let end = End { calls, outcome: outcome(result), failed: failed(result), sha256: digest.into_hex() };
-        blocks.push(compressed(&line_of(&end)?)?);
-        Ok(WrittenRecording { blocks })
+        let end = compressed(&line_of(&end)?)?;
+        Ok(WrittenRecording { head, blocks, end, scratch: self.scratch.clone() })
     }
 
     /// For the calls of one instance.
     pub(crate) fn instance(&self, instance: &Instance) -> WrittenInstance {
-        WrittenInstance { instance: instance.clone(), part: self.lock().entry(instance.clone()).or_default().clone() }
+        let part = self.lock().entry(instance.clone()).or_default().clone();
+        WrittenInstance { instance: instance.clone(), part, scratch: self.scratch.clone() }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Instance, Arc<Mutex<Part>>>> {
@@ -158,17 +219,23 @@ impl WrittenRecording {
     /// Writes it as a gzip file.
     ///
     /// # Errors
-    /// What the writer meets.
+    /// What the writer or the scratch file meets.
     pub fn write_compressed(&self, writer: &mut dyn Write) -> io::Result<()> {
-        self.blocks.iter().try_for_each(|block| writer.write_all(block))
+        self.visit_members(|member| writer.write_all(member))
     }
 
     /// Writes its lines as they are.
     ///
     /// # Errors
-    /// What the writer meets.
+    /// What the writer or the scratch file meets.
     pub fn write_plain(&self, writer: &mut dyn Write) -> io::Result<()> {
-        self.blocks.iter().try_for_each(|block| io::copy(&mut MultiGzDecoder::new(&block[..]), writer).map(drop))
+        self.visit_members(|member| io::copy(&mut MultiGzDecoder::new(member), writer).map(drop))
+    }
+
+    fn visit_members(&self, mut visit: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        visit(&self.head)?;
+        self.blocks.iter().try_for_each(|block| visit(&self.scratch.read(block)?))?;
+        visit(&self.end)
     }
 }
 

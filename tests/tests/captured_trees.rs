@@ -209,7 +209,7 @@ fn a_plan_whose_procedure_failed_leaves_the_calls_that_it_made() {
     let place = Place::new("never-flushed");
     let misbehaving = guests().join("misbehaving.wasm");
     let procedure = misbehaving.to_str().unwrap();
-    let grant = "storage.move-aside,containers.open-fresh-container,coordination.create";
+    let grant = "storage.move-aside,containers.open-fresh-container,coordination.create,bookies.register-bookies,ledgers.keep-ledgers,logs.restore-log";
     let more = ["--directory", "run", "--procedure", procedure, "--set", "how=give-up", "--grant", grant];
     place.dr("plan", &more).expect_code(1);
     assert!(place.path("run/recording.jsonl.gz").is_file() && !place.path("run/plan.json").exists());

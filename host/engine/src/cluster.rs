@@ -167,8 +167,9 @@ pub fn refuse_existing_logs(znodes: &dyn ZNodes, layout: &ClusterLayout, contain
             return Err(OperatorError::new(
                 "log-exists",
                 format!("{}: container {container} has a durable log already, at `{path}`", znodes.location()),
-                "a log is never overwritten: if Tier-1 was not lost, just start the segment stores; if stores were started on the empty Tier-1 by \
-                 mistake, stop them and give ZooKeeper and the bookies empty directories again",
+                "a log that can be replayed is never overwritten. If Tier-1 was not lost, or an earlier recovery wrote it, just start the servers (`dr diagnose` tells); if \
+                 bookies are lost, give the disks of the others with --bookie-disks and name those with --lost-bookies; only if stores were started by mistake on a \
+                 Tier-1 that had been lost completely, stop them and give ZooKeeper and the bookies empty directories again",
             ));
         }
     }

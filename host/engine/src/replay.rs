@@ -42,6 +42,12 @@ pub enum ReplayError {
     /// Bytes are no frame, record or operation.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// An operation that `dr` never writes: the log is that of a segment store, or goes on with what one wrote.
+    #[error("operation {sequence_number} was written by a segment store")]
+    OfStore {
+        /// Number of the operation.
+        sequence_number: i64,
+    },
     /// An operation does not fit the state before it; the store would disable the log.
     #[error("operation {sequence_number}: {reason}")]
     Operation {
@@ -50,6 +56,18 @@ pub enum ReplayError {
         /// What does not fit.
         reason: String,
     },
+}
+
+/// Why an operation is not applied.
+enum Unfit {
+    OfStore,
+    Reason(String),
+}
+
+impl From<String> for Unfit {
+    fn from(reason: String) -> Self {
+        Self::Reason(reason)
+    }
 }
 
 /// A container's memory while its log is replayed.
@@ -122,16 +140,19 @@ impl LogReplay {
         }
         let sequence_number = operation.sequence_number;
         self.operations += 1;
-        self.apply(operation.action).map_err(|reason| ReplayError::Operation { sequence_number, reason })
+        self.apply(operation.action).map_err(|reason| match reason {
+            Unfit::OfStore => ReplayError::OfStore { sequence_number },
+            Unfit::Reason(reason) => ReplayError::Operation { sequence_number, reason },
+        })
     }
 
-    fn apply(&mut self, action: Action<'_>) -> Result<(), String> {
+    fn apply(&mut self, action: Action<'_>) -> Result<(), Unfit> {
         match action {
             Action::MetadataCheckpoint(payload) => self.checkpoint(&payload),
             Action::Map(mapping) => {
                 let taken = self.segments.values().any(|segment| segment.name == mapping.name);
                 if taken || self.segments.contains_key(&mapping.segment_id) {
-                    return Err(format!("the segment `{}` or its id is mapped already", mapping.name));
+                    return Err(format!("the segment `{}` or its id is mapped already", mapping.name).into());
                 }
                 let segment = ReplayedSegment {
                     name: mapping.name.into_owned(),
@@ -149,7 +170,7 @@ impl LogReplay {
             Action::Append { segment_id, offset, data, attributes } => {
                 let segment = self.writable(segment_id)?;
                 if offset != segment.length {
-                    return Err(format!("an append at {offset} to a segment of length {}", segment.length));
+                    return Err(format!("an append at {offset} to a segment of length {}", segment.length).into());
                 }
                 segment.appended.extend_from_slice(&data);
                 segment.length += data.len() as u64;
@@ -160,17 +181,18 @@ impl LogReplay {
                 set_attributes(self.writable(segment_id)?, attributes);
                 Ok(())
             }
-            other => Err(format!("`dr` writes no such operation: {other:?}")),
+            _ => Err(Unfit::OfStore),
         }
     }
 
-    fn checkpoint(&mut self, payload: &[u8]) -> Result<(), String> {
+    fn checkpoint(&mut self, payload: &[u8]) -> Result<(), Unfit> {
         let checkpoint = MetadataCheckpoint::decode(payload).map_err(|error| error.to_string())?;
         if checkpoint.container_id != self.container {
-            return Err(format!("the checkpoint is one of container {}", checkpoint.container_id));
+            return Err(format!("the checkpoint is one of container {}", checkpoint.container_id).into());
         }
         if self.checkpoints > 0 || !checkpoint.segments.is_empty() {
-            return Err("`dr` writes one checkpoint without segments, this is another".to_owned());
+            // `dr` writes one, without segments.
+            return Err(Unfit::OfStore);
         }
         self.checkpoints += 1;
         Ok(())

@@ -267,7 +267,14 @@ fn all_logs_are_replaced_where_all_bookies_are_lost_and_zookeeper_is_whole() {
     let ids: Vec<String> = lost.bookies.bookies.iter().map(|bookie| id_of_bookie(bookie)).collect();
     let (code, text) = lost.recover_with(&["--lost-bookies", &ids[1..].join(",")]);
     assert!(code == 2 && text.contains("error[bookie-unaccounted]") && text.contains(&ids[0]), "{code} {text}");
-    std::fs::remove_dir_all(lost.place.path("run")).unwrap();
+    let _ = std::fs::remove_dir_all(lost.place.path("run"));
+    assert!(lost.all() == before, "nothing was changed");
+    let running = format!("{LEDGERS}/available/{}", ids[2]);
+    lost.znodes.create(&running, b"").unwrap();
+    let (code, text) = lost.recover_with(&["--lost-bookies", &ids.join(",")]);
+    assert!(code == 2 && text.contains("error[bookie-not-lost]") && text.contains(&ids[2]), "{code} {text}");
+    let _ = std::fs::remove_dir_all(lost.place.path("run"));
+    lost.znodes.delete(&running, 0).unwrap();
     assert!(lost.all() == before, "nothing was changed");
     let (code, text) = lost.recover_with(&["--lost-bookies", &ids.join(",")]);
     assert!(matches!(code, 0 | 4), "{code} {text}");

@@ -43,6 +43,7 @@ pub(super) fn read(
     if !target.has_bookies() && target.lost_bookies.is_empty() {
         return ledgers::read_registered(open.tier1.ledgers.clone(), survivors, progress);
     }
+    refuse_lost_that_run(open, &target.lost_bookies)?;
     let left = BookiesLeft { disks: &target.bookie_disks, surveys: &target.bookie_surveys };
     let (password, scratch) = (open.configuration.password(), directory.join(SCRATCH));
     let known = survivors.clone();
@@ -61,6 +62,22 @@ pub(super) fn read(
     session.console.remark(remark);
     let evidence = ledgers::read_registered(open.tier1.ledgers.clone(), known, progress)?;
     Ok(evidence.map(|evidence| evidence.with_lost(&target.lost_bookies)))
+}
+
+/// What a bookie that runs holds is not lost, unless it came back empty under its old id, where it answers for what it does not have.
+fn refuse_lost_that_run(open: &OpenTarget, lost: &[String]) -> Result<()> {
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let running = open.tier1.ledgers.registry().running_bookies()?;
+    let Some(bookie) = lost.iter().find(|id| running.contains(id)) else { return Ok(()) };
+    Err(OperatorError::new(
+        "bookie-not-lost",
+        format!("bookie {bookie} is said to be lost, and it is registered in ZooKeeper as running"),
+        "stop it, wait until its session has ended (about 30 s after a kill), and give its disks with --bookie-disks; if it came back with empty disks, \
+         leave it stopped and start one with an id that was never used",
+    )
+    .may_retry())
 }
 
 /// What a bookie that runs holds can be other than its survey says, and it deletes what is not registered.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dr_engine::apply::{self, Application, Patience, RolledBack};
 use dr_engine::cluster::{Stopped, refuse_existing_logs, refuse_live_cluster};
-use dr_engine::contract::ContainerId;
+use dr_engine::contract::{ContainerId, Decision, RecoveryHost as _};
 use dr_engine::error::{OperatorError, Result};
 use dr_engine::evidence_file::Stamps;
 use dr_engine::journal::{Entry, Journal};
@@ -49,6 +49,19 @@ pub(super) struct Recovery<'a> {
     /// Of the plan that this command made; never filled if all is to be read again.
     stamps: OnceCell<Stamps>,
     reread_evidence: bool,
+}
+
+/// Says in the plan what the operator said.
+fn tell_lost_bookies(staging: &Staging, lost: &[String]) {
+    for id in lost {
+        staging.decision(Decision {
+            container: None,
+            subject: format!("bookie {id}"),
+            choice: next::TAKEN_AS_LOST.to_owned(),
+            reason: "it was named with --lost-bookies; what it alone held, and had not reached Tier-2, is given up"
+                .to_owned(),
+        });
+    }
 }
 
 /// What follows on a plan that was made.
@@ -197,6 +210,7 @@ impl<'a> Recovery<'a> {
         let staging = Staging::with_disks(survey.clone(), znodes, ledgers, layout, &self.directory, progress.clone());
         progress.stage_started(PLANNING, Some(expected.len() as u64), Unit::Containers);
         let selected = if selection.is_some() { expected.as_slice() } else { &[] };
+        tell_lost_bookies(&staging, &target.lost_bookies);
         self.run_procedure(chosen, staging.clone(), selected)?;
         progress.stage_finished(PLANNING);
         let plan = staging.clone().into_plan(chosen.maker(), &expected)?;

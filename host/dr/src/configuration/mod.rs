@@ -96,6 +96,7 @@ impl Configuration {
         for file in files {
             settings.add_file(file)?;
         }
+        refuse_other_cluster(&settings, overrides)?;
         apply_overrides(&mut settings, overrides);
         Reader { settings: &settings, warnings: settings.warnings() }.read(overrides, root)
     }
@@ -142,6 +143,26 @@ impl Configuration {
             ack_quorum: self.ack_quorum,
             retention_bucket_count: self.retention_bucket_count,
         }
+    }
+}
+
+/// A name that no server uses is looked for in vain where live servers, logs and ledgers are. A flag decides between names that contradict
+/// each other; it brings no third one.
+fn refuse_other_cluster(settings: &Settings, overrides: &Overrides) -> Result<()> {
+    let Some(flag) = &overrides.cluster_name else { return Ok(()) };
+    let mut configured = Vec::new();
+    let reader = Reader { settings, warnings: Vec::new() };
+    for property in [&known::CLUSTER_NAME, &known::CONTROLLER_CLUSTER_NAME, &known::CLUSTER_NAME_UNREAD] {
+        configured.extend(reader.cluster_name_of(property)?);
+    }
+    match configured.first() {
+        Some((name, value)) if configured.iter().all(|(name, _)| name != flag) => Err(OperatorError::new(
+            "configuration-conflict",
+            format!("--cluster says `{flag}`, and {} says `{name}`", value.origin),
+            "correct the one that is wrong, or leave --cluster away",
+        )
+        .because("under a name that the servers do not use, neither running servers nor old logs are found")),
+        _ => Ok(()),
     }
 }
 

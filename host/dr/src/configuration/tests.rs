@@ -176,8 +176,13 @@ fn names_that_contradict_are_refused_unless_a_flag_decides() {
     let text = "pravegaservice.clusterName=a\ncontroller.cluster.name=b\n";
     assert_eq!(given(text).error().code, "configuration-conflict");
     let mut decided = given(text);
-    decided.overrides.cluster_name = Some("c".to_owned());
-    assert_eq!(decided.load().unwrap().cluster_name.as_deref(), Some("c"));
+    decided.overrides.cluster_name = Some("b".to_owned());
+    assert_eq!(decided.load().unwrap().cluster_name.as_deref(), Some("b"));
+    let mut invented = given(text);
+    invented.overrides.cluster_name = Some("c".to_owned());
+    let error = invented.error();
+    assert_eq!(error.code, "configuration-conflict");
+    assert!(error.what.contains("`c`") && error.what.contains("`a`"), "{}", error.what);
     let counts = "pravegaservice.container.count=4\ncontroller.container.count=8\n";
     let error = given(counts).error();
     assert_eq!(error.code, "configuration-conflict");

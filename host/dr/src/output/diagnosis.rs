@@ -103,7 +103,10 @@ impl Report<'_> {
         text.push_str(&self.table(verbose));
         let procedure = match self.diagnosis.procedure() {
             Some(name) => format!("The procedure `{name}` of this dr fits."),
-            None if self.diagnosis.has_survivors() => "No procedure of this dr fits yet.".to_owned(),
+            None if self.diagnosis.has_survivors() => {
+                "No procedure is needed yet, or what could be seen does not tell which: see what to do below."
+                    .to_owned()
+            }
             None => String::new(),
         };
         let meaning = self.meaning().into_iter().chain([procedure]).filter(|sentence| !sentence.is_empty());

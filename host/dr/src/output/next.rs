@@ -11,6 +11,9 @@ use super::plan::oddity_counts;
 use super::text::{Colour, bytes, counted, shown};
 use crate::configuration::Tier1Location;
 
+/// Choice of the decision of a plan that names a lost bookie.
+pub(crate) const TAKEN_AS_LOST: &str = "taken as lost";
+
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Step {
@@ -137,12 +140,27 @@ pub(crate) fn after_restoring(program: &str, plan: &Plan, directory: &Path) -> N
     if registers_bookies && plan.containers.is_empty() {
         steps.push(step("start all bookies, with their usual configuration and their disks", None));
     }
+    let has_lost = plan.decisions.iter().any(|decision| decision.choice == TAKEN_AS_LOST);
+    if has_lost && plan.containers.is_empty() {
+        steps.push(step(
+            "start new bookies in the place of those that are lost, with empty disks and ids that were never used: one that comes back empty under an old id answers for \
+             data that it does not have",
+            None,
+        ));
+    }
+    steps.extend(close_readers(program, plan, directory));
     steps.extend([
         step("start all segment stores, and wait until they have registered; they replay their logs", None),
         step("start one controller; wait until it answers, then start the others", None),
         step("start readers and writers", None),
-        rollback,
     ]);
+    if has_lost {
+        steps.push(step(
+            "let BookKeeper's autorecovery copy what had copies on the lost bookies, before another one fails",
+            None,
+        ));
+    }
+    steps.push(rollback);
     Next { steps }
 }
 

@@ -94,7 +94,10 @@ impl OnlineReport<'_> {
         }
         text.push_str(&verification::list("doubt", "doubts", &found.doubts, verbose, |title| colour.yellow(title)));
         text.push_str(&verification::list("problem", "problems", &found.problems, verbose, |title| colour.red(title)));
-        if self.is_intact() {
+        if found.segments == 0 {
+            let nothing = "The plan names no segments: it restored logs, which the stores replay themselves. Nothing was compared.";
+            let _ = writeln!(text, "\n{}", colour.yellow(nothing));
+        } else if self.is_intact() {
             let _ = writeln!(text, "\n{}", colour.green("Nothing of the plan is missing."));
         }
         text

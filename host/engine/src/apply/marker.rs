@@ -27,6 +27,9 @@ pub struct InProgress {
     pub tier1: String,
     /// Containers of the cluster; Tier-2 does not tell it any more once the old metadata was moved aside.
     pub container_count: u32,
+    /// When it began, in seconds since 1970; 0 if an earlier `dr` began it.
+    #[serde(default)]
+    pub begun_unix_seconds: u64,
 }
 
 /// The recovery that is under way in this Tier-2, if one is.
@@ -75,7 +78,7 @@ pub(super) fn refuse_other_place(application: &Application<'_>) -> Result<()> {
     .because(why))
 }
 
-/// The recoveries of this Tier-2 that were applied, and the one under way if there is one.
+/// The recoveries of this Tier-2 that were applied, the newest last, and the one under way if there is one.
 ///
 /// # Errors
 /// As [`in_progress`].
@@ -86,8 +89,11 @@ pub fn recoveries(tier2: &dyn Tier2) -> Result<Vec<InProgress>> {
         Ok(())
     })?;
     keys.sort_unstable();
-    keys.push(IN_PROGRESS_KEY.to_owned());
-    keys.iter().filter_map(|key| read_marker(tier2, key).transpose()).collect()
+    let read = |key: &String| read_marker(tier2, key).transpose();
+    let mut recoveries = keys.iter().filter_map(read).collect::<Result<Vec<_>>>()?;
+    recoveries.sort_by_key(|recovery| recovery.begun_unix_seconds);
+    recoveries.extend(in_progress(tier2)?);
+    Ok(recoveries)
 }
 
 fn tier1_location(application: &Application<'_>) -> String {
@@ -107,6 +113,9 @@ pub(super) fn claim(application: &Application<'_>) -> Result<()> {
         run_directory: directory.to_string_lossy().into_owned(),
         tier1: tier1_location(application),
         container_count: application.plan.container_count,
+        begun_unix_seconds: std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
     };
     remove_unfinished(application.tier2)?;
     if application.tier2.size(&record_key(&marker.plan))?.is_some() {

@@ -44,7 +44,13 @@ fn facts(logs: Vec<Log>) -> Facts {
 }
 
 fn recovery() -> InProgress {
-    InProgress { plan: "p".to_owned(), run_directory: "/run".to_owned(), tier1: "t".to_owned(), container_count: 1 }
+    InProgress {
+        plan: "p".to_owned(),
+        run_directory: "/run".to_owned(),
+        tier1: "t".to_owned(),
+        container_count: 1,
+        begun_unix_seconds: 0,
+    }
 }
 
 fn states(diagnosis: &Diagnosis) -> Vec<ContainerState> {

@@ -123,7 +123,7 @@ impl LedgerEvidence {
             self.lost_bookies.iter().chain(self.bookies.iter().map(|bookie| &bookie.id)).any(|known| known == id)
         };
         let mut named =
-            self.survivors.ledgers_of_logs().flat_map(|ledger| ledger.bookies.iter().map(|id| (ledger.id, id)));
+            self.survivors.needed_ledgers().flat_map(|ledger| ledger.bookies.iter().map(|id| (ledger.id, id)));
         match named.find(|(_, id)| !self.lost_bookies.is_empty() && !is_known(id)) {
             None => Ok(()),
             Some((ledger, id)) => Err(OperatorError::new(

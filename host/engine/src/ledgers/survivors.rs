@@ -110,6 +110,17 @@ impl Survivors {
         self.ledgers.values().filter(|ledger| ledger.container.is_some())
     }
 
+    /// Of those, the ones that are needed: not those that the ZNode of their log does not name, or says to be truncated.
+    pub(super) fn needed_ledgers(&self) -> impl Iterator<Item = &RegisteredLedger> {
+        self.ledgers_of_logs().filter(|ledger| {
+            let node = ledger.container.and_then(|container| self.logs.get(&container));
+            let Some(log) = node.and_then(|node| node.metadata.as_ref().ok()).filter(|log| log.enabled) else {
+                return true;
+            };
+            ledger.id >= log.truncation.ledger_id && log.ledgers.iter().any(|named| named.ledger_id == ledger.id)
+        })
+    }
+
     /// True if a bookie has its cookie.
     pub(super) fn has_cookie(&self, bookie: &str) -> bool {
         self.bookies.iter().flat_map(|known| &known.cookies).any(|(id, _)| id == bookie)

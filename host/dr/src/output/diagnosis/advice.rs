@@ -164,7 +164,7 @@ impl Report<'_> {
             .filter(|bookie| bookie.registration == Registration::Writable && bookie.silent.is_none());
         let (there, needed) = (writable.count(), self.place.ensemble_size);
         (there < needed).then(|| {
-            format!("start fresh bookies with empty directories until {needed} are registered; {there} are now")
+            format!("start fresh bookies with empty directories, and ids that were never used, until {needed} are registered; {there} are now")
         })
     }
 
@@ -197,7 +197,7 @@ impl Report<'_> {
             ));
         }
         steps.push(self.diagnose_again());
-        if is_safe {
+        if is_safe && !self.diagnosis.has(ContainerState::BookiesSilent) {
             steps.push(step(DO_NOT_RECOVER));
             return steps;
         }
@@ -206,26 +206,16 @@ impl Report<'_> {
         steps
     }
 
-    /// Bookies that were not seen, in the place of those that are lost.
-    fn lost_bookies(&self) -> String {
-        Some(self.silent_bookies().join(",")).filter(|ids| !ids.is_empty()).unwrap_or_else(|| BOOKIES.to_owned())
-    }
-
     /// Logs that are whole are kept, containers of others built anew with what is left of theirs.
     fn recover_from_disks(&self) -> Vec<Step> {
-        let lost = self.lost_bookies();
-        let named = if lost == BOOKIES {
-            format!(", and those that are lost by their ids, joined by commas, in place of {BOOKIES}")
-        } else {
-            String::new()
-        };
         let mut steps = vec![
-            step("stop all bookies, and make sure that nothing restarts them: their disks are read"),
+            step("stop all bookies that run, and make sure that nothing restarts them: their disks are read"),
             step(&format!(
-                "in the next command, name the directories of each bookie that is left in place of DIRECTORIES, joined by commas, with --bookie-disks once for each bookie{named}",
+                "in the next command, name the directories of each bookie that has its disks in place of DIRECTORIES, joined by commas, with --bookie-disks once for each \
+                 bookie, and those of which no disk is left by their ids, joined by commas, in place of {BOOKIES}; leave --bookie-disks away if no disk of any is left"
             )),
         ];
-        steps.extend(self.plan_and_apply(&["--bookie-disks", "DIRECTORIES", "--lost-bookies", &lost]));
+        steps.extend(self.plan_and_apply(&["--bookie-disks", "DIRECTORIES", "--lost-bookies", BOOKIES]));
         steps
     }
 
@@ -256,15 +246,16 @@ impl Report<'_> {
         steps.push(self.diagnose_again());
         steps.push(self.look_at_tier2());
         steps.push(step(ONLY_IF_GONE));
-        let lost = self.lost_bookies();
-        if lost == BOOKIES {
-            steps.push(step(&format!(
-                "in the next command, name all lost bookies by their ids, joined by commas, in place of {BOOKIES}"
-            )));
+        if !self.silent_bookies().is_empty() {
+            steps.extend(self.recover_from_disks());
+            return steps;
         }
+        steps.push(step(&format!(
+            "in the next command, name all lost bookies by their ids, joined by commas, in place of {BOOKIES}"
+        )));
         let wanted = self.bookies_wanted();
         steps.extend(wanted.map(|missing| step(&missing)));
-        steps.extend(self.plan_and_apply(&["--lost-bookies", &lost]));
+        steps.extend(self.plan_and_apply(&["--lost-bookies", BOOKIES]));
         steps
     }
 
@@ -361,7 +352,11 @@ impl Report<'_> {
             }
             _ => {
                 steps.push(step("copy whatever is left of the disks of ZooKeeper and of the bookies"));
-                steps.push(step("start ZooKeeper and the bookies on the disks that they had"));
+                steps.push(step(
+                    "if the bookies have their disks, and ZooKeeper's are gone: do not start the bookies, they would delete what ZooKeeper does not know; start an empty \
+                     ZooKeeper, and work out how the logs are restored (`dr plan ROOT --bookie-disks DIRECTORIES`, once for each bookie)",
+                ));
+                steps.push(step("if both have their disks: start ZooKeeper and the bookies on them"));
                 steps.push(step("only if the disks of both are gone: start a fresh ZooKeeper and fresh bookies with empty directories"));
             }
         }

@@ -649,7 +649,7 @@ pub fn create_run_directory(directory: &Path) -> Result<()> {
         return Err(OperatorError::new(
             "run-directory",
             format!("the run directory `{}` is not empty", directory.display()),
-            "name a directory that does not exist yet with --run-directory; an old run is never overwritten",
+            "name a directory that does not exist yet (--directory of `dr plan`, --run-directory of `dr recover`); an old run is never overwritten",
         ));
     }
     Ok(())

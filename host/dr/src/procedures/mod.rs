@@ -130,7 +130,8 @@ pub(crate) fn operator_error(error: RuntimeError) -> OperatorError {
         }
         RuntimeError::Failed { .. } => (
             "procedure-failed",
-            "nothing was changed; look at the reason and at the diary (--log-level debug), or run another procedure with --procedure",
+            "nothing was changed; correct what the reason names, and run the command again with another directory; the diary (--log-level debug) says more. Another procedure can \
+             keep less: where bookies have their disks, `total-loss` would leave out what they hold",
         ),
         RuntimeError::Machine { .. } => ("runtime-unusable", "run dr on another machine"),
         _ => (

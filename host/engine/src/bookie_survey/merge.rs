@@ -133,7 +133,11 @@ fn refuse_twice(bookies: &[BookieIdentity]) -> Result<()> {
                 bookie.origin.display(),
                 bookie.bookie_id
             );
-            return Err(OperatorError::new("surveys-twice", what, "name the disks or the survey of each bookie once"));
+            return Err(OperatorError::new(
+                "surveys-twice",
+                what,
+                "name the disks or the survey of each bookie once; several directories of one bookie are joined by commas",
+            ));
         }
     }
     Ok(())

@@ -153,7 +153,7 @@ impl From<BookieDiskError> for OperatorError {
             BookieDiskError::CookiesDiffer { .. } => OperatorError::new(
                 "bookie-disks-mixed",
                 what,
-                "survey the directories of each bookie by themselves, and leave out those of other clusters",
+                "give the directories of each bookie by themselves (one --bookie-disks, or one `dr survey-bookie`, for each bookie), and leave out those of other clusters",
             ),
             BookieDiskError::Running { .. } => OperatorError::new(
                 "bookie-running",

@@ -119,10 +119,14 @@ impl LogTail {
         Some(ReplayStart { frame: first.frame, operations: self.operations - first.operations_before })
     }
 
-    /// What had been appended before the replay begins, by segment: Tier-2 must hold all of it.
+    /// What had been appended before the replay begins, by segment: Tier-2 must hold all of it. Without those that are merged or deleted later
+    /// in the log: that can have reached Tier-2, which then holds their bytes under another name, or no more.
     pub fn lengths_at_start(&self) -> BTreeMap<String, u64> {
+        let living = self.lengths();
         let first = self.lengths_at.range(self.forgotten_at + 1..).next();
-        first.into_iter().flat_map(|(_, lengths)| lengths).map(|(name, length)| (name.to_string(), *length)).collect()
+        let lengths = first.into_iter().flat_map(|(_, lengths)| lengths);
+        let lengths = lengths.filter(|(name, _)| living.contains_key(&**name));
+        lengths.map(|(name, length)| (name.to_string(), *length)).collect()
     }
 
     /// Number of the last operation.
@@ -356,6 +360,20 @@ mod tests {
         let merged = [(1, checkpoint(3)), (2, map(2, "kept", 0)), (3, checkpoint(3))];
         assert_eq!(followed(&merged).unwrap().replay_start().unwrap().frame.entry_id(), 2);
         assert_eq!(followed(&operations[1..3]).unwrap().replay_start(), None);
+    }
+
+    #[test]
+    fn what_is_merged_or_deleted_later_needs_not_be_in_tier_2_where_the_replay_begins() {
+        let begin = checkpoint_of(&[(2, "kept", 5), (3, "merged", 7), (4, "deleted", 9)]);
+        let merge =
+            Action::Merge { target_id: 2, source_id: 3, source_length: 7, target_offset: 5, attributes: Vec::new() };
+        let delete = Action::Delete { segment_id: 4, offset: 9 };
+        let operations = [(1, begin), (2, merge), (3, delete), (4, append(2, 12, b"abc"))];
+        let lengths = |count: usize| followed(&operations[..count]).unwrap().lengths_at_start();
+        let all = [("kept", 5), ("merged", 7), ("deleted", 9)].map(|(name, length)| (name.to_owned(), length));
+        assert_eq!(lengths(1), BTreeMap::from(all));
+        assert_eq!(lengths(4), BTreeMap::from([("kept".to_owned(), 5)]));
+        assert_eq!(followed(&operations).unwrap().lengths(), BTreeMap::from([("kept".to_owned(), 15)]));
     }
 
     #[test]

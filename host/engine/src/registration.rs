@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::contract::{CallError, CallResult, PAGE_ROWS_MAX};
+use crate::contract::{CallError, CallResult, ContainerId, PAGE_ROWS_MAX};
 
 /// What one run registers. Nothing, at first.
 #[derive(Debug, Default)]
@@ -78,6 +78,19 @@ impl Registration {
     pub fn bookies(&self) -> Option<&BTreeSet<String>> {
         self.bookies.as_ref()
     }
+}
+
+/// The refusal of what rests on the content of logs that only surveys tell of.
+pub fn logs_unread() -> CallError {
+    let what = "of the logs only surveys tell, and they cannot be read before the bookies run; register ledgers and bookies first";
+    CallError::Conflict(what.to_owned())
+}
+
+/// The refusal to build a container anew over a log that has a ZNode and can be replayed, as far as anybody knows.
+pub fn log_replayable(container: ContainerId) -> CallError {
+    CallError::Conflict(format!(
+        "container {container} has a log ZNode, and nothing tells that its log cannot be replayed; restore the log instead"
+    ))
 }
 
 /// Refuses more ledgers in one call than a page of them has.

@@ -48,20 +48,20 @@ pub(super) fn read(
     let (password, scratch) = (open.configuration.password(), directory.join(SCRATCH));
     let known = survivors.clone();
     let evidence = ledgers::read_bookies(left, password, survivors, source::parallel(None), &scratch, progress)?;
-    if !evidence.awaits_bookies() {
-        return evidence.without(&target.lost_bookies).map(Some);
-    }
-    let running = open.tier1.ledgers.registry().running_bookies()?;
-    if !evidence.has_all_registered() {
+    if evidence.awaits_bookies() {
+        let running = open.tier1.ledgers.registry().running_bookies()?;
+        if evidence.has_all_registered() {
+            // The first step is done.
+            refuse_stopped(&evidence, &running)?;
+            let remark =
+                "all ledgers and bookies of the surveys are registered: the logs are read from the bookies now";
+            session.console.remark(remark);
+            let evidence = ledgers::read_registered(open.tier1.ledgers.clone(), known, progress)?;
+            return Ok(evidence.map(|evidence| evidence.with_lost(&target.lost_bookies)));
+        }
         refuse_running(&evidence, &running)?;
-        return evidence.without(&target.lost_bookies).map(Some);
     }
-    // The first step is done.
-    refuse_stopped(&evidence, &running)?;
-    let remark = "all ledgers and bookies of the surveys are registered: the logs are read from the bookies now";
-    session.console.remark(remark);
-    let evidence = ledgers::read_registered(open.tier1.ledgers.clone(), known, progress)?;
-    Ok(evidence.map(|evidence| evidence.with_lost(&target.lost_bookies)))
+    evidence.without(&target.lost_bookies).map(Some)
 }
 
 /// What a bookie that runs holds is not lost, unless it came back empty under its old id, where it answers for what it does not have.

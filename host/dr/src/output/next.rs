@@ -222,14 +222,14 @@ pub(crate) fn after_rollback(program: &str, plan: &[String]) -> Next {
 pub(crate) fn rolled_back(plan: &Plan, what: &RolledBack, colour: Colour) -> String {
     let containers = counted(what.containers as u64, "container", "containers");
     let objects = counted(what.objects as u64, "object is", "objects are");
-    let ledgers = if plan.restored.is_empty() {
-        format!("{} deleted", counted(what.ledgers as u64, "ledger is", "ledgers are"))
+    let ledgers = counted(what.ledgers as u64, "ledger is", "ledgers are");
+    let gone = if plan.restored.is_empty() {
+        "deleted"
     } else {
-        let ledgers = counted(what.ledgers as u64, "ledger is", "ledgers are");
-        format!("{ledgers} known to ZooKeeper no longer, and what the bookies' disks hold was not touched")
+        "known to ZooKeeper no longer, and what the bookies' disks hold was not touched"
     };
     let head = colour.green(&format!("Plan {} is rolled back", plan.id));
-    format!("\n{head}: the logs of {containers} are gone, {objects} back in place, {ledgers}.\n")
+    format!("\n{head}: the logs of {containers} are gone, {objects} back in place, {ledgers} {gone}.\n")
 }
 
 /// What became of the cluster.

@@ -131,9 +131,7 @@ impl Restored {
         }
         effects
     }
-}
 
-impl Restored {
     /// ZNodes that keep stores away, if the logs come in a second step.
     fn barriers(&self, staging: &Staging) -> Vec<Effect> {
         let (layout, count) = (&staging.0.layout, staging.0.survey.container_count());
@@ -260,11 +258,7 @@ impl Staging {
     /// Refuses what rests on the content of logs as long as nobody can read them.
     pub(super) fn refuse_unread_logs(&self) -> CallResult<()> {
         match &self.0.ledgers {
-            Some(evidence) if evidence.awaits_bookies() => Err(CallError::Conflict(
-                "of the logs only surveys tell, and they cannot be read before the bookies run; register ledgers and bookies \
-                 first"
-                    .to_owned(),
-            )),
+            Some(evidence) if evidence.awaits_bookies() => Err(registration::logs_unread()),
             _ => Ok(()),
         }
     }
@@ -318,8 +312,6 @@ impl Staging {
         if self.old_log_node(evidence, container)?.is_none() || evidence.flaw(container).is_some() {
             return Ok(());
         }
-        Err(CallError::Conflict(format!(
-            "container {container} has a log ZNode, and nothing tells that its log cannot be replayed; restore the log instead"
-        )))
+        Err(registration::log_replayable(container))
     }
 }

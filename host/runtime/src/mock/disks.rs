@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dr_engine::contract::{Bookie, CallError, CallResult, ContainerId, DurableLog, Ledger, RestoredLog};
+use dr_engine::ledgers::LATER;
+use dr_engine::registration;
 
 /// What the disks of bookies tell, beside what is left of ZooKeeper.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,20 +50,18 @@ impl DeclaredDisks {
 
     /// Refuses what rests on the content of logs, if they cannot be read before the bookies run.
     pub(super) fn check_read(&self) -> CallResult<()> {
-        if !self.logs.values().any(|declared| declared.log.znode == "later") {
-            return Ok(());
+        match self.logs.values().any(|declared| declared.log.znode == LATER) {
+            true => Err(registration::logs_unread()),
+            false => Ok(()),
         }
-        Err(CallError::Conflict(
-            "of the logs only surveys tell, and they cannot be read before the bookies run; register ledgers and bookies first".to_owned(),
-        ))
     }
 
     /// Refuses to build a container anew over a log that has a ZNode and can be replayed.
     pub(super) fn check_replaceable(&self, container: ContainerId) -> CallResult<()> {
         match self.logs.get(&container).map(|declared| &declared.log) {
-            Some(DurableLog { znode, flaw: None, .. }) if znode != "absent" => Err(CallError::Conflict(format!(
-                "container {container} has a log ZNode, and nothing tells that its log cannot be replayed; restore the log instead"
-            ))),
+            Some(DurableLog { znode, flaw: None, .. }) if znode != "absent" => {
+                Err(registration::log_replayable(container))
+            }
             _ => Ok(()),
         }
     }

@@ -221,6 +221,12 @@ impl Report<'_> {
 
     /// The commands of a recovery with these flags.
     fn plan_and_apply(&self, flags: &[&str]) -> Vec<Step> {
+        let sentences = ["work out a recovery; this changes nothing:", "read what it says is lost, then carry it out:"];
+        self.commands_to_plan_and_apply(flags, sentences)
+    }
+
+    /// The same, introduced by these sentences.
+    fn commands_to_plan_and_apply(&self, flags: &[&str], [plan, apply]: [&str; 2]) -> Vec<Step> {
         let mut more = vec!["--directory", RUN_DIRECTORY];
         more.extend(flags);
         let mut steps = Vec::new();
@@ -230,12 +236,9 @@ impl Report<'_> {
             ));
             more.extend(["--cluster", "NAME"]);
         }
-        steps.push(Step {
-            sentence: "work out a recovery; this changes nothing:".to_owned(),
-            command: self.command("plan", &more),
-        });
-        let apply = next::of_directory(&self.place.program, "apply", RUN_DIRECTORY.as_ref());
-        steps.push(step_with("read what it says is lost, then carry it out:", apply));
+        steps.push(Step { sentence: plan.to_owned(), command: self.command("plan", &more) });
+        let command = next::of_directory(&self.place.program, "apply", RUN_DIRECTORY.as_ref());
+        steps.push(step_with(apply, command));
         steps
     }
 
@@ -276,7 +279,6 @@ impl Report<'_> {
                 "if a copy or a snapshot of ZooKeeper's data is left that is as new as the loss, start ZooKeeper on that, and look again",
             ));
         }
-        let mut more = vec!["--directory", RUN_DIRECTORY];
         if !are_registered {
             steps.push(step(
                 "in the next command, name the directories of each bookie in place of DIRECTORIES, joined by commas, with --bookie-disks once for each bookie",
@@ -287,20 +289,13 @@ impl Report<'_> {
             steps.push(step(
                 "if of some bookies no disk is left, name those by their ids, joined by commas, with --lost-bookies in the same command",
             ));
-            more.extend(["--bookie-disks", "DIRECTORIES"]);
         }
-        if self.place.cluster.is_none() {
-            steps.push(step(
-                "put the cluster's name, pravegaservice.clusterName of the segment stores, in place of NAME below",
-            ));
-            more.extend(["--cluster", "NAME"]);
-        }
-        steps.push(Step {
-            sentence: "work out how the logs are restored; this changes nothing:".to_owned(),
-            command: self.command("plan", &more),
-        });
-        let apply = next::of_directory(&self.place.program, "apply", RUN_DIRECTORY.as_ref());
-        steps.push(step_with("carry it out; it says in which order to start the servers then:", apply));
+        let flags: &[&str] = if are_registered { &[] } else { &["--bookie-disks", "DIRECTORIES"] };
+        let sentences = [
+            "work out how the logs are restored; this changes nothing:",
+            "carry it out; it says in which order to start the servers then:",
+        ];
+        steps.extend(self.commands_to_plan_and_apply(flags, sentences));
         steps
     }
 

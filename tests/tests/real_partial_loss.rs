@@ -67,14 +67,16 @@ fn what_is_left_of_logs_with_holes_is_read_back_with_all_that_tier_2_holds() {
         let lost = lose(&mut test, loss);
         let directory = test.directory.path().join(format!("run-{loss}"));
         recover(&mut test, &lost, &directory);
-        // What was left of the logs lies in Tier-2 now, and is counted there without any metadata.
+        // What was left of the logs lies in Tier-2 now, and is counted there without any metadata. How much that is depends on where
+        // the first hole is, and can be nothing.
         let load = Load::of(&acknowledgements, &test);
         eprintln!("of the logs {} whole events were added to {tiered}", load.held_events() - tiered);
-        assert!(load.held_events() > tiered, "nothing was left of the logs");
         loads.push(load);
         let kept = Kept::of(&test.lab.tier2_directory(), &directory);
-        let container_count = test.lab.options().container_count as usize;
-        assert_eq!(kept.plan.containers.len(), container_count, "every log has holes");
+        // A log of which all entries behind its truncation happen to be on the bookie that is left needs not be built anew.
+        let (built_anew, whole) = (kept.plan.containers.len(), kept.plan.restored.len());
+        eprintln!("{built_anew} containers built anew, {whole} logs whole");
+        assert!(built_anew > 0 && built_anew + whole == test.lab.options().container_count as usize);
         boot(&format!("after loss {loss}"), &mut test, &kept);
         for load in &loads {
             load.check(&format!("after loss {loss}"), &test);

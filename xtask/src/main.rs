@@ -9,6 +9,7 @@ mod browser;
 mod demo;
 mod error;
 mod examples;
+mod failures;
 mod fuzz;
 mod guests;
 mod histories;

@@ -19,11 +19,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String, TaskError> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn start_error(command: &Command, source: std::io::Error) -> TaskError {
+pub(crate) fn start_error(command: &Command, source: std::io::Error) -> TaskError {
     TaskError::Start { program: command.get_program().to_string_lossy().into_owned(), source }
 }
 
-fn shown(command: &Command) -> String {
+pub(crate) fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }

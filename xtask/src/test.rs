@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::error::TaskError;
-use crate::{browser, examples, process, scaffolds, setup};
+use crate::{browser, examples, failures, process, scaffolds, setup};
 
 /// Tells the tests on real servers whether to run; see `tests/src/real_servers.rs`.
 const REAL_SERVERS: &str = "DR_TEST_REAL_SERVERS";
@@ -72,7 +72,7 @@ pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
             // The guests' native builds stay inside the one target directory.
             command.env("CARGO_TARGET_DIR", root.join("target/guests-native"));
         }
-        process::run(&mut command)?;
+        failures::run(&mut command)?;
         println!("=== {}: {:.0} s", step.name, start.elapsed().as_secs_f64());
     }
     println!("\n=== projects of `dr procedure new`");

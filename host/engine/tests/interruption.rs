@@ -16,9 +16,10 @@ use dr_engine::apply::{Application, Applied, Patience, RolledBack, apply, roll_b
 use dr_engine::cluster::Tier1;
 use dr_engine::error::Result;
 use dr_engine::journal::Journal;
-use dr_engine::plan::{Effect, Plan};
+use dr_engine::plan::{Effect, MovedObject, Plan, WrittenObject, hex};
 use dr_engine::progress::{Progress, Silent, Unit};
 use dr_formats::log_metadata::LogMetadata;
+use sha2::{Digest as _, Sha256};
 use support::Cluster;
 use support::mortal::{Life, MortalLedgers, MortalTier2, MortalZNodes};
 use support::restored;
@@ -63,8 +64,29 @@ impl Bench {
                 *expected_version = Some(0);
             }
         }
+        bench.write_objects();
         bench.plan = bench.plan.seal().unwrap();
         bench
+    }
+
+    /// Has the plan write what was left of a log: an object that stays, and one that is moved aside with the container's metadata.
+    fn write_objects(&mut self) {
+        let mut moves = self.plan.effects.iter_mut().enumerate();
+        let (at, container, moved) = moves
+            .find_map(|(at, effect)| match effect {
+                Effect::MoveAside { container, objects, .. } => Some((at, *container, objects)),
+                _ => None,
+            })
+            .unwrap();
+        let object = |key: &str, content: &[u8]| {
+            let (digest, file) = (hex(&Sha256::digest(content)), format!("left-{}.object", content.len()));
+            std::fs::write(self.run.join(&file), content).unwrap();
+            WrittenObject { key: key.to_owned(), size: content.len() as u64, digest, file }
+        };
+        let stays = object("alpha/new/0.#epoch.0.E-9-O-0.left", b"events");
+        let goes = object("_system/containers/metadata_0.E-9-O-0.left", b"rows of a table");
+        moved.push(MovedObject { key: goes.key.clone(), size: goes.size });
+        self.plan.effects.insert(at, Effect::WriteObjects { container, objects: vec![stays, goes] });
     }
 
     fn copy(&self) -> Try {
@@ -268,6 +290,10 @@ fn every_death_of_a_recovery_with_data_is_survived() {
 fn every_death_of_a_recovery_that_replaces_logs_is_survived() {
     let bench = Bench::replacing("never-flushed");
     dies_and_goes_on("replaced logs", &bench);
+    let applied = bench.copy();
+    applied.does(&bench.plan, apply_plan).unwrap();
+    let is_written = |name: &String| name.ends_with(".left");
+    assert_eq!(applied.state().into_keys().filter(is_written).count(), 2);
     let changed = bench.copy();
     let path = changed.cluster.layout.log_znode(0);
     changed.cluster.znodes.set(&path, restored::STALE, 0).unwrap();

@@ -208,7 +208,9 @@ impl Lab {
         let main = ["org.apache.zookeeper.server.ZooKeeperServerMain", &configuration];
         let port = self.state.ports.zookeeper;
         // `ruok` is answered before clients are.
-        self.start(Server::ZooKeeper, 256, &[], &main, || four_letter_word(port, "srvr").contains("Mode:"))
+        // As with the bookies' journals: processes are killed, the power is not cut, and fsync on a busy disk can last longer than a session.
+        let properties = ["-Dzookeeper.forceSync=no"];
+        self.start(Server::ZooKeeper, 256, &properties, &main, || four_letter_word(port, "srvr").contains("Mode:"))
     }
 
     /// All bookies that do not run; creates BookKeeper's root in an empty ZooKeeper first.

@@ -16,8 +16,11 @@ const FAILURES: [&str; 6] = [
     "has failed to start",
 ];
 
+/// Lines that are shown of a failure: the exception stands in the one behind.
+const LINES: usize = 4;
+
 impl Lab {
-    /// Lines by which the segment store says that a container stopped, or cannot move its data to Tier-2.
+    /// What the segment store says where a container stopped, or cannot move its data to Tier-2: the line, and what follows it.
     ///
     /// # Errors
     /// [`LabError::Io`](crate::LabError::Io) if the log cannot be read.
@@ -29,7 +32,10 @@ impl Lab {
 }
 
 fn failures_in(log: &str) -> Vec<String> {
-    log.lines().filter(|line| FAILURES.iter().any(|failure| line.contains(failure))).map(str::to_owned).collect()
+    let lines: Vec<&str> = log.lines().collect();
+    let is_failure = |line: &str| FAILURES.iter().any(|failure| line.contains(failure));
+    let failed = (0..lines.len()).filter(|at| is_failure(lines[*at]));
+    failed.map(|at| lines[at..lines.len().min(at + LINES)].join("\n")).collect()
 }
 
 #[cfg(test)]
@@ -41,6 +47,8 @@ mod tests {
         let log = "12:00:00.000 ERROR [storage-io] i.p.s.s.w.StorageWriter - StorageWriter[1]: Iteration[5].Error\n\
                    io.pravega.segmentstore.contracts.StreamSegmentNotExistsException: alpha\n\
                    12:00:00.001 ERROR [core-1] i.p.s.s.c.StreamSegmentContainer - Critical failure for SegmentContainer\n";
-        assert_eq!(failures_in(log).len(), 1);
+        let failures = failures_in(&format!("{log}java.lang.IllegalStateException: why\n"));
+        assert_eq!(failures.len(), 1);
+        assert!(failures[0].ends_with("SegmentContainer\njava.lang.IllegalStateException: why"), "{failures:?}");
     }
 }

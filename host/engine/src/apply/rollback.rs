@@ -292,9 +292,11 @@ impl Rollback<'_> {
 
     fn move_back(&self) -> Result<usize> {
         let moved: Vec<_> = self.moved().collect();
+        let written = objects::written(self.application.plan);
         self.progress.stage_started("moving objects back", Some(moved.len() as u64), Unit::Objects);
         for_each_bounded(self.application.parallel, &moved, |(object, place)| {
-            move_back(self.application.tier2, object, place)?;
+            let may_be_gone = written.contains(object.key.as_str());
+            move_back(self.application.tier2, object, place, may_be_gone)?;
             self.progress.advanced(1);
             Ok(())
         })?;
@@ -360,10 +362,16 @@ fn delete(znodes: &dyn ZNodes, path: &str, version: i32) -> Result<bool> {
     }
 }
 
-fn move_back(tier2: &dyn Tier2, object: &MovedObject, place: &str) -> Result<()> {
+/// Moves an object back unless it is there. One that the plan itself writes may be gone: never written, or taken back by a rollback that
+/// was interrupted.
+fn move_back(tier2: &dyn Tier2, object: &MovedObject, place: &str, may_be_gone: bool) -> Result<()> {
     match tier2.relocate(&format!("{place}/{}", object.key), &object.key) {
         Ok(()) => Ok(()),
-        Err(Tier2Error::NotFound { .. }) if tier2.size(&object.key)? == Some(object.size) => Ok(()),
+        Err(error @ Tier2Error::NotFound { .. }) => match tier2.size(&object.key)? {
+            None if may_be_gone => Ok(()),
+            Some(size) if size == object.size => Ok(()),
+            _ => Err(error.into()),
+        },
         Err(error) => Err(error.into()),
     }
 }

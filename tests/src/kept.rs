@@ -14,6 +14,9 @@ use sha2::{Digest as _, Sha256};
 use crate::damage::{Segment, segments_of};
 use crate::real_servers::must;
 
+/// In the names of streams that belong to the reader groups of checkers (`Reading.java`).
+const CHECKERS_GROUPS: [&str; 2] = ["/_RGreading-", "/_MARK_RGreading-"];
+
 /// Segments that a plan keeps, with what must be read of them.
 #[derive(Debug)]
 pub struct Kept {
@@ -87,10 +90,13 @@ pub struct Compared {
 }
 
 /// Transactions end by their lease, retention goes on, the controller's own streams begin anew, and a truncation under way at the loss
-/// is completed as soon as the controller runs; a check of the load says what must be left of that stream.
+/// is completed as soon as the controller runs; a check of the load says what must be left of that stream. So is the deletion of a reader
+/// group, which its client does not wait for: the checkers' are all deleted.
 fn is_of_the_cluster(segment: &str, said: &str) -> bool {
     let truncates = segment.contains("retention") || segment.contains("/truncated-");
-    let may_be_gone = segment.contains(TRANSACTION_DELIMITER) || segment.starts_with("_system/");
+    let may_be_gone = segment.contains(TRANSACTION_DELIMITER)
+        || segment.starts_with("_system/")
+        || CHECKERS_GROUPS.iter().any(|group| segment.contains(group));
     match said.split(' ').next() {
         Some("SegmentIsTruncated") => truncates || may_be_gone,
         Some("NoSuchSegment") => may_be_gone,

@@ -29,7 +29,7 @@ use crate::contract::{CallError, CallResult, ContainerId, CoreAttribute, Measure
 use crate::error::{OperatorError, Result};
 use crate::hash_table::HashTable;
 use crate::listing::{ChunkObject, ContainerObjects};
-use crate::named_segments::{Named, NamedSegments};
+use crate::named_segments::Named;
 use crate::plan::AbsentMetadata;
 use crate::reconcile::{Reconciled, SegmentFacts, Standing};
 use crate::stream_tables::StreamTables;
@@ -107,17 +107,23 @@ impl ContainerEvidence {
             || self.tables.damages.iter().any(|damage| damage.segment == table)
     }
 
-    /// Takes the controller's word for segments of which nothing else is left: they are empty.
-    pub(crate) fn add_named(&mut self, named: &NamedSegments, container_count: u32) {
-        for (name, Named { sealed, key_length }) in named.iter() {
-            if owning_container(name, container_count) != self.container {
-                continue;
-            }
+    /// Takes the controller's word for segments of this container of which no metadata tells and none says that they were deleted. Those
+    /// without objects are empty. Objects that bear the name of another one are taken for its content only where the metadata is whole,
+    /// and merely older than they: else they can be what is left of a namesake.
+    pub(crate) fn add_named<'a>(&mut self, named: impl Iterator<Item = (&'a str, Named)>) {
+        let is_whole = !self.tables.is_damaged() && self.tables.absent.is_empty();
+        for (name, Named { sealed, key_length }) in named {
             self.key_lengths.extend(key_length.map(|length| (name.into(), length)));
-            let is_removed = self.tables.removed_rows.contains(name) || self.tables.removed_records.contains(name);
-            if !is_removed && !self.segments.contains_key(name) {
-                let reconciled = Reconciled::named_only(sealed, self.facts(name).truncated_at);
-                self.segments.insert(name.into(), reconciled);
+            let truncated_at = self.facts(name).truncated_at;
+            match self.segments.get_mut(name) {
+                Some(segment) if segment.standing == Standing::Unrecorded && is_whole => {
+                    segment.live_by_controller(sealed, truncated_at);
+                }
+                Some(_) => {}
+                None if self.tables.removed_rows.contains(name) || self.tables.removed_records.contains(name) => {}
+                None => {
+                    self.segments.insert(name.into(), Reconciled::named_only(sealed, truncated_at));
+                }
             }
         }
     }

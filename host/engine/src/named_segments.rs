@@ -12,11 +12,12 @@ use dr_formats::controller::{
     sealed_segment_of_key,
 };
 use dr_formats::names::{
-    CONTROLLER_TABLES_PREFIX, ControllerTable, KEY_VALUE_TABLE_SUFFIX, SCOPE_TABLES, SegmentKind, scope_table,
-    stream_segment_name, stream_table, stream_tags_tables,
+    CONTROLLER_TABLES_PREFIX, ControllerTable, KEY_VALUE_TABLE_SUFFIX, SCOPE_TABLES, SegmentKind, owning_container,
+    scope_table, stream_segment_name, stream_table, stream_tags_tables,
 };
 
 use crate::chain::chain_by_names;
+use crate::contract::ContainerId;
 use crate::error::Result;
 use crate::listing::{ChunkObject, Listing};
 use crate::table_scan::scan_table;
@@ -56,9 +57,10 @@ impl NamedSegments {
         Ok(named)
     }
 
-    /// All of them, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Named)> {
-        self.0.iter().map(|(name, named)| (name.as_str(), *named))
+    /// Those of one container, by name.
+    pub fn in_container(&self, container: ContainerId, container_count: u32) -> impl Iterator<Item = (&str, Named)> {
+        let is_own = move |(name, _): &(&String, &Named)| owning_container(name, container_count) == container;
+        self.0.iter().filter(is_own).map(|(name, named)| (name.as_str(), *named))
     }
 
     fn add_tables(&mut self, names: impl Iterator<Item = String>) {
@@ -67,26 +69,13 @@ impl NamedSegments {
 
     fn add_stream(&mut self, scope: &str, stream: &str, id: &str, tables: &Tables<'_>) -> Result<()> {
         let rows = tables.rows(&stream_table(scope, stream, "metadata", id))?;
-        let state = rows.get(STATE_KEY).and_then(|state| StreamState::decode(state).ok());
-        let (Some(epoch), Some(state)) = (current_epoch(&rows), state) else { return Ok(()) };
-        if state == StreamState::Creating {
-            return Ok(());
+        let named = of_stream(scope, stream, id, &rows);
+        if let Some(epoch) = current_epoch(&rows).filter(|_| !named.is_empty()) {
+            // The controller makes this one when it is first needed; but where the row is lost, it may have been.
+            let transactions = format!("transactionsInEpoch-{epoch}");
+            self.add_tables([stream_table(scope, stream, &transactions, id)].into_iter());
         }
-        let transactions = format!("transactionsInEpoch-{epoch}");
-        let of_stream = ["epochsWithTransactions", "writersPositions", &transactions];
-        self.add_tables(of_stream.iter().map(|table| stream_table(scope, stream, table, id)));
-        let replaced: Vec<i64> = rows.keys().filter_map(|key| sealed_segment_of_key(key)).collect();
-        let cut = rows.get(TRUNCATION_KEY).and_then(|row| decode_truncation(row).ok());
-        let epochs = rows.iter().filter_map(|(key, row)| Some((epoch_of_key(key)?, row)));
-        for (of_key, row) in epochs.filter(|(of_key, _)| *of_key <= epoch) {
-            let segments = decode_stream_epoch(row).unwrap_or_default().into_iter();
-            for segment in
-                segments.filter(|segment| of_key == epoch || cut.as_ref().is_some_and(|cut| is_left(*segment, cut)))
-            {
-                let sealed = state == StreamState::Sealed || replaced.contains(&segment);
-                self.0.insert(stream_segment_name(scope, stream, segment), Named { sealed, key_length: None });
-            }
-        }
+        self.0.extend(named);
         Ok(())
     }
 
@@ -103,6 +92,32 @@ impl NamedSegments {
     }
 }
 
+/// Segments and tables that the rows of a stream's metadata table name; nothing if it is still being created, or if they are those of a
+/// key-value table.
+pub(crate) fn of_stream(scope: &str, stream: &str, id: &str, rows: &Rows) -> Vec<(String, Named)> {
+    let state = rows.get(STATE_KEY).and_then(|state| StreamState::decode(state).ok());
+    let (Some(current), Some(state)) = (current_epoch(rows), state) else { return Vec::new() };
+    let epochs: Vec<(u32, Vec<i64>)> =
+        rows.iter().filter_map(|(key, row)| Some((epoch_of_key(key)?, decode_stream_epoch(row).ok()?))).collect();
+    if state == StreamState::Creating || epochs.iter().all(|(epoch, segments)| *epoch != current || segments.is_empty())
+    {
+        return Vec::new();
+    }
+    let tables = ["epochsWithTransactions", "writersPositions"];
+    let tables = tables.map(|table| (stream_table(scope, stream, table, id), Named::default()));
+    let replaced: Vec<i64> = rows.keys().filter_map(|key| sealed_segment_of_key(key)).collect();
+    let cut = rows.get(TRUNCATION_KEY).and_then(|row| decode_truncation(row).ok());
+    let is_wanted =
+        |epoch: u32, segment: i64| epoch == current || cut.as_ref().is_some_and(|cut| is_left(segment, cut));
+    let segments = epochs.into_iter().filter(|(epoch, _)| *epoch <= current);
+    let segments = segments.flat_map(|(epoch, segments)| segments.into_iter().map(move |segment| (epoch, segment)));
+    let segments = segments.filter(|(epoch, segment)| is_wanted(*epoch, *segment)).map(|(_, segment)| {
+        let sealed = state == StreamState::Sealed || replaced.contains(&segment);
+        (stream_segment_name(scope, stream, segment), Named { sealed, key_length: None })
+    });
+    tables.into_iter().chain(segments).collect()
+}
+
 /// False for a segment that a truncation of its stream may have deleted. Ids have the epoch in their upper half.
 fn is_left(segment: i64, cut: &[(i64, u64)]) -> bool {
     cut.iter().any(|(at, _)| *at == segment) || cut.iter().all(|(at, _)| segment >> 32 > at >> 32)
@@ -113,7 +128,7 @@ fn current_epoch(rows: &Rows) -> Option<u32> {
 }
 
 /// Newest values by key.
-type Rows = BTreeMap<String, Box<[u8]>>;
+pub(crate) type Rows = BTreeMap<String, Box<[u8]>>;
 
 /// Rank of an entry among those of its key, and its value; none for a removal.
 type Ranked = ((i64, u64), Option<Box<[u8]>>);

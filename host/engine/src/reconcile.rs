@@ -83,16 +83,24 @@ impl Reconciled {
     /// An empty segment that only the controller's tables name.
     pub fn named_only(sealed: bool, truncated_at: u64) -> Self {
         let mut reconciled = Self {
-            standing: Standing::Live,
+            standing: Standing::Unrecorded,
             is_open: false,
-            sealed,
+            sealed: false,
             start_offset: 0,
             chain: Chain::default(),
             truncated: None,
-            findings: vec!["named-by-controller"],
+            findings: Vec::new(),
         };
-        reconciled.truncate(truncated_at);
+        reconciled.live_by_controller(sealed, truncated_at);
         reconciled
+    }
+
+    /// A segment that no metadata of its container tells of exists by the word of the controller.
+    pub fn live_by_controller(&mut self, sealed: bool, truncated_at: u64) {
+        self.standing = Standing::Live;
+        self.sealed |= sealed;
+        self.findings.push("named-by-controller");
+        self.truncate(truncated_at);
     }
 
     /// What the objects hold of the segment, and its first offset that the storage had not truncated.

@@ -3,18 +3,23 @@
 //! What befalls a segment reaches Tier-2 with its container, the controller's word of it with another one. So a crash can
 //! leave the word without the deed; and the seal of a segment that never had a byte is in no storage record at all. A
 //! reader would wait for ever at the end of such a segment instead of going on to its successors. And no reader begins at
-//! all if the head of the stream lies behind its tail.
+//! all if the head of the stream lies behind its tail. Nor can anybody write to a stream that was created or scaled just before
+//! the crash if the row of its new segment is lost.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
-use dr_formats::controller::{TRUNCATION_KEY, decode_truncation, sealed_segment_of_key};
-use dr_formats::names::{CONTROLLER_TABLES_PREFIX, ControllerTable, stream_segment_name};
+use dr_formats::controller::{
+    CURRENT_EPOCH_KEY, STATE_KEY, StreamState, TRUNCATION_KEY, decode_truncation, epoch_of_key, sealed_segment_of_key,
+};
+use dr_formats::names::{CONTROLLER_TABLES_PREFIX, ControllerTable, owning_container, stream_segment_name};
 
 use crate::chain::chain_by_names;
+use crate::contract::ContainerId;
 use crate::error::Result;
 use crate::listing::{ChunkObject, Listing};
+use crate::named_segments::{Named, Rows, of_stream};
 use crate::pool::{PARALLEL_READS, for_each_bounded};
 use crate::table_scan::scan_table;
 
@@ -27,20 +32,26 @@ const NEW_STREAM_BYTES_MAX: u64 = 860;
 pub struct StreamTables {
     replaced: HashSet<Box<str>>,
     truncated: HashMap<Box<str>, u64>,
+    named: HashMap<ContainerId, BTreeMap<Box<str>, Named>>,
 }
 
 impl StreamTables {
-    /// Reads the metadata table of every stream that may have been scaled or truncated.
+    /// Reads the metadata table of every stream that may have been scaled, truncated or created just before the crash.
     ///
     /// # Errors
     /// Tier-2 errors. Damage in a table is left to the container that owns it: here it only ends what can be known.
     pub fn read(listing: &Listing, tier2: &dyn Tier2) -> Result<Self> {
         let tables = Mutex::new(Self::default());
+        let container_count = u32::try_from(listing.containers.len()).unwrap_or(u32::MAX);
         for_each_bounded(PARALLEL_READS, &telling_tables(listing), |chunks| {
             let told = read_table(chunks, tier2)?;
             let mut tables = tables.lock().unwrap_or_else(PoisonError::into_inner);
             tables.replaced.extend(told.replaced);
             tables.truncated.extend(told.truncated);
+            for (name, named) in told.named.into_iter().filter(|(name, named)| is_worth_a_look(listing, name, *named)) {
+                let container = owning_container(&name, container_count);
+                tables.named.entry(container).or_default().insert(name.into(), named);
+            }
             Ok(())
         })?;
         Ok(tables.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -55,6 +66,11 @@ impl StreamTables {
     /// True if the controller had sealed this segment and put others in its place.
     pub fn is_replaced(&self, segment: &str) -> bool {
         self.replaced.contains(segment)
+    }
+
+    /// Segments of a container that must exist by the word of the controller, as far as there may be doubts.
+    pub(crate) fn named_in(&self, container: ContainerId) -> impl Iterator<Item = (&str, Named)> {
+        self.named.get(&container).into_iter().flatten().map(|(name, named)| (&**name, *named))
     }
 
     /// The first offset of a segment that may be read, if the controller had truncated its stream there.
@@ -72,7 +88,8 @@ fn telling_tables(listing: &Listing) -> Vec<Vec<ChunkObject>> {
         let chunks: Vec<ChunkObject> = of_controller.filter(|chunk| stream_of(chunk).is_some()).collect();
         for table in chunks.chunk_by(|a, b| a.segment() == b.segment()) {
             *tables_of.entry(stream_key(table).into()).or_default() += 1;
-            if table.iter().map(|chunk| chunk.size).sum::<u64>() > NEW_STREAM_BYTES_MAX {
+            let is_long = table.iter().map(|chunk| chunk.size).sum::<u64>() > NEW_STREAM_BYTES_MAX;
+            if is_long || !has_objects(listing, &format!("{}/0.#epoch.0", stream_key(table))) {
                 telling.push(table.to_vec());
             }
         }
@@ -80,6 +97,17 @@ fn telling_tables(listing: &Listing) -> Vec<Vec<ChunkObject>> {
     // With the leftovers of a deleted namesake beside it, no table alone is the truth.
     telling.retain(|table| tables_of.get(&*stream_key(table)) == Some(&1));
     telling
+}
+
+fn has_objects(listing: &Listing, segment: &str) -> bool {
+    let container = owning_container(segment, u32::try_from(listing.containers.len()).unwrap_or(u32::MAX));
+    let objects = listing.containers.get(container as usize);
+    objects.is_some_and(|objects| objects.chunks_below(segment).any(|chunk| chunk.segment() == segment))
+}
+
+/// False for an older segment of a stream that was scaled: of what has objects the storage metadata tells, unless it is very new.
+fn is_worth_a_look(listing: &Listing, name: &str, named: Named) -> bool {
+    !named.sealed || !has_objects(listing, name)
 }
 
 /// Scope and stream of a chunk of a stream's metadata table.
@@ -96,31 +124,51 @@ fn stream_key(table: &[ChunkObject]) -> String {
 }
 
 /// What one metadata table tells.
-fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<StreamTables> {
-    let Some((scope, stream)) = chunks.first().and_then(stream_of) else { return Ok(StreamTables::default()) };
+#[derive(Default)]
+struct Told {
+    replaced: Vec<Box<str>>,
+    truncated: Vec<(Box<str>, u64)>,
+    named: Vec<(String, Named)>,
+}
+
+fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
+    let Some(ControllerTable::Stream { scope, stream, id, .. }) =
+        chunks.first().and_then(|chunk| ControllerTable::parse(chunk.segment()))
+    else {
+        return Ok(Told::default());
+    };
+    let rows = rows_of_segments(chunks, tier2)?;
+    let name = |segment: i64| stream_segment_name(scope, stream, segment).into();
+    let cut = rows.get(TRUNCATION_KEY).and_then(|value| decode_truncation(value).ok()).unwrap_or_default();
+    Ok(Told {
+        replaced: rows.keys().filter_map(|key| sealed_segment_of_key(key)).map(name).collect(),
+        truncated: cut.into_iter().map(|(segment, offset)| (name(segment), offset)).collect(),
+        named: if is_in_use(&rows) { of_stream(scope, stream, id, &rows) } else { Vec::new() },
+    })
+}
+
+/// The rows that tell of segments, as far as the table is whole. A truncation that cannot be read tells nothing: the one before it stands.
+fn rows_of_segments(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Rows> {
     let chain = chain_by_names(&chunks.iter().collect::<Vec<_>>());
-    let mut sealed: HashMap<i64, ((i64, u64), bool)> = HashMap::new();
-    let mut truncation = ((i64::MIN, 0), Vec::new());
+    let mut newest: HashMap<String, ((i64, u64), Option<Box<[u8]>>)> = HashMap::new();
     scan_table(&chain, chain.first_start, chain.end(), tier2, &mut |entry| {
         let Ok(key) = std::str::from_utf8(entry.key) else { return };
-        if let Some(segment) = sealed_segment_of_key(key)
-            && sealed.get(&segment).is_none_or(|(rank, _)| entry.rank() >= *rank)
-        {
-            sealed.insert(segment, (entry.rank(), entry.value.is_some()));
-        }
-        if key == TRUNCATION_KEY
-            && entry.rank() >= truncation.0
-            && let Some(cut) = entry.value.and_then(|value| decode_truncation(value).ok())
-        {
-            truncation = (entry.rank(), cut);
+        let is_readable = match key {
+            TRUNCATION_KEY => entry.value.is_some_and(|value| decode_truncation(value).is_ok()),
+            STATE_KEY | CURRENT_EPOCH_KEY => true,
+            _ => sealed_segment_of_key(key).is_some() || epoch_of_key(key).is_some(),
+        };
+        if is_readable && newest.get(key).is_none_or(|(rank, _)| entry.rank() >= *rank) {
+            newest.insert(key.to_owned(), (entry.rank(), entry.value.map(Into::into)));
         }
     })?;
-    let name = |segment: i64| stream_segment_name(scope, stream, segment).into();
-    let sealed = sealed.into_iter().filter(|(_, (_, exists))| *exists);
-    Ok(StreamTables {
-        replaced: sealed.map(|(segment, _)| name(segment)).collect(),
-        truncated: truncation.1.into_iter().map(|(segment, offset)| (name(segment), offset)).collect(),
-    })
+    Ok(newest.into_iter().filter_map(|(key, (_, value))| Some((key, value?))).collect())
+}
+
+/// False for a stream that is sealed: it may have been deleted, and the objects of its table be what is left.
+fn is_in_use(rows: &Rows) -> bool {
+    let state = rows.get(STATE_KEY).and_then(|state| StreamState::decode(state).ok());
+    state.is_some_and(|state| !matches!(state, StreamState::Sealed | StreamState::Sealing))
 }
 
 #[cfg(test)]

@@ -204,9 +204,10 @@ impl Survey {
             self.stream_tables.clone(),
             self.tier2(),
         )?;
+        evidence.add_named(self.stream_tables.named_in(container));
         if evidence.lacks_rows() {
             let named = self.named_segments()?;
-            evidence.add_named(&named, self.container_count());
+            evidence.add_named(named.in_container(container, self.container_count()));
         }
         self.told().insert(container, Arc::new(Told::of(&evidence)));
         Ok(evidence)

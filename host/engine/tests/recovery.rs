@@ -64,3 +64,43 @@ fn every_captured_tree_is_recovered_and_verifies() {
         assert_eq!(cluster.verify().problems, vec![], "{name}");
     }
 }
+
+/// The controller's word of a stream reaches Tier-2 with another container than the rows of its segments.
+#[test]
+fn a_stream_whose_new_segments_have_no_rows_yet_can_be_used() {
+    let cluster = support::captured("flushed");
+    let root = cluster.tier2.root();
+    let copy = |from: &str, to: &str| {
+        let (directory, name) = from.rsplit_once('/').unwrap();
+        let entries = std::fs::read_dir(root.join(directory)).unwrap().map(|entry| entry.unwrap().path());
+        let is_it = |path: &std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with(name);
+        let target = root.join(to);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        std::fs::copy(entries.into_iter().find(is_it).unwrap(), target).unwrap();
+    };
+    let ending = "E-1-O-0.00000000-0000-0000-0000-000000000001";
+    let id = "00000000-0000-0000-0000-000000000002";
+    let table = |stream: &str| format!("_system/_tables/alpha/{stream}/metadata.#.");
+    copy(&table("scaled"), &format!("{}{id}.{ending}", table("new")));
+    copy("alpha/scaled/7.#epoch.3.E-", &format!("alpha/new/7.#epoch.3.{ending}"));
+    // Deleted streams were sealed before, and what their tables said is of no use.
+    copy(&table("sealed"), &format!("{}{id}.{ending}", table("deleted-lately")));
+    let survey = cluster.survey();
+    let segments = (0..survey.container_count()).flat_map(|container| survey.segments(container).unwrap());
+    let named: Vec<_> =
+        segments.filter(|segment| segment.findings.contains(&"named-by-controller".to_owned())).collect();
+    let mut names: Vec<_> = named.iter().map(|segment| (&*segment.name, segment.length > 0, segment.sealed)).collect();
+    names.sort_unstable();
+    let tables = ["epochsWithTransactions", "writersPositions"]
+        .map(|name| (format!("_system/_tables/alpha/new/{name}.#.{id}"), false, false));
+    let segments = [(0, 0), (1, 1), (2, 1), (3, 2), (4, 2), (5, 2), (6, 2), (7, 3)]
+        .map(|(number, epoch)| (format!("alpha/new/{number}.#epoch.{epoch}"), number == 7, epoch < 3));
+    let expected: Vec<_> = tables.into_iter().chain(segments).collect();
+    assert_eq!(
+        names,
+        expected.iter().map(|(name, has_bytes, sealed)| (&**name, *has_bytes, *sealed)).collect::<Vec<_>>()
+    );
+    let (plan, run) = cluster.plan("run");
+    cluster.apply(&plan, &run).unwrap();
+    assert_eq!(cluster.verify().problems, vec![]);
+}

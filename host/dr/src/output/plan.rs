@@ -393,7 +393,7 @@ pub(crate) fn in_words(finding: &str) -> String {
         "missing-object" => "with an object that is missing",
         "truncated-behind-end" => "truncated behind all that Tier-2 holds of them; they are empty and go on from there",
         "named-by-controller" => {
-            "without bytes, of which only the controller's tables still tell; they are created empty"
+            "of which only the controller's tables still tell; they are created, empty or with what their objects hold"
         }
         "leading-object-gone" => "whose first objects are gone, as after a truncation",
         "unlinked-object" => "with an object behind the end that the metadata knew",

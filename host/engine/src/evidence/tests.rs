@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dr_backends::tier2::{MemoryTier2, Tier2 as _};
 use dr_formats::attribute::AttributeMap;
+use dr_formats::names::{SystemSegment, SystemTable};
 use dr_formats::segment_info::{NO_SEGMENT_ID, SegmentInfo};
 use dr_formats::slts::{ChunkMetadata, STATUS_ACTIVE, STATUS_SEALED, SegmentMetadata};
 
@@ -11,6 +12,7 @@ use super::ContainerEvidence;
 use super::metadata_tables::MetadataTables;
 use crate::committed::{Fate, Fates};
 use crate::listing::{ChunkObject, ContainerObjects};
+use crate::named_segments::Named;
 use crate::reconcile::Standing;
 use crate::stream_tables::StreamTables;
 
@@ -263,4 +265,37 @@ fn first_objects_that_are_gone_are_explained_by_the_controller() {
         let start = evidence.segment(PARENT).unwrap().start_offset;
         assert_eq!((start, evidence.leading_gone(PARENT, start)), (expected_start, lost), "{truncated_at}");
     }
+}
+
+const NAMED: Named = Named { sealed: false, key_length: None };
+
+#[test]
+fn segments_whose_rows_came_too_late_live_by_the_word_of_the_controller() {
+    let new = "scope/stream/2.#epoch.1";
+    let names = ["scope/stream/1.#epoch.0", "scope/stream/3.#epoch.1", "scope/stream/4.#epoch.1"];
+    let [leftover, removed, empty] = names;
+    let mut left = Left::default();
+    let held = events(&["one", "two"]);
+    left.object(new, 0, &held);
+    left.object(leftover, 0, &held);
+    left.tables.removed_rows.insert(removed.into());
+    let (mut evidence, tier2) = left.found(&[]);
+    assert_eq!(evidence.segment(new).unwrap().standing, Standing::Unrecorded);
+    evidence.add_named([(new, NAMED), (removed, NAMED), (empty, NAMED)].into_iter());
+    let standing = |name: &str| evidence.segment(name).map(|segment| (segment.standing, segment.chain.end()));
+    assert_eq!(standing(new), Some((Standing::Live, held.len() as u64)));
+    assert_eq!(standing(empty), Some((Standing::Live, 0)));
+    assert_eq!(standing(leftover), Some((Standing::Unrecorded, held.len() as u64)));
+    assert_eq!(standing(removed), None);
+    assert_eq!(evidence.measure(new, &tier2).unwrap().items, 2);
+}
+
+#[test]
+fn objects_prove_nothing_where_the_metadata_is_not_there() {
+    let mut left = Left::default();
+    left.object(PARENT, 0, &events(&["one"]));
+    left.tables.absent.push(SystemSegment { container: 0, table: SystemTable::StorageMetadata, attributes: false });
+    let (mut evidence, _) = left.found(&[]);
+    evidence.add_named([(PARENT, NAMED)].into_iter());
+    assert_eq!(evidence.segment(PARENT).unwrap().standing, Standing::Unrecorded);
 }

@@ -454,6 +454,17 @@ pub struct AbsentMetadata {
     pub streams: Vec<String>,
 }
 
+/// Something that an operator should know before the plan is carried out, and may be able to mend.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PlanWarning {
+    /// What it is about.
+    pub subject: String,
+    /// What was found, and what may follow.
+    pub finding: String,
+    /// What can be done.
+    pub next_step: String,
+}
+
 /// A plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -474,6 +485,9 @@ pub struct Plan {
     /// Containers whose logs are restored, by number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restored: Vec<RestoredContainer>,
+    /// What may be wrong with what the plan rests on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<PlanWarning>,
     /// What the procedure chose.
     pub decisions: Vec<Decision>,
     /// What is lost.
@@ -535,6 +549,7 @@ impl Plan {
         self.effects.sort_by(|a, b| (a.rank(), a.subject()).cmp(&(b.rank(), b.subject())));
         self.containers.sort_by_key(|container| container.container);
         self.restored.sort_by_key(|container| container.container);
+        self.warnings.sort();
         let decision_key = |d: &Decision| (d.container, d.subject.clone(), d.choice.clone(), d.reason.clone());
         self.decisions.sort_by_key(decision_key);
         self.losses.sort_by(|a, b| (a.container, &a.segment, a.first).cmp(&(b.container, &b.segment, b.first)));

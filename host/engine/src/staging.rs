@@ -172,6 +172,11 @@ impl Staging {
             evidence,
             containers: state.closed.values().map(|built| container_plan(built, &state.absent_metadata)).collect(),
             restored: state.restored.containers(),
+            warnings: self
+                .0
+                .ledgers
+                .as_ref()
+                .map_or_else(Vec::new, |ledgers| ledgers.warnings(self.0.layout.ack_quorum)),
             decisions: std::mem::take(&mut state.decisions),
             losses: std::mem::take(&mut state.losses),
             effects,

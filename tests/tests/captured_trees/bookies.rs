@@ -215,7 +215,7 @@ fn the_command_surveys_and_refuses() {
     for (directories, code, error) in [
         ("bookies", 3, "bookie-disks-mixed"),
         ("bookies/0,bookies/0/journal", 2, "bookie-disk-twice"),
-        ("absent", 1, "bookie-disk-io"),
+        ("absent", 2, "bookie-disk-absent"),
         ("0.survey", 2, "bookie-disk-unknown"),
     ] {
         let said = run(&[directories, "-o", "other.survey"]).expect_code(code);

@@ -167,6 +167,34 @@ fn the_disks_of_two_or_one_of_three_bookies_are_enough() {
     }
 }
 
+/// A forgotten journal changes nothing as long as the other bookies have copies; it is said in the plan, wherever that is read.
+#[test]
+fn disks_that_are_not_whole_are_a_warning_of_the_plan() {
+    let (place, bookies) = (Place::new("bookie-logs"), captured::unpack_bookies("bookie-logs"));
+    let (disk, forgotten) = (|number: usize| bookies.bookies[number].to_str().unwrap(), id_of(&bookies.bookies[1]));
+    let ledgers = format!("{}/ledgers", disk(1));
+    for (run, second, word) in [("whole", disk(1), None), ("run", ledgers.as_str(), Some("missing journal"))] {
+        let disks = ["--bookie-disks", disk(0), "--bookie-disks", second, "--bookie-disks", disk(2)];
+        let planned = place.dr("plan", &[&["--directory", run][..], &disks].concat()).expect_code(0);
+        let plan = Plan::load(&place.path(run)).unwrap();
+        let page = fs::read_to_string(place.path(&format!("{run}/report.html"))).unwrap();
+        let shown = place.dr_in("show", &[run]).stdout;
+        assert_eq!(plan.restored.len(), 4);
+        let Some(word) = word else {
+            assert!(plan.warnings.is_empty() && !shown.contains("WARNING") && !page.contains("id=\"warnings\""));
+            continue;
+        };
+        assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
+        for told in [&planned.stdout, &shown] {
+            let head = format!("WARNING: bookie {forgotten}\n");
+            assert!(told.contains(&head) && told.contains(word) && told.contains("  next: if a directory"), "{told}");
+        }
+        assert!(page.contains(&format!("<b>Bookie {forgotten}:</b>")) && page.contains(word), "{page}");
+    }
+    // It is no refusal.
+    place.dr_in("apply", &["run", "--yes"]).expect_code(0);
+}
+
 #[test]
 fn what_zookeeper_knew_follows_from_entry_logs_and_journals() {
     let compared = Compared::restore("bookie-logs");
@@ -202,6 +230,23 @@ fn disks_that_are_missing_or_doubled_are_refused() {
     assert!(code != 0 && text.contains("error["), "{code} {text}");
     let (code, text) = recover(&[disk(0), disk(1), place.tree.root.to_str().unwrap()]);
     assert!(code != 0 && text.contains("error["), "{code} {text}");
+    for (flag, path, error) in [
+        ("--bookie-disks", "/nowhere/bookie-2", "error[bookie-disk-absent]"),
+        ("--bookie-surveys", "/nowhere/bookie-2.survey", "error[survey-unreadable]"),
+    ] {
+        let arguments = ["--directory", "absent", "--bookie-disks", disk(0), flag, path];
+        let refused = place.dr("plan", &arguments).expect_code(2).stderr;
+        assert!(refused.contains(error) && refused.contains(path), "{refused}");
+        assert!(refused.contains("next: correct the path") && !refused.contains("retry:"), "{refused}");
+        assert!(!refused.contains("surveying"), "Tier-2 was read before: {refused}");
+        assert!(!place.path("absent").exists(), "{path}");
+    }
+    let twice = ["--directory", "absent", "--bookie-disks", disk(0), "--lost-bookies", "b:1,c:1,b:1"];
+    let refused = place.dr("plan", &twice).expect_code(2).stderr;
+    assert!(refused.contains("error[bookie-lost-twice]") && refused.contains("b:1 twice"), "{refused}");
+    for id in ["b 1:3181", "b:1,,c:1"] {
+        place.dr("plan", &["--directory", "absent", "--bookie-disks", disk(0), "--lost-bookies", id]).expect_code(2);
+    }
     let present = id_of(&bookies.bookies[1]);
     let arguments = ["--yes", "--run-directory", "run", "--bookie-disks", disk(1), "--lost-bookies", &present];
     let refused = place.dr("recover", &arguments).expect_code(2);

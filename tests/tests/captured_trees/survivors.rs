@@ -260,6 +260,27 @@ fn a_log_with_a_hole_is_replaced_and_the_others_stay_where_zookeeper_is_whole() 
     assert!(lost.place.tier2() == tier2, "all is as it was");
 }
 
+/// What is left of ZooKeeper names the bookies that there were.
+#[test]
+fn lost_bookies_are_compared_with_what_zookeeper_still_names() {
+    let lost = PartlyLost::new(|path| path.starts_with(LOGS));
+    let bookie = |number: usize| lost.bookies.bookies[number].to_str().unwrap();
+    let third = id_of_bookie(&lost.bookies.bookies[2]);
+    let ids = format!("{third},127.0.0.1:9");
+    let disks = ["--bookie-disks", bookie(0), "--bookie-disks", bookie(1), "--lost-bookies", &ids];
+    let planned = lost.place.dr("plan", &[&["--directory", "run"][..], &disks].concat()).expect_code(0);
+    let plan = lost.plan();
+    let reason = |id: &str| {
+        let of_bookie = |decision: &&dr_engine::contract::Decision| decision.subject == format!("bookie {id}");
+        plan.decisions.iter().find(of_bookie).unwrap().reason.clone()
+    };
+    assert!(reason(&third).contains("ZooKeeper names it as a holder of "), "{}", reason(&third));
+    assert!(reason("127.0.0.1:9").ends_with("nothing that is left of ZooKeeper names it"), "{}", reason("127.0.0.1:9"));
+    assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
+    assert!(planned.stdout.contains("WARNING: lost bookie 127.0.0.1:9\n"), "{}", planned.stdout);
+    assert!(plan.warnings[0].next_step.contains(&third), "{:?}", plan.warnings);
+}
+
 #[test]
 fn all_logs_are_replaced_where_all_bookies_are_lost_and_zookeeper_is_whole() {
     let lost = PartlyLost::new(|_| false);

@@ -40,7 +40,11 @@ pub(super) struct Directory {
 pub(super) fn find(paths: &[PathBuf]) -> Result<Vec<Directory>, BookieDiskError> {
     let mut found: Vec<Directory> = Vec::new();
     for path in paths {
-        let root = fs::canonicalize(path).map_err(|source| BookieDiskError::io("open", path, source))?;
+        let root = fs::canonicalize(path).map_err(|source| match source.kind() {
+            // Also a path that leads through a file.
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => BookieDiskError::Absent { path: path.clone() },
+            _ => BookieDiskError::io("open", path, source),
+        })?;
         if !root.is_dir() {
             return Err(BookieDiskError::not_a_bookie(path, "it is no directory"));
         }
@@ -219,6 +223,7 @@ impl Listing {
                 )
             });
         }
+        self.judge_empty_journals(oddities);
         let expected = cookie.ledger_directories.len();
         if self.other_directories < expected && !self.shares_directories(cookie) {
             oddities.add(OddityKind::MissingDirectory, directory, None, || {
@@ -230,6 +235,19 @@ impl Listing {
             });
         }
         self.judge_journals(oddities);
+    }
+
+    /// A journal begins with a header; files without a byte beside entry logs are what a broken copy leaves.
+    fn judge_empty_journals(&self, oddities: &mut Oddities) {
+        let (journals, logs): (Vec<&DiskFile>, Vec<&DiskFile>) =
+            self.files.iter().partition(|file| journal_of(file.kind).is_some());
+        let has_entries = logs.iter().any(|log| log.length > 0);
+        if let Some(first) = journals.first().filter(|_| has_entries && journals.iter().all(|file| file.length == 0)) {
+            oddities.add(OddityKind::MissingJournal, &first.path, None, || {
+                "there is not one byte in any journal; what the bookie confirmed last is only in its journals"
+                    .to_owned()
+            });
+        }
     }
 
     /// True if journals lie in a directory of ledgers.

@@ -6,6 +6,12 @@ use std::path::{Path, PathBuf};
 /// Why a bookie's disks cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BookieDiskError {
+    /// Nothing is at the path that was given.
+    #[error("there is no directory `{}`, which was given as one of a bookie", path.display())]
+    Absent {
+        /// What was given.
+        path: PathBuf,
+    },
     /// Nothing of a bookie is there.
     #[error("`{}` is not a bookie's disk: {reason}", path.display())]
     NotABookie {

@@ -275,6 +275,10 @@ fn what_is_missing_is_said() {
     disk.write("ledgers/current/0.log", &entry_log(&records(1, 0..1)));
     fs::remove_dir_all(disk.path("journal")).unwrap();
     assert_eq!(disk.scan().kinds(), [OddityKind::MissingJournal]);
+    fs::create_dir_all(disk.path("journal/current")).unwrap();
+    disk.write("journal/current/1.txn", &[]);
+    let said: Vec<String> = disk.scan().oddities.listed.into_iter().map(|oddity| oddity.detail).collect();
+    assert_eq!(said, ["there is not one byte in any journal; what the bookie confirmed last is only in its journals"]);
 
     let disk = Disk::new();
     for journal_id in ["1", "2", "4"] {
@@ -311,7 +315,7 @@ fn what_is_no_disk_of_one_bookie_is_refused() {
         BookieDisk::open(&paths).unwrap_err().to_string()
     };
     let disk = Disk::new();
-    assert!(refusal(&disk, &["absent"]).contains("cannot open"));
+    assert!(refusal(&disk, &["absent"]).contains("which was given as one of a bookie"));
     fs::create_dir(disk.path("empty")).unwrap();
     assert!(refusal(&disk, &["empty"]).contains("there is no directory `current`"));
     assert!(refusal(&disk, &["journal/current/VERSION"]).contains("it is no directory"));

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use dr_backends::tier1::{Ledgers, Tier1Error};
 use dr_engine::error::{OperatorError, Result};
-use dr_engine::ledgers::{self, BookiesLeft, LedgerEvidence, Survivors, is_barrier};
+use dr_engine::ledgers::{self, LedgerEvidence, Survivors, is_barrier};
 use dr_engine::listing::Listing;
 
 use super::procedure::{self, Chosen};
@@ -44,10 +44,10 @@ pub(super) fn read(
         return ledgers::read_registered(open.tier1.ledgers.clone(), survivors, progress);
     }
     refuse_lost_that_run(open, &target.lost_bookies)?;
-    let left = BookiesLeft { disks: &target.bookie_disks, surveys: &target.bookie_surveys };
     let (password, scratch) = (open.configuration.password(), directory.join(SCRATCH));
     let known = survivors.clone();
-    let evidence = ledgers::read_bookies(left, password, survivors, source::parallel(None), &scratch, progress)?;
+    let evidence =
+        ledgers::read_bookies(target.bookies_left(), password, survivors, source::parallel(None), &scratch, progress)?;
     if evidence.awaits_bookies() {
         let running = open.tier1.ledgers.registry().running_bookies()?;
         if evidence.has_all_registered() {

@@ -12,6 +12,7 @@ use dr_engine::contract::{ContainerId, Decision, RecoveryHost as _};
 use dr_engine::error::{OperatorError, Result};
 use dr_engine::evidence_file::Stamps;
 use dr_engine::journal::{Entry, Journal};
+use dr_engine::ledgers::{self, BookieTrace, LedgerEvidence};
 use dr_engine::plan::{EvidenceDigest, Plan, create_run_directory};
 use dr_engine::process::Process;
 use dr_engine::progress::{Progress as _, Unit};
@@ -51,16 +52,25 @@ pub(super) struct Recovery<'a> {
     reread_evidence: bool,
 }
 
-/// Says in the plan what the operator said.
-fn tell_lost_bookies(staging: &Staging, lost: &[String]) {
-    for id in lost {
-        staging.decision(Decision {
-            container: None,
-            subject: format!("bookie {id}"),
-            choice: next::TAKEN_AS_LOST.to_owned(),
-            reason: "it was named with --lost-bookies; what it alone held, and had not reached Tier-2, is given up"
-                .to_owned(),
-        });
+/// What the operator said of a bookie, for the plan, and what bears it out.
+fn taken_as_lost(id: &str, ledgers: Option<&LedgerEvidence>) -> Decision {
+    let trace = match ledgers.and_then(|ledgers| ledgers.trace_of(id)) {
+        None => "nothing that is left names any bookie, so that its id cannot be checked".to_owned(),
+        Some(BookieTrace { ledgers: 0, has_cookie: false }) => "nothing that is left of ZooKeeper names it".to_owned(),
+        Some(BookieTrace { ledgers: 0, has_cookie: true }) => {
+            "ZooKeeper has its cookie, and no ledger names it".to_owned()
+        }
+        Some(BookieTrace { ledgers, .. }) => {
+            format!("ZooKeeper names it as a holder of {}", counted(ledgers as u64, "ledger", "ledgers"))
+        }
+    };
+    Decision {
+        container: None,
+        subject: format!("bookie {id}"),
+        choice: next::TAKEN_AS_LOST.to_owned(),
+        reason: format!(
+            "it was named with --lost-bookies; what it alone held, and had not reached Tier-2, is given up; {trace}"
+        ),
     }
 }
 
@@ -176,6 +186,7 @@ impl<'a> Recovery<'a> {
     pub(super) fn new_plan(&self, chosen: &Chosen, selection: Option<&ContainerSelection>, then: Then) -> Result<Plan> {
         let OpenTarget { target, configuration, tier2, tier1 } = &self.open;
         recording::check_place(chosen, &target.root)?;
+        ledgers::refuse_absent(target.bookies_left())?;
         let survey = source::survey(self.session, tier2.clone(), configuration.container_count)?;
         // One that cannot rebuild containers is not expected to.
         let expected = match chosen.stopped() {
@@ -206,11 +217,12 @@ impl<'a> Recovery<'a> {
             _ => None,
         };
         let survey = Arc::new(judged.unwrap_or(survey));
+        let lost: Vec<Decision> = target.lost_bookies.iter().map(|id| taken_as_lost(id, ledgers.as_ref())).collect();
         let (znodes, layout) = (tier1.znodes.clone(), tier1.layout.clone());
         let staging = Staging::with_disks(survey.clone(), znodes, ledgers, layout, &self.directory, progress.clone());
         progress.stage_started(PLANNING, Some(expected.len() as u64), Unit::Containers);
         let selected = if selection.is_some() { expected.as_slice() } else { &[] };
-        tell_lost_bookies(&staging, &target.lost_bookies);
+        lost.into_iter().for_each(|decision| staging.decision(decision));
         self.run_procedure(chosen, staging.clone(), selected)?;
         progress.stage_finished(PLANNING);
         let plan = staging.clone().into_plan(chosen.maker(), &expected)?;

@@ -1,12 +1,14 @@
 //! What a plan is for: Tier-2, Tier-1 and configuration, kept beside the plan so that its directory is all that `dr apply`
 //! and `dr rollback` need to be told.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dr_backends::tier2::Tier2;
 use dr_engine::error::{OperatorError, Result};
+use dr_engine::ledgers::BookiesLeft;
 use dr_engine::plan::run_directory_error;
 use serde::{Deserialize, Serialize};
 
@@ -80,13 +82,14 @@ impl Target {
     /// The same with the disks of bookies, or surveys of them.
     ///
     /// # Errors
-    /// `run-directory` if the system cannot say where we are.
+    /// `bookie-lost-twice`; `run-directory` if the system cannot say where we are.
     pub(super) fn with_disks(mut self, disks: &BookieDisksArguments) -> Result<Self> {
         let absolute =
             |path: &PathBuf| std::path::absolute(path).map_err(|error| run_directory_error("find", path, error));
         let of_bookie = |BookieDisks(directories): &BookieDisks| directories.iter().map(absolute).collect();
         self.bookie_disks = disks.bookie_disks.iter().map(of_bookie).collect::<Result<_>>()?;
         self.bookie_surveys = disks.bookie_surveys.iter().map(absolute).collect::<Result<_>>()?;
+        refuse_lost_twice(&disks.lost_bookies)?;
         self.lost_bookies.clone_from(&disks.lost_bookies);
         Ok(self)
     }
@@ -94,6 +97,11 @@ impl Target {
     /// True if it names disks of bookies, or surveys of them.
     pub(super) fn has_bookies(&self) -> bool {
         !self.bookie_disks.is_empty() || !self.bookie_surveys.is_empty()
+    }
+
+    /// What is left of bookies.
+    pub(super) fn bookies_left(&self) -> BookiesLeft<'_> {
+        BookiesLeft { disks: &self.bookie_disks, surveys: &self.bookie_surveys }
     }
 
     /// Writes it into the directory of a plan.
@@ -185,6 +193,19 @@ impl Target {
             source::refuse_inside(&self.root, tier1, "the directory for Tier-1", "--tier1 dir:PATH")?;
         }
         Ok(ConfiguredTarget { target: self, configuration, tier2 })
+    }
+}
+
+/// An id that stands there twice was mostly meant to be another one.
+fn refuse_lost_twice(lost: &[String]) -> Result<()> {
+    let mut known = BTreeSet::new();
+    match lost.iter().find(|id| !known.insert(*id)) {
+        None => Ok(()),
+        Some(id) => Err(OperatorError::new(
+            "bookie-lost-twice",
+            format!("--lost-bookies names {id} twice"),
+            "name each lost bookie once; see whether another one was meant",
+        )),
     }
 }
 

@@ -21,7 +21,7 @@ use super::text::{bytes, counted, grouped, shown};
 use super::timeline::{Outcome, Timeline};
 use sections::{
     AbsentContainer, ContainerRow, DecisionRow, Headline, Listed, LossRow, PlaceRow, ReasonRow, RunView, StaysGroup,
-    StreamRow, Streams, Tile,
+    StreamRow, Streams, Tile, WarningRow,
 };
 
 /// Name of the page in the plan's directory.
@@ -67,6 +67,7 @@ struct Page<'a> {
     steps: Vec<Step>,
     tiles: Vec<Tile>,
     total_bar: String,
+    warnings: Vec<WarningRow>,
     absent: Vec<AbsentContainer>,
     exports: Vec<String>,
     more_exports: usize,
@@ -108,6 +109,7 @@ pub(crate) fn render(source: Source<'_>) -> Result<String, askama::Error> {
         steps: steps.to_vec(),
         tiles: sections::tiles(report),
         total_bar: bar::of_figures(&report.totals, true),
+        warnings: sections::warnings(plan),
         absent: sections::absent(report),
         exports,
         more_exports,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use dr_engine::contract::{Decision, LostRange};
 use dr_engine::ledgers::LATER;
-use dr_engine::plan::{AbsentMetadata, ContainerPlan, Effect, Maker, Plan, RestoredContainer};
+use dr_engine::plan::{AbsentMetadata, ContainerPlan, Effect, Maker, Plan, PlanWarning, RestoredContainer};
 use serde::Serialize;
 
 use super::next;
@@ -27,6 +27,8 @@ pub(crate) struct PlanEvent<'a> {
     containers: &'a [ContainerPlan],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     restored: &'a [RestoredContainer],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [PlanWarning],
     decisions: &'a [Decision],
     losses: &'a [LostRange],
     effects: EffectCounts,
@@ -43,6 +45,7 @@ impl<'a> PlanEvent<'a> {
             maker: &plan.maker,
             containers: &plan.containers,
             restored: &plan.restored,
+            warnings: &plan.warnings,
             decisions: &plan.decisions,
             losses: &plan.losses,
             effects: EffectCounts::of(plan),
@@ -151,6 +154,7 @@ pub(crate) fn render(
     }
     text.push_str(&changes(plan, destination, colour));
     text.push_str(&second_step(plan, colour));
+    text.push_str(&warnings(plan, colour));
     text.push_str(&oddities(plan, colour));
     text.push_str(&decisions(plan, verbose, colour));
     text.push_str(&losses(plan, rows_max, colour));
@@ -336,6 +340,16 @@ fn second_step(plan: &Plan, colour: Colour) -> String {
         "\n{title}\n  surveys tell where ledgers end, and not what is in them: the logs are restored by a second plan, when the bookies run\n  \
          until then start no segment store and no controller: a store would begin an empty log\n"
     )
+}
+
+/// What may be wrong with what the plan rests on. All of it: whoever carries out the plan has to know.
+fn warnings(plan: &Plan, colour: Colour) -> String {
+    let mut text = String::new();
+    for PlanWarning { subject, finding, next_step } in &plan.warnings {
+        let title = colour.red(&format!("WARNING: {}", shown(subject)));
+        let _ = writeln!(text, "\n{title}\n  {}\n  next: {}", shown(finding), shown(next_step));
+    }
+    text
 }
 
 fn aside_places(plan: &Plan) -> Vec<String> {
@@ -542,6 +556,7 @@ pub(crate) mod tests {
                 znodes: None,
             },
             restored: Vec::new(),
+            warnings: Vec::new(),
             containers: vec![ContainerPlan {
                 container: 0,
                 image,

@@ -334,6 +334,14 @@ fn unreadable(path: &Path, why: impl std::fmt::Display) -> OperatorError {
     .because(why)
 }
 
+fn absent(path: &Path) -> OperatorError {
+    OperatorError::new(
+        "survey-unreadable",
+        format!("there is no survey `{}`", path.display()),
+        "correct the path, or carry the file there that `dr survey-bookie DIRECTORIES --output FILE` wrote beside the bookie's disks",
+    )
+}
+
 /// A survey file, opened: the header, then the entries one after the other.
 #[derive(Debug)]
 pub struct BookieSurvey {
@@ -348,11 +356,15 @@ impl BookieSurvey {
     /// Opens a file and reads its header.
     ///
     /// # Errors
-    /// `survey-unreadable` if it is no survey, of another version, cut or edited.
+    /// `survey-unreadable` if it is not there, no survey, of another version, cut or edited.
     pub fn open(path: &Path) -> Result<Self> {
         let fail = |error: io::Error| unreadable(path, error);
+        let metadata = path.metadata().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => absent(path),
+            _ => fail(error),
+        })?;
         // A pipe would wait for somebody to write to it.
-        if !path.metadata().map_err(fail)?.is_file() {
+        if !metadata.is_file() {
             return Err(unreadable(path, "it is no file"));
         }
         let mut file = File::open(path).map_err(fail)?;

@@ -137,6 +137,11 @@ impl From<BookieDiskError> for OperatorError {
     fn from(error: BookieDiskError) -> Self {
         let what = error.to_string();
         match error {
+            BookieDiskError::Absent { .. } => OperatorError::new(
+                "bookie-disk-absent",
+                what,
+                "correct the path, or mount the disk or its copy there; if no disk of that bookie is left, name its id with --lost-bookies instead",
+            ),
             BookieDiskError::NotABookie { .. } => OperatorError::new(
                 "bookie-disk-unknown",
                 what,

@@ -34,6 +34,8 @@ pub struct DiskBookie {
     pub entries: u64,
     /// What is odd about its disks, in words.
     pub findings: Vec<String>,
+    /// Of that, what can hide entries that were confirmed; a line for each kind.
+    pub incomplete: Vec<String>,
 }
 
 /// Reads entries back.
@@ -85,6 +87,16 @@ impl LedgerEvidence {
     ) -> Self {
         let ledgers = survivors.beside(ledgers);
         Self::of_merged(bookies, ledgers, survivors, payloads)
+    }
+
+    /// What is left of ZooKeeper.
+    pub(super) fn survivors(&self) -> &Survivors {
+        &self.survivors
+    }
+
+    /// Ids of bookies that are known to have lost their disks.
+    pub(super) fn lost_bookies(&self) -> &[String] {
+        &self.lost_bookies
     }
 
     /// True if some bookies are known to have lost their disks.
@@ -478,7 +490,14 @@ mod tests {
 
     fn bookie(number: usize) -> DiskBookie {
         let id = format!("bookie-{number}:3181");
-        DiskBookie { id, cookie: Vec::new(), instance_id: None, entries: 0, findings: Vec::new() }
+        DiskBookie {
+            id,
+            cookie: Vec::new(),
+            instance_id: None,
+            entries: 0,
+            findings: Vec::new(),
+            incomplete: Vec::new(),
+        }
     }
 
     /// Far from what it takes, unless something grows with the square of the ledgers.

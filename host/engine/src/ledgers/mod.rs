@@ -15,6 +15,7 @@ mod registered;
 mod salvage;
 mod survivors;
 mod tailed;
+mod warnings;
 
 pub(crate) use self::barrier::barrier;
 pub use self::barrier::is_barrier;
@@ -22,11 +23,12 @@ pub use self::chain::{Junction, Link, LogChain, UnplacedLedger, chains};
 pub use self::ensembles::{Candidates, Stretch, ensembles};
 pub use self::evidence::{DiskBookie, FollowedLog, LATER, LedgerEvidence, Payloads, PlannedLog};
 pub use self::log_tail::{LogTail, ReplayStart, SegmentTail};
-pub use self::reading::{BookiesLeft, read_bookies};
+pub use self::reading::{BookiesLeft, read_bookies, refuse_absent};
 pub use self::registered::read_registered;
 pub use self::salvage::{Salvaged, salvage};
 pub use self::survivors::{LogNode, Standing, Survivors};
 pub use self::tailed::{Content, TailedTier2};
+pub use self::warnings::BookieTrace;
 
 use std::collections::BTreeSet;
 

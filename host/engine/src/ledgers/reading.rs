@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use dr_backends::bookie_disk::BookieDisk;
+use dr_backends::bookie_disk::{BookieDisk, BookieDiskError, Oddities, OddityKind};
 use dr_formats::ledger_entry::LedgerPassword;
 
 use super::{DiskBookie, DiskEntry, DiskLedger, Holder, LedgerEvidence, Operations, Payloads, Survivors};
@@ -22,6 +22,17 @@ pub struct BookiesLeft<'b> {
     pub disks: &'b [Vec<PathBuf>],
     /// Surveys of bookies whose disks are elsewhere.
     pub surveys: &'b [PathBuf],
+}
+
+/// A path that leads nowhere is told before Tier-2 is read for it.
+///
+/// # Errors
+/// `bookie-disk-absent`; those of [`BookieSurvey::open`].
+pub fn refuse_absent(left: BookiesLeft<'_>) -> Result<()> {
+    if let Some(path) = left.disks.iter().flatten().find(|path| !path.exists()) {
+        return Err(BookieDiskError::Absent { path: path.clone() }.into());
+    }
+    left.surveys.iter().try_for_each(|path| BookieSurvey::open(path).map(drop))
 }
 
 /// Reads what is left of stopped bookies, beside what is left of ZooKeeper. Surveys of the disks, which are removed at the end, are written to
@@ -129,7 +140,19 @@ fn bookie(header: &SurveyHeader) -> DiskBookie {
         instance_id: header.instance_id.clone(),
         entries: header.entries,
         findings: header.oddities.listed.iter().map(finding).collect(),
+        incomplete: incomplete(&header.oddities),
     }
+}
+
+/// What can hide entries: the first of each kind, and how many there are.
+fn incomplete(oddities: &Oddities) -> Vec<String> {
+    let kinds = oddities.counts.iter().filter(|(kind, _)| kind.can_hide_entries());
+    let in_words = |(&kind, &count): (&OddityKind, &u64)| {
+        let first = oddities.listed.iter().find(|oddity| oddity.kind == kind)?;
+        let more = if count > 1 { format!(", and {} more of the kind", count - 1) } else { String::new() };
+        Some(format!("{kind} ({}): {}{more}", first.path.display(), first.detail))
+    };
+    kinds.filter_map(in_words).collect()
 }
 
 /// Adds the next entry of all ledgers, which come in the order of ledgers and entries.

@@ -105,6 +105,18 @@ impl Survivors {
         self.logs.get(&container)
     }
 
+    /// Ledgers that are registered.
+    pub(super) fn ledgers(&self) -> impl Iterator<Item = &RegisteredLedger> {
+        self.ledgers.values()
+    }
+
+    /// Ids of all bookies that ledgers name, or that have a cookie.
+    pub(super) fn named_bookies(&self) -> BTreeSet<&str> {
+        let with_cookie = self.bookies.iter().flat_map(|known| &known.cookies).map(|(id, _)| id.as_str());
+        let of_ledgers = self.ledgers.values().flat_map(|ledger| &ledger.bookies).map(String::as_str);
+        with_cookie.chain(of_ledgers).collect()
+    }
+
     /// Ledgers that are registered for a container.
     pub(super) fn ledgers_of_logs(&self) -> impl Iterator<Item = &RegisteredLedger> {
         self.ledgers.values().filter(|ledger| ledger.container.is_some())
@@ -432,6 +444,7 @@ mod tests {
             instance_id: None,
             entries: 0,
             findings: Vec::new(),
+            incomplete: Vec::new(),
         };
         assert!(matches!(judge(1, std::slice::from_ref(&bookie)), Standing::Outdated(_)));
         assert!(matches!(judge(9, &[bookie]), Standing::Unjoined(_)));

@@ -219,6 +219,30 @@ pub(super) struct AbsentContainer {
     pub(super) consequence: String,
 }
 
+/// What may be wrong with what the plan rests on.
+#[derive(Debug)]
+pub(super) struct WarningRow {
+    pub(super) subject: String,
+    pub(super) finding: String,
+    pub(super) next_step: String,
+}
+
+pub(super) fn warnings(plan: &Plan) -> Vec<WarningRow> {
+    let sentence = |text: &str| {
+        let mut text = shown(text);
+        if let Some(first) = text.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        format!("{text}.")
+    };
+    let row = |warning: &dr_engine::plan::PlanWarning| WarningRow {
+        subject: sentence(&warning.subject).trim_end_matches('.').to_owned(),
+        finding: sentence(&warning.finding),
+        next_step: sentence(&warning.next_step),
+    };
+    plan.warnings.iter().map(row).collect()
+}
+
 pub(super) fn absent(report: &LossReport) -> Vec<AbsentContainer> {
     let absent = |container: &dr_engine::report::ContainerReport| {
         let absent = container.absent_metadata.as_ref()?;

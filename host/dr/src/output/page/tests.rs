@@ -36,6 +36,7 @@ fn plan() -> Plan {
         evidence: EvidenceDigest { listing: "l".to_owned(), objects: 380, bytes: 1 << 20, parts: vec![], znodes: None },
         containers: vec![container],
         restored: vec![],
+        warnings: vec![],
         decisions: vec![],
         losses: vec![],
         effects: vec![],

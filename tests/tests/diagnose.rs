@@ -170,6 +170,23 @@ fn logs_whose_ledgers_are_gone_are_told_from_those_that_are_damaged() {
     golden::compare("diagnose/ledgers-gone", &without_figures(&text));
 }
 
+/// Under a wrong name neither servers nor logs would be found.
+#[test]
+fn a_name_that_zookeeper_does_not_know_is_refused_where_it_knows_others() {
+    let place = Place::new("flushed");
+    place.recover(&["--run-directory", "run"]);
+    let (directory, root) = (place.tree.directory.path(), place.tree.root.to_str().unwrap());
+    let before = place.content();
+    let of_tier1 = ["--tier1", "dir:tier1", "--cluster", "labb"];
+    for words in [&["plan", root, "--directory", "run-2"][..], &["recover", root, "--yes"], &["verify", root]] {
+        let refused = dr::run(directory, [words, &of_tier1].concat()).expect_code(2).stderr;
+        assert!(refused.contains("error[configuration-cluster]") && refused.contains("it knows `lab`"), "{refused}");
+    }
+    let said = dr::run(directory, [&["diagnose", root][..], &of_tier1].concat()).expect_code(5).stdout;
+    assert!(said.contains("undetermined") && said.contains("Tier-1: give the name that the segment stores"), "{said}");
+    assert!(place.content() == before, "something was changed");
+}
+
 #[test]
 fn where_nothing_can_be_reached_that_is_said() {
     let place = Place::new("flushed");

@@ -13,15 +13,7 @@ use super::known::CLUSTER_NAME;
 /// # Errors
 /// `configuration-missing` if there are several; what ZooKeeper answers.
 pub(crate) fn cluster_name(znodes: &dyn ZNodes) -> Result<Option<String>> {
-    let mut names = Vec::new();
-    for name in znodes.children("/pravega")?.unwrap_or_default() {
-        let below = |path: &str| format!("/pravega/{name}/{path}");
-        if znodes.children(&below("bookkeeper/ledgers"))?.is_some()
-            || znodes.children(&below("segmentstore"))?.is_some()
-        {
-            names.push(name);
-        }
-    }
+    let mut names = cluster_names(znodes)?;
     if names.len() > 1 {
         let what = format!("{} holds several clusters: {}", znodes.location(), names.join(", "));
         return Err(OperatorError::new(
@@ -31,6 +23,46 @@ pub(crate) fn cluster_name(znodes: &dyn ZNodes) -> Result<Option<String>> {
         ));
     }
     Ok(names.pop())
+}
+
+/// The clusters below `/pravega`.
+fn cluster_names(znodes: &dyn ZNodes) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for name in znodes.children("/pravega")?.unwrap_or_default() {
+        let below = |path: &str| format!("/pravega/{name}/{path}");
+        if znodes.children(&below("bookkeeper/ledgers"))?.is_some()
+            || znodes.children(&below("segmentstore"))?.is_some()
+        {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Refuses a name of which a ZooKeeper knows nothing that knows other clusters: under a wrong name, neither servers that run nor logs that are
+/// there would be found. An empty ZooKeeper knows none, and that is what a loss of it looks like.
+///
+/// # Errors
+/// `configuration-cluster`; what ZooKeeper answers.
+pub(crate) fn refuse_unknown(znodes: &dyn ZNodes, name: &str) -> Result<()> {
+    let root = format!("/pravega/{name}");
+    if znodes.get(&root)?.is_some() {
+        return Ok(());
+    }
+    let others = cluster_names(znodes)?;
+    if others.is_empty() {
+        return Ok(());
+    }
+    let known = others.iter().map(|other| format!("`{other}`")).collect::<Vec<_>>().join(", ");
+    Err(OperatorError::new(
+        "configuration-cluster",
+        format!("{} knows nothing of a cluster `{name}`, and it knows {known}", znodes.location()),
+        format!(
+            "give the name that the segment stores use, with --cluster or pravegaservice.clusterName; only if `{name}` has lost all of its ZNodes in a \
+             ZooKeeper that it shares with others, create an empty ZNode `{root}` and run the command again"
+        ),
+    )
+    .because("under a name that the servers do not use, neither running servers nor old logs are found"))
 }
 
 /// The name of the cluster is not known and ZooKeeper does not tell.
@@ -67,6 +99,23 @@ mod tests {
         assert_eq!(detect(&["/pravega/lab/bookkeeper/ledgers/available", "/zookeeper"]), Ok(Some("lab".to_owned())));
         assert_eq!(detect(&["/pravega/lab/bookkeeper/ledgers"]), Ok(Some("lab".to_owned())));
         assert_eq!(detect(&["/pravega/lab/segmentstore/containers", "/pravega/other"]), Ok(Some("lab".to_owned())));
+    }
+
+    #[test]
+    fn a_name_that_nobody_knows_is_refused_where_others_are_known() {
+        let check = |paths: &[&str]| {
+            let znodes = MemoryZNodes::default();
+            paths.iter().for_each(|path| znodes.create(path, b"").unwrap());
+            refuse_unknown(&znodes, "labb")
+        };
+        let other = "/pravega/lab/segmentstore/containers";
+        for known in [&[][..], &["/zookeeper"], &["/pravega/ledgers"], &[other, "/pravega/labb"]] {
+            assert_eq!(check(known), Ok(()), "{known:?}");
+        }
+        let error = check(&[other]).unwrap_err();
+        assert_eq!(error.code, "configuration-cluster");
+        assert!(error.what.contains("`labb`, and it knows `lab`"), "{error}");
+        assert!(error.next_step.contains("--cluster") && error.next_step.contains("`/pravega/labb`"), "{error:?}");
     }
 
     #[test]

@@ -8,11 +8,14 @@
 mod full_disk;
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use dr_tests::captured::{self, CapturedTree};
 use dr_tests::dr::{self, Finished};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A captured tree, a plan for it in `run`, and what was there before.
 struct Planned {
@@ -170,6 +173,36 @@ fn a_run_directory_that_a_running_dr_uses_is_refused_at_once() {
     assert!(refused.contains("has its journal open") && refused.contains("retry:"), "{refused}");
     drop(held);
     planned.dr(&["apply", "run", "--yes"]).expect_code(4);
+}
+
+/// While it waits for room, it is interrupted: it says how to go on, and that goes on.
+#[test]
+fn a_signal_is_answered_with_the_command_that_goes_on() {
+    for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15)] {
+        let planned = Planned::new("flushed");
+        let mut shell = Command::new("bash");
+        shell.args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" apply run --yes"]).arg(dr::binary());
+        shell.current_dir(planned.tree.directory.path());
+        let mut child = shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.contains("trying again") {
+            assert_ne!(errors.read_line(&mut said).unwrap(), 0, "it ended before: {said}");
+        }
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        errors.read_to_string(&mut said).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(number), "{said}");
+        assert!(said.contains("error[interrupted]: plan "), "{said}");
+        let run = planned.path("run").canonicalize().unwrap();
+        let next = format!(
+            "apply {0}, or take back what was done with: {1} rollback {0}",
+            run.display(),
+            dr::binary().display()
+        );
+        assert!(said.contains(&next), "{next}: {said}");
+        planned.dr(&["apply", run.to_str().unwrap(), "--yes"]).expect_code(0);
+        planned.dr(&["audit", "run"]).expect_code(0);
+    }
 }
 
 /// Files cannot grow beyond a limit, as on a full disk; the same command goes on when there is room.

@@ -20,6 +20,8 @@ pub(crate) enum ExitCode {
     Losses = 4,
     /// Tier-1 and Tier-2 do not fit.
     Problems = 5,
+    /// Ended by Ctrl-C while a plan was carried out. The process really ends by the signal, which a shell tells by 128 and its number.
+    Interrupted = 130,
 }
 
 impl ExitCode {
@@ -110,6 +112,7 @@ impl ExitCode {
             | "surveys-mixed"
             | "not-confirmed"
             | "no-terminal" => Self::Refused,
+            "interrupted" => Self::Interrupted,
             "verification-failed" | "restore-incomplete" | "replay-differs" => Self::Problems,
             _ => Self::Failed,
         }

@@ -1,7 +1,7 @@
 //! `dr`: brings a Pravega cluster back after its Tier-1 is lost.
 //!
 //! The command line and nothing else: [`arguments`] are what was typed, [`configuration`] is what it means, the
-//! [`commands`] call the engine, [`procedures`] are found and checked before any runs, the [`policy`] says what they may do, [`output`] tells what came of it, [`exit_code`] is the last word.
+//! [`commands`] call the engine, [`procedures`] are found and checked before any runs, the [`policy`] says what they may do, [`output`] tells what came of it, [`interruption`] is what a signal is answered with, [`exit_code`] is the last word.
 
 mod arguments;
 mod bounded_file;
@@ -9,6 +9,7 @@ mod commands;
 mod configuration;
 mod diary;
 mod exit_code;
+mod interruption;
 mod output;
 mod policy;
 mod procedures;

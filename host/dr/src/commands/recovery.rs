@@ -30,6 +30,7 @@ use super::verify;
 use super::{Session, source};
 use crate::arguments::{ConsentArguments, ContainerSelection};
 use crate::exit_code::ExitCode;
+use crate::interruption;
 use crate::output::json::Event;
 use crate::output::next;
 use crate::output::plan::{self as plan_output, PlanEvent};
@@ -331,6 +332,9 @@ impl<'a> Recovery<'a> {
 
     /// Carries out the plan and reads everything back.
     pub(super) fn apply_and_verify(&self, plan: &Plan) -> Result<ExitCode> {
+        self.answer_signals(format!("plan {} was interrupted while it was carried out", plan.id), |command| {
+            format!("carry on with: {}, or take back what was done with: {}", command("apply"), command("rollback"))
+        });
         let result = self.apply_then_verify(plan);
         report::record(self, plan, report::Deed::Recovery, result.as_ref().err());
         let code = result?;
@@ -407,9 +411,19 @@ impl<'a> Recovery<'a> {
 
     /// Restores what was there before the plan was carried out.
     pub(super) fn roll_back(&self, plan: &Plan) -> Result<RolledBack> {
+        self.answer_signals(format!("plan {} was interrupted while it was taken back", plan.id), |command| {
+            format!("carry on with: {}", command("rollback"))
+        });
         let result = apply::roll_back(&self.application(plan)?, self.session.progress.as_ref());
         report::record(self, plan, report::Deed::Rollback, result.as_ref().err());
         result
+    }
+
+    /// A signal that comes from now on is answered with how to go on; `next_step` says it with the words of commands about this directory.
+    fn answer_signals(&self, what: String, next_step: impl Fn(&dyn Fn(&str) -> String) -> String) {
+        let directory = std::path::absolute(&self.directory).unwrap_or_else(|_| self.directory.clone());
+        let of_directory = |command: &str| next::of_directory(self.program(), command, &directory);
+        interruption::answer_with(&self.session.console, what, next_step(&of_directory));
     }
 
     fn application<'b>(&'b self, plan: &'b Plan) -> Result<Application<'b>> {

@@ -174,6 +174,13 @@ impl Console {
         self.flush();
     }
 
+    /// The last word before a signal ends the process.
+    pub(crate) fn interrupted(&self, signal: i32) {
+        let number = u8::try_from(128 + signal).unwrap_or(ExitCode::Interrupted.number());
+        self.event(Event::Finished { exit_code: number });
+        self.flush();
+    }
+
     /// Can somebody be asked?
     pub(crate) fn can_ask(&self) -> bool {
         !self.manner.json && io::stdin().is_terminal() && io::stderr().is_terminal()

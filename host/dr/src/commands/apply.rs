@@ -16,6 +16,9 @@ use crate::output::next;
 pub(super) fn apply(session: &Session, arguments: &RunArguments) -> Result<ExitCode> {
     let (recovery, plan) = open(session, arguments, Purpose::Recover)?;
     recovery.journalled(|| {
+        if recovery.is_carried_out(&plan)? {
+            return recovery.carried_out_before(&plan);
+        }
         recovery.refuse_bad_beginnings(plan.stopped())?;
         // Before the question: somebody else may be at work already.
         recovery.journal()?;

@@ -35,6 +35,9 @@ pub(super) fn run(session: &Session, arguments: &RecoverArguments) -> Result<Exi
     recovery.journalled(|| {
         let plan = if apply::has_plan(&recovery.directory) {
             let plan = recovery.old_plan()?;
+            if !arguments.dry_run && recovery.is_carried_out(&plan)? {
+                return recovery.carried_out_before(&plan);
+            }
             recovery.refuse_bad_beginnings(plan.stopped())?;
             warn_of_flags_without_effect(session, arguments, &recovery);
             plan

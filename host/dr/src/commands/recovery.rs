@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dr_engine::apply::{self, Application, Patience, RolledBack};
-use dr_engine::cluster::{Stopped, refuse_existing_logs, refuse_live_cluster};
+use dr_engine::cluster::{Stopped, live_servers, refuse_existing_logs, refuse_live_cluster};
 use dr_engine::contract::{ContainerId, Decision, RecoveryHost as _};
 use dr_engine::error::{OperatorError, Result};
 use dr_engine::evidence_file::Stamps;
@@ -35,6 +35,7 @@ use crate::output::json::Event;
 use crate::output::next;
 use crate::output::plan::{self as plan_output, PlanEvent};
 use crate::output::text::counted;
+use crate::output::timeline::{Outcome, Timeline};
 
 /// Name of the stage in which the procedure runs.
 const PLANNING: &str = "planning containers";
@@ -330,6 +331,35 @@ impl<'a> Recovery<'a> {
         ))
     }
 
+    /// True if the plan was carried out to its end before, and not taken back.
+    pub(super) fn is_carried_out(&self, plan: &Plan) -> Result<bool> {
+        let tier2 = self.open.tier2.as_ref();
+        let is_this = |recovery: &apply::InProgress| recovery.plan == plan.id;
+        Ok(apply::in_progress(tier2)?.is_none() && apply::recoveries(tier2)?.iter().any(is_this))
+    }
+
+    /// A plan that was carried out before has nothing to confirm and nothing to do. If no server runs on its result, that is verified once more.
+    pub(super) fn carried_out_before(&self, plan: &Plan) -> Result<ExitCode> {
+        let OpenTarget { tier1, target, .. } = &self.open;
+        // Servers that run before the second of two steps are refused, as ever.
+        if plan.awaits_bookies() || live_servers(tier1.znodes.as_ref(), &tier1.layout)?.is_empty() {
+            return self.apply_and_verify(plan);
+        }
+        let console = &self.session.console;
+        console.text(&next::carried_out_before(plan, self.when_carried_out().as_deref(), console.colour()));
+        let words =
+            [vec![self.program().to_owned()], target.command_without_disks("verify"), vec!["--online".to_owned()]];
+        self.say_what_is_next(&next::of_running_cluster(&words.concat()));
+        Ok(code_for_losses(plan))
+    }
+
+    /// When the command began that carried out the plan; none if its timeline does not tell.
+    fn when_carried_out(&self) -> Option<String> {
+        let runs = Timeline::load(&self.directory).ok()?.runs;
+        let since_rollback = runs.iter().rev().take_while(|run| run.outcome != Outcome::RolledBack);
+        since_rollback.filter(|run| run.outcome == Outcome::Verified).last().map(|run| run.began.clone())
+    }
+
     /// Carries out the plan and reads everything back.
     pub(super) fn apply_and_verify(&self, plan: &Plan) -> Result<ExitCode> {
         self.answer_signals(format!("plan {} was interrupted while it was carried out", plan.id), |command| {
@@ -370,7 +400,12 @@ impl<'a> Recovery<'a> {
         self.session.console.event(Event::Applied(&applied));
         self.verify(plan)?;
         let OpenTarget { tier1, target, .. } = &self.open;
-        let summary = next::summary(plan, &tier1.location, &self.directory, self.session.console.colour());
+        let colour = self.session.console.colour();
+        let summary = if applied.effects == 0 {
+            next::carried_out_before(plan, self.when_carried_out().as_deref(), colour)
+        } else {
+            next::summary(plan, &tier1.location, &self.directory, colour)
+        };
         self.session.console.text(&summary);
         if plan.awaits_bookies() {
             return Ok(code_for_losses(plan));

@@ -232,6 +232,20 @@ pub(crate) fn rolled_back(plan: &Plan, what: &RolledBack, colour: Colour) -> Str
     format!("\n{head}: the logs of {containers} are gone, {objects} back in place, {ledgers} {gone}.\n")
 }
 
+/// That the plan was carried out before, and when that was begun, if anybody knows.
+pub(crate) fn carried_out_before(plan: &Plan, began: Option<&str>, colour: Colour) -> String {
+    let head = colour.green(&format!("Plan {} was carried out before", plan.id));
+    let began = began.map_or_else(String::new, |began| format!(", by the command of {}", shown(began)));
+    format!("\n{head}{began}. Nothing was changed now.\n")
+}
+
+/// Where servers run on what a plan made; `verify` is the command that asks them.
+pub(crate) fn of_running_cluster(verify: &[String]) -> Next {
+    Next {
+        steps: vec![step("servers of the cluster run; ask them for every segment of the plan:", Some(command(verify)))],
+    }
+}
+
 /// What became of the cluster.
 pub(crate) fn summary(plan: &Plan, location: &Tier1Location, directory: &Path, colour: Colour) -> String {
     let containers = counted(plan.containers.len() as u64, "container", "containers");

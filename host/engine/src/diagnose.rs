@@ -89,6 +89,8 @@ pub enum Log {
         enabled: bool,
         /// Epoch.
         epoch: u64,
+        /// Version of the ZNode: 0 as long as nobody wrote to it since it was created.
+        version: i32,
         /// In the order of the log, those that were truncated left out.
         ledgers: Vec<NamedLedger>,
     },

@@ -157,6 +157,27 @@ fn what_zookeeper_knew_follows_from_journals_alone() {
 }
 
 #[test]
+fn restored_logs_wait_for_their_bookies_and_a_plan_is_carried_out_once() {
+    let compared = Compared::restore("bookie-journals");
+    let before = (compared.place.tier2(), captured::content(&compared.place.path("tier1")));
+    let said = compared.place.dr("diagnose", &[]).expect_code(5).stdout;
+    for words in ["recovered-not-booted", "1. start all bookies", "as long as no server was started", "rollback"] {
+        assert!(said.contains(words), "`{words}` is not in {said}");
+    }
+    for words in [&["apply", "run", "--yes"][..], &["apply", "run", "--yes", "--output", "json"]] {
+        let again = compared.place.dr_in(words[0], &words[1..]).expect_code(0).stdout;
+        if words.contains(&"json") {
+            assert!(again.contains("\"event\":\"applied\",\"effects\":0,"), "{again}");
+            continue;
+        }
+        assert!(again.contains(" was carried out before, by the command of 2"), "{again}");
+        assert!(again.contains("Nothing was changed now.") && !again.contains("What will change"), "{again}");
+        assert!(again.contains("start all bookies") && !again.contains("Restored the logs"), "{again}");
+    }
+    assert!(before == (compared.place.tier2(), captured::content(&compared.place.path("tier1"))));
+}
+
+#[test]
 fn the_disks_of_two_or_one_of_three_bookies_are_enough() {
     for lost in [vec![1], vec![0, 2]] {
         let compared = Compared::restore_without("bookie-journals", &lost);

@@ -187,6 +187,12 @@ impl Diagnosis {
         self.scenario == Scenario::Mixed && self.has(Recovered) && self.containers.iter().all(is_such)
     }
 
+    /// True if a recovery was applied whose logs lie on bookies that do not answer.
+    pub fn awaits_bookies(&self) -> bool {
+        let is_unread = |container: &ContainerDiagnosis| container.readable_ledgers < container.ledgers;
+        self.scenario == Scenario::RecoveredNotBooted && self.containers.iter().any(is_unread)
+    }
+
     /// True if a container fares so.
     pub fn has(&self, state: ContainerState) -> bool {
         self.containers.iter().any(|container| container.state == state)
@@ -230,10 +236,15 @@ fn container_of(facts: &Facts, container: ContainerId) -> ContainerDiagnosis {
             diagnosis.state = ContainerState::LogDamaged;
             diagnosis.remarks.push(reason.clone());
         }
-        Log::Present { enabled, epoch, ledgers } => {
+        Log::Present { enabled, epoch, version, ledgers } => {
             diagnosis.epoch = Some(*epoch);
             let state = with_log(&mut diagnosis, ledgers);
+            let is_restored = *enabled && *version == 0 && is_restored(facts.tier2.as_ref().ok(), ledgers);
+            // In a directory there are no bookies that could give what restored ledgers hold.
+            let is_directory = tier1.bookies.is_none() && objects.has_journals;
             diagnosis.state = match state {
+                ContainerState::BookiesSilent if is_restored => ContainerState::Recovered,
+                ContainerState::LedgersGone if is_restored && is_directory => ContainerState::Recovered,
                 ContainerState::Whole | ContainerState::CopiesMissing if !enabled => ContainerState::LogDisabled,
                 ContainerState::Whole if is_recovered(facts.tier2.as_ref().ok(), objects, ledgers) => {
                     ContainerState::Recovered
@@ -332,11 +343,19 @@ fn remark_on(sight: &LedgerSight) -> Option<String> {
 
 /// A log as `dr` writes it, above objects that have no journals yet: the first store that boots writes both anew.
 fn is_recovered(tier2: Option<&Tier2Facts>, objects: ContainerObjectsFacts, ledgers: &[NamedLedger]) -> bool {
-    let is_closed = |ledger: &NamedLedger| matches!(&ledger.sight, Ok(Some(sight)) if sight.last_entry.is_some());
     tier2.is_some_and(|tier2| tier2.recovered.is_some())
         && !objects.has_journals
         && ledgers.len() == 1
         && ledgers.iter().all(is_closed)
+}
+
+/// A log that a recovery restored, naming ledgers that bookies hold: the first store that boots begins a new ledger and writes the ZNode anew.
+fn is_restored(tier2: Option<&Tier2Facts>, ledgers: &[NamedLedger]) -> bool {
+    tier2.is_some_and(|tier2| tier2.recovered.is_some()) && !ledgers.is_empty() && ledgers.iter().all(is_closed)
+}
+
+fn is_closed(ledger: &NamedLedger) -> bool {
+    matches!(&ledger.sight, Ok(Some(sight)) if sight.last_entry.is_some())
 }
 
 fn scenario(facts: &Facts, containers: &[ContainerDiagnosis]) -> Scenario {
@@ -356,6 +375,8 @@ fn scenario(facts: &Facts, containers: &[ContainerDiagnosis]) -> Scenario {
         () if states.contains(&AwaitsBookies) => Scenario::RecoveryHalfDone,
         () if all(&[Whole]) => Scenario::Healthy,
         () if all(&[Whole, Recovered]) => Scenario::RecoveredNotBooted,
+        // Logs that were whole in ZooKeeper were left as they are; their bookies come back with those of the others.
+        () if states.contains(&Recovered) && all(&[Whole, Recovered, BookiesSilent]) => Scenario::RecoveredNotBooted,
         () if is_partly_lost(facts, tier1, &states) => Scenario::ZooKeeperPartlyLost,
         () if states.contains(&LogGoneLedgersLeft) && all(&[Whole, Recovered, CopiesMissing, LogGoneLedgersLeft]) => {
             Scenario::ZooKeeperLoss

@@ -139,7 +139,12 @@ impl Look<'_> {
             status: ledger.status,
             sight: self.sight(ledger.ledger_id, answering),
         };
-        Ok(Log::Present { enabled: metadata.enabled, epoch: metadata.epoch, ledgers: needed.map(named).collect() })
+        Ok(Log::Present {
+            enabled: metadata.enabled,
+            epoch: metadata.epoch,
+            version: node.version,
+            ledgers: needed.map(named).collect(),
+        })
     }
 
     fn sight(&self, id: i64, answering: &HashSet<&str>) -> std::result::Result<Option<LedgerSight>, String> {

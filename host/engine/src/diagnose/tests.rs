@@ -22,7 +22,7 @@ fn log(ledgers: &[&[CopySight]]) -> Log {
         status: LedgerStatus::Unknown,
         sight: Ok(Some(sight(id, copies))),
     };
-    Log::Present { enabled: true, epoch: 3, ledgers: (0..).zip(ledgers).map(named).collect() }
+    Log::Present { enabled: true, epoch: 3, version: 1, ledgers: (0..).zip(ledgers).map(named).collect() }
 }
 
 fn bookies(has_cookie: bool, silent: bool) -> Option<BookieSights> {
@@ -204,6 +204,41 @@ fn a_recovery_is_seen_before_the_first_boot_and_not_afterwards() {
     check(&facts, Scenario::RecoveredNotBooted, &[ContainerState::Recovered]);
     facts.tier2.as_mut().unwrap().in_progress = Some(recovery());
     check(&facts, Scenario::RecoveryInterrupted, &[ContainerState::Recovered]);
+}
+
+/// Restored logs cannot be read before the bookies run, which come after the recovery.
+#[test]
+fn restored_logs_wait_for_their_bookies() {
+    let silent = || log(&[&[SILENT, SILENT, SILENT], &[SILENT, SILENT, SILENT]]);
+    let with_version = |of_first: i32| {
+        let mut facts = facts(vec![silent(), silent()]);
+        facts.tier2.as_mut().unwrap().recovered = Some(recovery());
+        let tier1 = facts.tier1.as_mut().unwrap();
+        tier1.bookies = bookies(true, true);
+        let Log::Present { version, .. } = &mut tier1.logs[0] else { unreachable!() };
+        *version = of_first;
+        facts
+    };
+    // The other log was whole in ZooKeeper, and was left as it was.
+    let states = [ContainerState::Recovered, ContainerState::BookiesSilent];
+    let diagnosis = check(&with_version(0), Scenario::RecoveredNotBooted, &states);
+    assert!(diagnosis.awaits_bookies() && !diagnosis.has_survivors() && diagnosis.procedure().is_none());
+    // A store has booted since, or nothing was recovered here.
+    check(&with_version(1), Scenario::AllBookiesLost, &[ContainerState::BookiesSilent; 2]);
+    let mut never = with_version(0);
+    never.tier2.as_mut().unwrap().recovered = None;
+    check(&never, Scenario::AllBookiesLost, &[ContainerState::BookiesSilent; 2]);
+    // A ledger that is open belongs to a store.
+    let mut open = with_version(0);
+    let Log::Present { ledgers, .. } = &mut open.tier1.as_mut().unwrap().logs[0] else { unreachable!() };
+    let last = ledgers.last_mut().unwrap();
+    last.sight = last.sight.clone().map(|sight| sight.map(|sight| LedgerSight { last_entry: None, ..sight }));
+    check(&open, Scenario::AllBookiesLost, &[ContainerState::BookiesSilent; 2]);
+    // What answers and has nothing is gone.
+    let mut gone = with_version(0);
+    gone.tier1.as_mut().unwrap().logs[0] = log(&[&[missing(), missing(), missing()]]);
+    let states = [ContainerState::LedgersGone, ContainerState::BookiesSilent];
+    check(&gone, Scenario::AllBookiesLost, &states);
 }
 
 #[test]

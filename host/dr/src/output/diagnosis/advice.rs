@@ -83,10 +83,16 @@ impl Report<'_> {
     }
 
     fn after_a_recovery(&self) -> Vec<Step> {
-        let mut steps = vec![Step {
+        let mut steps = Vec::new();
+        if self.diagnosis.awaits_bookies() {
+            steps.push(step(
+                "start all bookies, with their usual configuration and their disks, before any segment store",
+            ));
+        }
+        steps.push(Step {
             sentence: "make sure of the result once more; this changes nothing:".to_owned(),
             command: self.command("verify", &[]),
-        }];
+        });
         if matches!(self.place.tier1, Some(Tier1Location::Servers { .. })) {
             steps.push(step(
                 "start all segment stores with their usual configuration, and wait until they have registered",
@@ -97,7 +103,9 @@ impl Report<'_> {
         }
         if let Some(recovery) = self.facts.tier2.as_ref().ok().and_then(|tier2| tier2.recovered.as_ref()) {
             let command = next::of_directory(&self.place.program, "rollback", recovery.run_directory.as_ref());
-            steps.push(step_with("as long as no store was started, all of it can be taken back:", command));
+            let started = if self.diagnosis.awaits_bookies() { "server" } else { "store" };
+            let sentence = format!("as long as no {started} was started, all of it can be taken back:");
+            steps.push(step_with(&sentence, command));
         }
         steps
     }

@@ -40,6 +40,9 @@ impl Report<'_> {
             Scenario::Healthy => own(&[
                 "Every container has its log, and every copy of its ledgers was seen. Nothing has to be recovered.",
             ]),
+            Scenario::RecoveredNotBooted if self.diagnosis.awaits_bookies() => own(&[
+                "A recovery was carried out here: the logs are restored, and no segment store has booted on them yet. What they hold lies on bookies that do not answer; start those first.",
+            ]),
             Scenario::RecoveredNotBooted => own(&[
                 "A recovery was carried out here, its logs are in place, and no segment store has booted on them yet.",
             ]),

@@ -4,10 +4,12 @@ mod event_processors;
 mod pending;
 mod tables;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 
 use dr_formats::controller::{
-    self, CONFIGURATION_KEY, RetentionKind, STATE_KEY, StreamConfiguration, TransactionId, bucket_node, bucket_of,
+    self, CONFIGURATION_KEY, RetentionKind, RetentionPolicy, STATE_KEY, StreamConfiguration, TransactionId,
+    bucket_node, bucket_of,
 };
 use dr_formats::names::{self, ControllerTable};
 use dr_formats::primitives::Uuid;
@@ -18,35 +20,62 @@ use crate::contract::{Retention, StreamState, TransactionCounter};
 pub(crate) use self::tables::ControllerTables;
 
 /// Scope and stream.
-type StreamName = (String, String);
+pub(crate) type StreamName = (String, String);
 
-/// Everything gathered so far, from any number of containers.
+/// Everything gathered so far, from any number of containers. It is kept until all of them are done, and there may be
+/// hundreds of thousands of streams: a name is held once, and what is known of it in numbers.
 #[derive(Debug, Default)]
 pub struct ControllerEvidence {
-    metadata: BTreeMap<StreamName, Vec<MetadataTable>>,
-    /// Id that ends the names of a stream's present tables; others are leftovers of deleted namesakes.
-    present: HashMap<StreamName, Uuid>,
-    /// Streams that were taken out of their scope.
-    deleted: HashSet<StreamName>,
+    streams: BTreeMap<StreamName, StreamEvidence>,
     highest: Option<TransactionCounter>,
+}
+
+/// What is known of a stream.
+#[derive(Debug, Default)]
+struct StreamEvidence {
+    /// More than one if there were namesakes that were deleted.
+    metadata: Vec<MetadataTable>,
+    /// Id that ends the names of its present tables; others are leftovers of deleted namesakes.
+    present: Option<Uuid>,
+    /// It was taken out of its scope.
+    is_deleted: bool,
 }
 
 /// One `metadata` table of a stream.
 #[derive(Debug)]
 struct MetadataTable {
-    id: String,
+    /// None if its name ends with something else, which no table in use does.
+    id: Option<Uuid>,
     state: controller::StreamState,
-    retention: Option<Retention>,
+    retention: Option<RetentionPolicy>,
+}
+
+impl StreamEvidence {
+    /// Adds what another container told.
+    fn absorb(&mut self, other: Self) {
+        // Not `extend`: most have one table, and a list that grows makes room for four.
+        if self.metadata.is_empty() {
+            self.metadata = other.metadata;
+        } else {
+            self.metadata.extend(other.metadata);
+        }
+        self.present = other.present.or(self.present);
+        self.is_deleted |= other.is_deleted;
+    }
+
+    /// The table that tells of it: the present one, if that is known.
+    fn table(&self) -> Option<&MetadataTable> {
+        let is_present = |table: &&MetadataTable| self.present.is_none() || table.id == self.present;
+        self.metadata.iter().find(is_present).or(self.metadata.first())
+    }
 }
 
 impl ControllerEvidence {
     /// Adds what another container told.
     pub fn absorb(&mut self, other: Self) {
-        for (stream, mut tables) in other.metadata {
-            self.metadata.entry(stream).or_default().append(&mut tables);
+        for (name, stream) in other.streams {
+            self.streams.entry(name).or_default().absorb(stream);
         }
-        self.present.extend(other.present);
-        self.deleted.extend(other.deleted);
         self.highest = self.highest.max(other.highest);
     }
 
@@ -62,24 +91,26 @@ impl ControllerEvidence {
         self.highest
     }
 
-    /// All streams, by scope and name.
-    pub fn streams(&self, retention_buckets: u32) -> Vec<StreamState> {
-        self.metadata.iter().filter_map(|(name, tables)| self.stream(name, tables, retention_buckets)).collect()
+    /// Some streams, by scope and name, that come behind the given one.
+    pub fn streams(&self, behind: Option<&StreamName>, limit: usize, retention_buckets: u32) -> Vec<StreamState> {
+        let from = behind.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.streams.range::<StreamName, _>((from, Bound::Unbounded));
+        let known = behind.filter_map(|(name, stream)| Some(stream_state(name, stream.table()?, retention_buckets)));
+        known.take(limit).collect()
     }
 
-    fn stream(&self, name: &StreamName, tables: &[MetadataTable], retention_buckets: u32) -> Option<StreamState> {
-        let present = self.present.get(name).map(Uuid::to_string);
-        let is_present = |table: &&MetadataTable| present.as_ref().is_none_or(|present| *present == table.id);
-        let table = tables.iter().find(is_present).or(tables.first())?;
-        let (scope, stream) = name;
-        let bucket = bucket_of(scope, stream, retention_buckets);
-        Some(StreamState {
-            scope: scope.clone(),
-            name: stream.clone(),
-            state: table.state.as_str().to_owned(),
-            retention: table.retention.clone(),
-            retention_znode: format!("buckets/{bucket}/{}", bucket_node(scope, stream)),
-        })
+    /// Id that ends the names of a stream's present tables, if that is known.
+    fn present(&self, stream: &StreamName) -> Option<Uuid> {
+        self.streams.get(stream)?.present
+    }
+
+    /// True if a stream was taken out of its scope.
+    fn is_deleted(&self, stream: &StreamName) -> bool {
+        self.streams.get(stream).is_some_and(|stream| stream.is_deleted)
+    }
+
+    fn stream(&mut self, scope: &str, stream: &str) -> &mut StreamEvidence {
+        self.streams.entry((scope.to_owned(), stream.to_owned())).or_default()
     }
 
     fn see_transaction(&mut self, id: TransactionId) {
@@ -137,12 +168,13 @@ impl<'a> TableWatch<'a> {
         match self.table {
             ControllerTable::Scope { scope, .. } => {
                 for (stream, newest) in self.streams {
-                    if value(&newest).is_none() {
-                        evidence.deleted.insert((scope.to_owned(), stream.clone()));
-                    }
-                    if let Some(id) = value(&newest).and_then(|bytes| controller::decode_table_id(bytes).ok()) {
-                        evidence.present.insert((scope.to_owned(), stream), id);
-                    }
+                    let id = value(&newest).and_then(|bytes| controller::decode_table_id(bytes).ok());
+                    let is_deleted = value(&newest).is_none();
+                    evidence.stream(scope, &stream).absorb(StreamEvidence {
+                        present: id,
+                        is_deleted,
+                        ..StreamEvidence::default()
+                    });
                 }
             }
             ControllerTable::Stream { scope, stream, name: "metadata", id } => {
@@ -151,9 +183,9 @@ impl<'a> TableWatch<'a> {
                 // A key-value table has a table of this name too, without either row.
                 if state.is_some() || configuration.is_some() {
                     let state = state.unwrap_or(controller::StreamState::Unknown);
-                    let retention = configuration.and_then(|configuration| configuration.retention).map(retention);
-                    let table = MetadataTable { id: id.to_owned(), state, retention };
-                    evidence.metadata.entry((scope.to_owned(), stream.to_owned())).or_default().push(table);
+                    let retention = configuration.and_then(|configuration| configuration.retention);
+                    let metadata = vec![MetadataTable { id: Uuid::parse(id.as_bytes()), state, retention }];
+                    evidence.stream(scope, stream).absorb(StreamEvidence { metadata, ..StreamEvidence::default() });
                 }
             }
             _ => {}
@@ -167,7 +199,18 @@ fn decode_configuration(stream: &str, bytes: &[u8]) -> Option<StreamConfiguratio
         .ok()
 }
 
-fn retention(policy: controller::RetentionPolicy) -> Retention {
+fn stream_state((scope, stream): &StreamName, table: &MetadataTable, retention_buckets: u32) -> StreamState {
+    let bucket = bucket_of(scope, stream, retention_buckets);
+    StreamState {
+        scope: scope.clone(),
+        name: stream.clone(),
+        state: table.state.as_str().to_owned(),
+        retention: table.retention.map(retention),
+        retention_znode: format!("buckets/{bucket}/{}", bucket_node(scope, stream)),
+    }
+}
+
+fn retention(policy: RetentionPolicy) -> Retention {
     let kind = match policy.kind {
         RetentionKind::Time => "time",
         RetentionKind::Size => "size",

@@ -16,7 +16,7 @@ use crate::contract::{
     PAGE_ROWS_MAX, Pages, PendingWork, RecoveryHost, RenewedGroup, RestoredLog, Segment, StreamState,
     TransactionCounter, Truncation, VecPages, ZNode,
 };
-use crate::controller::ControllerEvidence;
+use crate::controller::{ControllerEvidence, StreamName};
 use crate::error::{OperatorError, Result};
 use crate::evidence::ContainerEvidence;
 use crate::evidence_file::{self, Stamps};
@@ -160,6 +160,8 @@ impl Staging {
                 "let the procedure report less; nothing was changed",
             ));
         }
+        // The procedure has ended and asks no more; the evidence, of which there is much, comes to a head now.
+        state.controller = ControllerEvidence::default();
         let Shared { survey, znodes, directory, .. } = &*self.0;
         let (evidence, stamps) = evidence_file::write(directory, survey.held(), &survey.take_reads(), &znodes.seen())?;
         state.stamps = stamps;
@@ -354,9 +356,9 @@ impl RecoveryHost for Staging {
     }
 
     fn list_streams(&self) -> CallResult<Box<dyn Pages<StreamState>>> {
-        let buckets = self.0.layout.retention_bucket_count;
-        let streams = self.after_tasks(|controller| controller.streams(buckets))?;
-        Ok(Box::new(VecPages::new(streams)))
+        // Refuses now rather than with the first page.
+        self.after_tasks(|_| ())?;
+        Ok(Box::new(StreamPages { staging: self.clone(), last: None }))
     }
 
     fn highest_transaction_counter(&self) -> CallResult<Option<TransactionCounter>> {
@@ -450,6 +452,25 @@ pub fn check_place(place: &str) -> CallResult<()> {
         return Err(CallError::Invalid(format!("objects can be moved below `{ASIDE_PREFIX}` only, not to `{place}`")));
     }
     Ok(())
+}
+
+/// The streams, made page by page: all of them at once would take more memory than what they are made from.
+struct StreamPages {
+    staging: Staging,
+    /// The last that was handed out.
+    last: Option<StreamName>,
+}
+
+impl Pages<StreamState> for StreamPages {
+    fn next_page(&mut self, limit: usize) -> CallResult<Vec<StreamState>> {
+        let buckets = self.staging.0.layout.retention_bucket_count;
+        let (last, limit) = (self.last.as_ref(), limit.min(PAGE_ROWS_MAX));
+        let page = self.staging.after_tasks(|controller| controller.streams(last, limit, buckets))?;
+        if let Some(stream) = page.last() {
+            self.last = Some((stream.scope.clone(), stream.name.clone()));
+        }
+        Ok(page)
+    }
 }
 
 struct OpenContainer {

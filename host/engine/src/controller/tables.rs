@@ -91,9 +91,9 @@ impl ControllerTables {
 
     /// False for what a deleted stream left.
     fn is_present(&self, stream: &StreamName, id: &str) -> bool {
-        match self.evidence.present.get(stream) {
+        match self.evidence.present(stream) {
             Some(present) => present.to_string() == id,
-            None => !self.evidence.deleted.contains(stream),
+            None => !self.evidence.is_deleted(stream),
         }
     }
 

@@ -123,25 +123,10 @@ impl Iterator for Unpacked<'_> {
 /// The UUID at the end of a name, if it has the form in which it would be written.
 fn split_uuid(key: &str) -> (&[u8], Option<Uuid>) {
     let split = key.len().checked_sub(UUID_LENGTH).and_then(|at| key.as_bytes().split_at_checked(at));
-    match split.and_then(|(name, text)| Some((name, parse_uuid(text)?))) {
+    match split.and_then(|(name, text)| Some((name, Uuid::parse(text)?))) {
         Some((name, uuid)) => (name, Some(uuid)),
         None => (key.as_bytes(), None),
     }
-}
-
-fn parse_uuid(text: &[u8]) -> Option<Uuid> {
-    let mut bits: u128 = 0;
-    for (position, &character) in text.iter().enumerate() {
-        let digit = match (position, character) {
-            (8 | 13 | 18 | 23, b'-') => continue,
-            (8 | 13 | 18 | 23, _) => return None,
-            (_, b'0'..=b'9') => character - b'0',
-            (_, b'a'..=b'f') => character - b'a' + 10,
-            _ => return None,
-        };
-        bits = bits << 4 | u128::from(digit);
-    }
-    Some(Uuid(bits.to_be_bytes()))
 }
 
 /// Writes seven bits a byte, the lowest first.

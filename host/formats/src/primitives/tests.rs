@@ -165,6 +165,15 @@ fn the_first_value_that_does_not_fit_is_reported() {
 fn uuid_halves_and_text() {
     let uuid = Uuid::from_halves(0x2c70e12b7a0646f9, 0x2279f427c7b38e73);
     assert_eq!(uuid.to_string(), "2c70e12b-7a06-46f9-2279-f427c7b38e73");
+    assert_eq!(Uuid::parse(uuid.to_string().as_bytes()), Some(uuid));
+    for other in [
+        "2C70E12B-7A06-46F9-2279-F427C7B38E73",
+        "2c70e12b7a0646f92279f427c7b38e73",
+        "2c70e12b-7a06-46f9-2279-f427c7b38e7",
+        "",
+    ] {
+        assert_eq!(Uuid::parse(other.as_bytes()), None, "{other}");
+    }
     assert_eq!((uuid.most(), uuid.least()), (0x2c70e12b7a0646f9, 0x2279f427c7b38e73));
     assert_eq!(Uuid::from_halves(i64::MIN, -1).least(), -1);
 }

@@ -33,6 +33,25 @@ impl Uuid {
         u128::from_be_bytes(self.0) as u64 as i64
     }
 
+    /// The identifier of which this is the usual form, in ASCII: exactly as it would be written.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        if text.len() != TEXT_LENGTH {
+            return None;
+        }
+        let mut bits: u128 = 0;
+        for (place, &character) in text.iter().enumerate() {
+            let digit = match (DASHES.contains(&place), character) {
+                (true, b'-') => continue,
+                (false, b'0'..=b'9') => character - b'0',
+                (false, b'a'..=b'f') => character - b'a' + 10,
+                _ => return None,
+            };
+            bits = bits << 4 | u128::from(digit);
+        }
+        Some(Self(bits.to_be_bytes()))
+    }
+
     /// The usual form, in ASCII. Millions of names end with one, and formatting each part as a number would take most of the
     /// time of writing such a name.
     fn to_text(self) -> [u8; TEXT_LENGTH] {

@@ -35,6 +35,12 @@ impl Stamp {
     pub fn new(number: u64) -> Self {
         Self(NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN))
     }
+
+    /// Its number, never zero.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self.0.get()
+    }
 }
 
 /// Objects of one store. Implementations are shared between threads.

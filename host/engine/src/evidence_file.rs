@@ -2,7 +2,7 @@
 //! of it, and every ZNode that was looked at. The plan holds a digest of each part of the file.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
 use dr_backends::tier2::Stamp;
@@ -82,9 +82,8 @@ pub(crate) fn write(
     let containers: Vec<_> = (0..listing.container_count()).map(Some).chain([None]).collect();
     let threads = processors();
     for group in containers.chunks(threads * PARTS_OF_A_THREAD) {
-        let written = map_bounded(threads, group, |container| {
-            WrittenObjects::of(*container, listing, reads).map_err(|error| fail(error.into()))
-        })?;
+        let written =
+            map_bounded(threads, group, |container| WrittenObjects::of(*container, listing, reads).map_err(fail))?;
         for WrittenObjects { part, stamps: mut of_part } in written {
             file.write_all(&part.lines).map_err(fail)?;
             parts.push(part.digest);
@@ -125,8 +124,9 @@ struct WrittenObjects {
 }
 
 impl WrittenObjects {
-    fn of(container: Option<ContainerId>, listing: &Listing, reads: &Reads) -> serde_json::Result<Self> {
+    fn of(container: Option<ContainerId>, listing: &Listing, reads: &Reads) -> io::Result<Self> {
         let (mut part, mut stamps) = (Part::default(), Vec::new());
+        let reads = reads.part(container)?;
         let objects = listing.part(container);
         for (key, size) in objects.by_key() {
             let line = |range: ReadRange| (range.offset, range.length, hex(&range.digest));
@@ -143,7 +143,7 @@ impl WrittenObjects {
     }
 }
 
-fn write_znodes(file: &mut File, seen: &SeenZNodes) -> std::io::Result<PartDigest> {
+fn write_znodes(file: &mut File, seen: &SeenZNodes) -> io::Result<PartDigest> {
     let nodes = seen.nodes.iter().map(|(path, content)| Line::Znode { path: path.clone(), content: content.clone() });
     let children =
         seen.children.iter().map(|(path, names)| Line::Children { path: path.clone(), names: names.clone() });
@@ -152,7 +152,7 @@ fn write_znodes(file: &mut File, seen: &SeenZNodes) -> std::io::Result<PartDiges
         hasher.update(lines);
         file.write_all(lines)?;
         lines.clear();
-        std::io::Result::Ok(())
+        io::Result::Ok(())
     };
     for line in nodes.chain(children) {
         part.add(&line)?;
@@ -230,7 +230,7 @@ impl<'a> EvidenceReader<'a> {
     /// `plan-unreadable`.
     pub(crate) fn finish(mut self) -> Result<()> {
         let mut rest = [0];
-        let is_longer = std::io::Read::read(&mut self.lines, &mut rest).is_ok_and(|count| count > 0);
+        let is_longer = io::Read::read(&mut self.lines, &mut rest).is_ok_and(|count| count > 0);
         if self.is_changed || is_longer {
             return Err(not_the_plans(&self.path, "it was edited"));
         }

@@ -38,6 +38,7 @@ pub mod registration;
 mod replay;
 pub mod report;
 mod run_file;
+pub mod scratch;
 pub mod staging;
 mod stream_tables;
 pub mod survey;

@@ -256,6 +256,25 @@ impl ListedContainer {
     }
 }
 
+/// The container that owns an object, by its name; none if no rule explains it.
+pub(crate) fn owner_of(key: &str, container_count: u32) -> Option<ContainerId> {
+    match ObjectName::parse(key) {
+        ObjectName::Journal(JournalName { container, .. })
+        | ObjectName::SnapshotInfo { container }
+        | ObjectName::EpochFile { container } => Some(container),
+        ObjectName::Chunk(ChunkName { segment, .. }) => Some(owner_of_chunk(segment, container_count)),
+        ObjectName::RollingHeader { .. }
+        | ObjectName::RollingData { .. }
+        | ObjectName::JournalBackup(_)
+        | ObjectName::Unknown => None,
+    }
+}
+
+/// The container that owns a chunk with the name of this segment.
+fn owner_of_chunk(segment: &str, container_count: u32) -> ContainerId {
+    owning_container(segment, container_count).min(container_count.saturating_sub(1))
+}
+
 /// All objects of a Tier-2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
@@ -395,7 +414,7 @@ impl Pieces {
         let mut containers: Vec<_> = (0..container_count).map(|_| PackedChunks::with_capacity(room)).collect();
         for piece in self.0 {
             for chunk in piece.iter() {
-                let owner = owning_container(chunk.segment(), container_count).min(container_count - 1);
+                let owner = owner_of_chunk(chunk.segment(), container_count);
                 containers[owner as usize].push(&chunk.key, chunk.size);
             }
         }

@@ -547,6 +547,7 @@ impl FreshContainer for OpenContainer {
             image::build(&evidence, &self.segments, shared.survey.tier2(), &path)?;
         built.image.epoch = built.image.epoch.max(self.staging.epoch_of_old_log(self.container) + 1);
         let (account, streams) = ContainerAccount::take(&evidence, &self.segments, &unused_chunks, &shared.directory)?;
+        shared.survey.set_reads_aside(self.container, &shared.directory)?;
         let image = built.image.clone();
         let mut state = self.staging.lock();
         state.open.remove(&self.container);

@@ -4,6 +4,7 @@
 //! memory follows the containers in work, not the cluster.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
@@ -18,9 +19,11 @@ use crate::evidence::ContainerEvidence;
 use crate::ledgers::{Content, SegmentTail, TailedTier2};
 use crate::listing::{ListedContainer, Listing};
 use crate::named_segments::NamedSegments;
+use crate::plan::run_directory_error;
 use crate::progress::{Progress, Silent};
 use crate::read_once::ReadOnce;
 use crate::reader_groups::ReadSegments;
+use crate::scratch::Scratch;
 use crate::stream_tables::StreamTables;
 use crate::unfinished::UnfinishedTransactions;
 use crate::witness::{Reads, WitnessedTier2};
@@ -46,6 +49,7 @@ pub struct Survey {
     read_segments: ReadSegments,
     unfinished: ReadOnce<UnfinishedTransactions>,
     controller_tables: ReadOnce<ControllerTables>,
+    scratch: ReadOnce<Scratch>,
 }
 
 /// What a container tells of transactions, remembered when the rest of its evidence is forgotten.
@@ -72,8 +76,8 @@ impl Survey {
     /// # Errors
     /// Those of [`Listing::take`] and [`ContainerEvidence::load`].
     pub fn take(tier2: Arc<dyn Tier2>, options: SurveyOptions, progress: &dyn Progress) -> Result<Self> {
-        let tier2 = WitnessedTier2::new(tier2);
-        let listing = Arc::new(Listing::take(&tier2, options.container_count, progress)?);
+        let listing = Arc::new(Listing::take(tier2.as_ref(), options.container_count, progress)?);
+        let tier2 = WitnessedTier2::new(tier2, listing.container_count());
         let stream_tables = Arc::new(StreamTables::read(&listing, &tier2)?);
         let survey = Self {
             tier2,
@@ -86,6 +90,7 @@ impl Survey {
             read_segments: ReadSegments::default(),
             unfinished: ReadOnce::default(),
             controller_tables: ReadOnce::default(),
+            scratch: ReadOnce::default(),
         };
         survey.check_container_count()?;
         Ok(survey)
@@ -121,6 +126,16 @@ impl Survey {
     /// The objects that Tier-2 holds, without those that only this survey sees.
     pub fn held(&self) -> &Listing {
         &self.held
+    }
+
+    /// Sets what was read of a container that is done aside, to an unnamed file in `directory`.
+    ///
+    /// # Errors
+    /// `run-directory`.
+    pub(crate) fn set_reads_aside(&self, container: ContainerId, directory: &Path) -> Result<()> {
+        let fail = |error| run_directory_error("write", directory, error);
+        let make = || Ok(Scratch::new(tempfile::tempfile_in(directory).map_err(fail)?));
+        self.tier2.set_aside(container, &self.scratch.get(make)?).map_err(fail)
     }
 
     /// Takes out what was read of the objects so far.

@@ -1,16 +1,20 @@
 //! Witnesses of what planning reads: they pass reads on and keep a digest of each answer, so that an application can ask
 //! again and compare. Nothing is read a second time for this.
+//!
+//! There are as many reads as objects, and nobody asks for those of a container that is done until the evidence is written:
+//! they wait in a scratch file.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dr_backends::tier1::{Tier1Error, ZNodeData, ZNodes};
 use dr_backends::tier2::{ObjectInfo, Stamp, Tier2, Tier2Error};
 
+use crate::contract::ContainerId;
+use crate::listing::owner_of;
 use crate::plan::hex;
-
-/// Lists of reads, by a byte of the key's digest: threads rarely wait for each other, and none grows large.
-const SHARDS: usize = 64;
+use crate::scratch::{Place, Scratch};
 
 /// The first 128 bits of a BLAKE3 hash.
 pub(crate) type ShortDigest = [u8; 16];
@@ -58,12 +62,22 @@ pub(crate) struct ReadRange {
 #[derive(Debug)]
 pub(crate) struct WitnessedTier2 {
     tier2: Arc<dyn Tier2>,
-    shards: Vec<Mutex<Vec<Read>>>,
+    container_count: u32,
+    /// By container; the last one is that of objects which no rule explains.
+    parts: Vec<Mutex<Part>>,
+}
+
+/// Reads of the objects of one container.
+#[derive(Debug, Default)]
+struct Part {
+    reads: Vec<Read>,
+    /// Blocks of reads that were set aside.
+    aside: Vec<(Arc<Scratch>, Place)>,
 }
 
 impl WitnessedTier2 {
-    pub(crate) fn new(tier2: Arc<dyn Tier2>) -> Self {
-        Self { tier2, shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+    pub(crate) fn new(tier2: Arc<dyn Tier2>, container_count: u32) -> Self {
+        Self { tier2, container_count, parts: (0..=container_count).map(|_| Mutex::default()).collect() }
     }
 
     /// The Tier-2 behind.
@@ -71,16 +85,56 @@ impl WitnessedTier2 {
         Arc::clone(&self.tier2)
     }
 
+    /// Sets aside what was read of a container that is done; more may still be read.
+    ///
+    /// # Errors
+    /// What the scratch file meets.
+    pub(crate) fn set_aside(&self, container: ContainerId, scratch: &Arc<Scratch>) -> io::Result<()> {
+        let mut part = self.part(Some(container));
+        let mut reads = std::mem::take(&mut part.reads);
+        sort_out(&mut reads);
+        let mut bytes = Vec::with_capacity(reads.len() * size_of::<Read>());
+        reads.iter().for_each(|read| read.push_to(&mut bytes));
+        part.aside.push((Arc::clone(scratch), scratch.append(&bytes)?));
+        Ok(())
+    }
+
     /// Takes out everything that was read so far: the same whatever the order of the threads was, and however often the same
     /// was read.
     pub(crate) fn take_reads(&self) -> Reads {
-        let sorted = |shard: &Mutex<Vec<Read>>| {
-            let mut reads = std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner));
-            sort_out(&mut reads);
-            reads
-        };
-        Reads(self.shards.iter().map(sorted).collect())
+        Reads(self.parts.iter().map(|part| std::mem::take(&mut *lock(part))).collect())
     }
+
+    fn part(&self, owner: Option<ContainerId>) -> MutexGuard<'_, Part> {
+        lock(&self.parts[owner.unwrap_or(self.container_count).min(self.container_count) as usize])
+    }
+}
+
+fn lock(part: &Mutex<Part>) -> MutexGuard<'_, Part> {
+    part.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Read {
+    fn push_to(&self, bytes: &mut Vec<u8>) {
+        let ReadRange { offset, length, digest } = self.range;
+        bytes.extend(self.key);
+        bytes.extend(digest);
+        bytes.extend([offset, length, self.stamp.map_or(0, Stamp::number)].into_iter().flat_map(u64::to_le_bytes));
+    }
+
+    fn take_from(bytes: &mut &[u8]) -> Option<Self> {
+        let (key, digest) = (take(bytes)?, take(bytes)?);
+        let mut number = || take(bytes).map(u64::from_le_bytes);
+        let (offset, length, stamp) = (number()?, number()?, number()?);
+        let stamp = (stamp > 0).then(|| Stamp::new(stamp));
+        Some(Self { key, range: ReadRange { offset, length, digest }, stamp })
+    }
+}
+
+fn take<const LENGTH: usize>(bytes: &mut &[u8]) -> Option<[u8; LENGTH]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*taken)
 }
 
 /// Leaves one of those reads that were the same.
@@ -103,23 +157,40 @@ fn make_room(reads: &mut Vec<Read>) {
     }
 }
 
-/// Index of the list for a key.
-fn shard_of(key: &ShortDigest) -> usize {
-    usize::from(key[0]) % SHARDS
-}
-
-/// What was read of each object.
+/// What was read of all objects.
 #[derive(Debug)]
-pub(crate) struct Reads(Vec<Vec<Read>>);
+pub(crate) struct Reads(Vec<Part>);
 
 impl Reads {
+    /// What was read of the objects of a container, or of those that no rule explains.
+    ///
+    /// # Errors
+    /// What the scratch file meets.
+    pub(crate) fn part(&self, container: Option<ContainerId>) -> io::Result<PartReads> {
+        let part = container.map_or(self.0.last(), |container| self.0.get(container as usize));
+        let Some(Part { reads, aside }) = part else { return Ok(PartReads(Vec::new())) };
+        let mut reads = reads.clone();
+        for (scratch, place) in aside {
+            let bytes = scratch.read(place)?;
+            let mut bytes = bytes.as_slice();
+            reads.extend(std::iter::from_fn(|| Read::take_from(&mut bytes)));
+        }
+        sort_out(&mut reads);
+        Ok(PartReads(reads))
+    }
+}
+
+/// What was read of some objects.
+#[derive(Debug)]
+pub(crate) struct PartReads(Vec<Read>);
+
+impl PartReads {
     /// The reads of an object, by offset, and its stamp if it was the same before all of them.
     pub(crate) fn of(&self, key: &str) -> (impl Iterator<Item = ReadRange>, Option<Stamp>) {
         let key = short_digest(key.as_bytes());
-        let reads = &self.0[shard_of(&key)];
-        let first = reads.partition_point(|read| read.key < key);
-        let count = reads[first..].iter().take_while(|read| read.key == key).count();
-        let reads = &reads[first..first + count];
+        let first = self.0.partition_point(|read| read.key < key);
+        let count = self.0[first..].iter().take_while(|read| read.key == key).count();
+        let reads = &self.0[first..first + count];
         let stamp = reads.first().and_then(|read| read.stamp);
         let is_steady = reads.iter().all(|read| read.stamp == stamp);
         (reads.iter().map(|read| read.range), stamp.filter(|_| is_steady))
@@ -147,11 +218,11 @@ impl Tier2 for WitnessedTier2 {
         let (count, stamp) = self.tier2.read_stamped(key, offset, buffer)?;
         let range = ReadRange { offset, length: buffer.len() as u64, digest: short_digest(&buffer[..count]) };
         let read = Read { key: short_digest(key.as_bytes()), range, stamp };
-        let mut reads = self.shards[shard_of(&read.key)].lock().unwrap_or_else(PoisonError::into_inner);
-        if reads.len() == reads.capacity() {
-            make_room(&mut reads);
+        let mut part = self.part(owner_of(key, self.container_count));
+        if part.reads.len() == part.reads.capacity() {
+            make_room(&mut part.reads);
         }
-        reads.push(read);
+        part.reads.push(read);
         Ok(count)
     }
 
@@ -243,26 +314,58 @@ mod tests {
 
     use super::*;
 
+    const KEY: &str = "scope/stream/0.#epoch.0.E-1-O-0.00000000-0000-0000-0000-000000000000";
+
     #[test]
     fn reads_are_kept_once_whatever_their_order() {
         let tier2 = MemoryTier2::new();
-        tier2.create("a", b"0123456789").unwrap();
-        tier2.create("b", b"x").unwrap();
+        tier2.create(KEY, b"0123456789").unwrap();
+        tier2.create("unexplained", b"x").unwrap();
         let tier2: Arc<dyn Tier2> = Arc::new(tier2);
-        let read = |order: &[(u64, usize)]| {
-            let witness = WitnessedTier2::new(tier2.clone());
+        let read = |order: &[(u64, usize)], are_set_aside: bool| {
+            let witness = WitnessedTier2::new(tier2.clone(), 4);
+            let scratch = Arc::new(Scratch::new(tempfile::tempfile().unwrap()));
             for &(offset, length) in order {
-                witness.read_at("a", offset, &mut vec![0; length]).unwrap();
+                witness.read_at(KEY, offset, &mut vec![0; length]).unwrap();
+                if are_set_aside {
+                    witness.set_aside(owner_of(KEY, 4).unwrap(), &scratch).unwrap();
+                }
             }
-            witness.take_reads().of("a").0.collect::<Vec<_>>()
+            let reads = witness.take_reads().part(owner_of(KEY, 4)).unwrap();
+            reads.of(KEY).0.collect::<Vec<_>>()
         };
-        let reads = read(&[(4, 2), (0, 4), (4, 2)]);
-        assert_eq!(reads, read(&[(0, 4), (4, 2)]));
+        let reads = read(&[(4, 2), (0, 4), (4, 2)], false);
+        assert_eq!(reads, read(&[(0, 4), (4, 2)], false));
+        assert_eq!(reads, read(&[(4, 2), (0, 4), (4, 2)], true));
         assert_eq!(reads.iter().map(|range| (range.offset, range.length)).collect::<Vec<_>>(), [(0, 4), (4, 2)]);
         assert_eq!(reads[0].digest, short_digest(b"0123"));
         // Behind the end there is less than was asked for.
-        assert_eq!(read(&[(8, 4)])[0].digest, short_digest(b"89"));
-        assert!(WitnessedTier2::new(tier2).take_reads().of("b").0.next().is_none());
+        assert_eq!(read(&[(8, 4)], false)[0].digest, short_digest(b"89"));
+        let witness = WitnessedTier2::new(tier2, 4);
+        witness.read_at("unexplained", 0, &mut [0]).unwrap();
+        let reads = witness.take_reads();
+        assert!(reads.part(owner_of(KEY, 4)).unwrap().of(KEY).0.next().is_none());
+        assert_eq!(reads.part(None).unwrap().of("unexplained").0.count(), 1);
+    }
+
+    #[test]
+    fn a_stamp_that_changed_between_reads_is_none_also_if_one_was_set_aside() {
+        let read = |stamp| Read {
+            key: short_digest(b"key"),
+            range: ReadRange { offset: 1 << 40, length: 7, digest: short_digest(b"content") },
+            stamp,
+        };
+        let scratch = Arc::new(Scratch::new(tempfile::tempfile().unwrap()));
+        let after = |aside: Option<Stamp>, later: Option<Stamp>| {
+            let mut bytes = Vec::new();
+            read(aside).push_to(&mut bytes);
+            let aside = vec![(scratch.clone(), scratch.append(&bytes).unwrap())];
+            let reads = Reads(vec![Part { reads: vec![read(later)], aside }]).part(None).unwrap();
+            assert_eq!(reads.of("key").0.collect::<Vec<_>>(), [read(None).range]);
+            reads.of("key").1
+        };
+        let [one, two] = [1, u64::MAX].map(|number| Some(Stamp::new(number)));
+        assert_eq!([after(one, one), after(two, two), after(one, two), after(None, two)], [one, two, None, None]);
     }
 
     #[test]

@@ -7,12 +7,10 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dr_engine::contract::{CallResult, Instance, RecoveryHost};
+use dr_engine::scratch::{Place, Scratch};
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
@@ -35,16 +33,6 @@ pub struct RecordingWriter {
     scratch: Arc<Scratch>,
     parts: Mutex<BTreeMap<Instance, Arc<Mutex<Part>>>>,
 }
-
-/// A file to which threads append blocks.
-#[derive(Debug)]
-struct Scratch {
-    file: File,
-    end: AtomicU64,
-}
-
-/// Where a block is in the scratch file, in bytes.
-type Place = Range<u64>;
 
 /// The lines of one instance.
 #[derive(Debug, Default)]
@@ -73,21 +61,6 @@ pub struct WrittenRecording {
     blocks: Vec<Place>,
     end: Vec<u8>,
     scratch: Arc<Scratch>,
-}
-
-impl Scratch {
-    fn append(&self, bytes: &[u8]) -> io::Result<Place> {
-        let length = bytes.len() as u64;
-        let start = self.end.fetch_add(length, Ordering::Relaxed);
-        self.file.write_all_at(bytes, start)?;
-        Ok(start..start + length)
-    }
-
-    fn read(&self, place: &Place) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(place.end - place.start).unwrap_or(usize::MAX)];
-        self.file.read_exact_at(&mut bytes, place.start)?;
-        Ok(bytes)
-    }
 }
 
 impl WrittenInstance {
@@ -164,8 +137,7 @@ impl Part {
 impl RecordingWriter {
     /// A writer that needs `scratch`, an empty file, until the recording is written to its place.
     pub fn new(scratch: File) -> Self {
-        let scratch = Scratch { file: scratch, end: AtomicU64::new(0) };
-        Self { scratch: Arc::new(scratch), parts: Mutex::default() }
+        Self { scratch: Arc::new(Scratch::new(scratch)), parts: Mutex::default() }
     }
 
     /// A host before `behind` whose calls are written down.

@@ -3,7 +3,7 @@
 //! Of a segment without bytes nothing is in Tier-2 but the row of its container. Where that is gone, the stream looks whole to the
 //! controller, and whoever writes to it or reads it fails for ever. The controller's own tables can be such segments, too.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
@@ -15,6 +15,7 @@ use dr_formats::names::{
     CONTROLLER_TABLES_PREFIX, ControllerTable, KEY_VALUE_TABLE_SUFFIX, SCOPE_TABLES, SegmentKind, owning_container,
     scope_table, stream_segment_name, stream_table, stream_tags_tables,
 };
+use dr_formats::table::TableEntry;
 
 use crate::chain::chain_by_names;
 use crate::contract::ContainerId;
@@ -105,7 +106,7 @@ pub(crate) fn of_stream(scope: &str, stream: &str, id: &str, rows: &Rows) -> Vec
     }
     let tables = ["epochsWithTransactions", "writersPositions"];
     let tables = tables.map(|table| (stream_table(scope, stream, table, id), Named::default()));
-    let replaced: Vec<i64> = rows.keys().filter_map(|key| sealed_segment_of_key(key)).collect();
+    let replaced: HashSet<i64> = rows.keys().filter_map(|key| sealed_segment_of_key(key)).collect();
     let cut = rows.get(TRUNCATION_KEY).and_then(|row| decode_truncation(row).ok());
     let is_wanted =
         |epoch: u32, segment: i64| epoch == current || cut.as_ref().is_some_and(|cut| is_left(segment, cut));
@@ -130,6 +131,28 @@ fn current_epoch(rows: &Rows) -> Option<u32> {
 /// Newest values by key.
 pub(crate) type Rows = BTreeMap<String, Box<[u8]>>;
 
+/// The rows of a table by its objects, as far as it is whole. Entries that are not wanted change nothing.
+///
+/// # Errors
+/// Tier-2 errors.
+pub(crate) fn newest_rows(
+    chunks: &[ChunkObject],
+    tier2: &dyn Tier2,
+    is_wanted: impl Fn(&TableEntry<'_>) -> bool,
+) -> Result<Rows> {
+    let mut newest: BTreeMap<String, Ranked> = BTreeMap::new();
+    let chain = chain_by_names(&chunks.iter().collect::<Vec<_>>());
+    scan_table(&chain, chain.first_start, chain.end(), tier2, &mut |entry| {
+        if let Ok(key) = std::str::from_utf8(entry.key)
+            && is_wanted(entry)
+            && newest.get(key).is_none_or(|(rank, _)| entry.rank() >= *rank)
+        {
+            newest.insert(key.to_owned(), (entry.rank(), entry.value.map(Into::into)));
+        }
+    })?;
+    Ok(newest.into_iter().filter_map(|(key, (_, value))| Some((key, value?))).collect())
+}
+
 /// Rank of an entry among those of its key, and its value; none for a removal.
 type Ranked = ((i64, u64), Option<Box<[u8]>>);
 
@@ -151,17 +174,8 @@ impl<'a> Tables<'a> {
     }
 
     fn rows(&self, table: &str) -> Result<Rows> {
-        let mut newest: BTreeMap<String, Ranked> = BTreeMap::new();
         let chunks = self.chunks.get(table).map_or(&[][..], Vec::as_slice);
-        let chain = chain_by_names(&chunks.iter().collect::<Vec<_>>());
-        scan_table(&chain, chain.first_start, chain.end(), self.tier2, &mut |entry| {
-            if let Ok(key) = std::str::from_utf8(entry.key)
-                && newest.get(key).is_none_or(|(rank, _)| entry.rank() >= *rank)
-            {
-                newest.insert(key.to_owned(), (entry.rank(), entry.value.map(Into::into)));
-            }
-        })?;
-        Ok(newest.into_iter().filter_map(|(key, (_, value))| Some((key, value?))).collect())
+        newest_rows(chunks, self.tier2, |_| true)
     }
 
     /// Names and the ids that end the names of their tables.

@@ -15,13 +15,11 @@ use dr_formats::controller::{
 };
 use dr_formats::names::{CONTROLLER_TABLES_PREFIX, ControllerTable, owning_container, stream_segment_name};
 
-use crate::chain::chain_by_names;
 use crate::contract::ContainerId;
 use crate::error::Result;
 use crate::listing::{ChunkObject, Listing};
-use crate::named_segments::{Named, Rows, of_stream};
+use crate::named_segments::{Named, Rows, newest_rows, of_stream};
 use crate::pool::{PARALLEL_READS, for_each_bounded};
-use crate::table_scan::scan_table;
 
 /// Metadata tables up to this size tell of no segment: the rows of a new stream alone take some 760 bytes and its name, that
 /// of a truncation 115, those of a scaling more. Most streams have neither, so most tables need not be read.
@@ -147,22 +145,14 @@ fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
     })
 }
 
-/// The rows that tell of segments, as far as the table is whole. A truncation that cannot be read tells nothing: the one before it stands.
+/// The rows that tell of segments. A truncation that cannot be read tells nothing: the one before it stands.
 fn rows_of_segments(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Rows> {
-    let chain = chain_by_names(&chunks.iter().collect::<Vec<_>>());
-    let mut newest: HashMap<String, ((i64, u64), Option<Box<[u8]>>)> = HashMap::new();
-    scan_table(&chain, chain.first_start, chain.end(), tier2, &mut |entry| {
-        let Ok(key) = std::str::from_utf8(entry.key) else { return };
-        let is_readable = match key {
-            TRUNCATION_KEY => entry.value.is_some_and(|value| decode_truncation(value).is_ok()),
-            STATE_KEY | CURRENT_EPOCH_KEY => true,
-            _ => sealed_segment_of_key(key).is_some() || epoch_of_key(key).is_some(),
-        };
-        if is_readable && newest.get(key).is_none_or(|(rank, _)| entry.rank() >= *rank) {
-            newest.insert(key.to_owned(), (entry.rank(), entry.value.map(Into::into)));
-        }
-    })?;
-    Ok(newest.into_iter().filter_map(|(key, (_, value))| Some((key, value?))).collect())
+    newest_rows(chunks, tier2, |entry| match std::str::from_utf8(entry.key) {
+        Ok(TRUNCATION_KEY) => entry.value.is_some_and(|value| decode_truncation(value).is_ok()),
+        Ok(STATE_KEY | CURRENT_EPOCH_KEY) => true,
+        Ok(key) => sealed_segment_of_key(key).is_some() || epoch_of_key(key).is_some(),
+        Err(_) => false,
+    })
 }
 
 /// False for a stream that is sealed: it may have been deleted, and the objects of its table be what is left.

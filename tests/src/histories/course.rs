@@ -1,6 +1,7 @@
 //! One cluster on its way through losses and recoveries: the steps that histories are made of.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use dr_formats::names::owning_container;
@@ -71,6 +72,14 @@ impl Course {
     /// Kill -9 of everything under load.
     pub fn crash(&mut self, seed: u64, flush: Flush) {
         self.loads.push(history::crash_under_load(&mut self.test, seed, flush));
+    }
+
+    /// From the next start on the store moves data to Tier-2 after so many milliseconds. A flush on purpose can wait as long as this time: the
+    /// writer of a container that has nothing to do notices it late.
+    pub fn flush_within(&mut self, milliseconds: u64) {
+        let file = std::fs::File::options().append(true).open(self.test.lab.properties_file());
+        // Of two lines the later one counts.
+        writeln!(file.unwrap(), "writer.flush.threshold.milliseconds={milliseconds}").unwrap();
     }
 
     /// Everything to Tier-2.

@@ -145,6 +145,7 @@ fn unflushed(seconds: u64) -> Summary {
     course.forget_workload();
     course.lose_and_recover();
     course.work(10);
+    course.flush_within(1000);
     course.restart_servers();
     course.check("after another crash");
     course.flush();

@@ -2,9 +2,13 @@
 
 use dr_formats::container_mapping;
 use dr_formats::names::{self, ChunkName, ControllerTable, ObjectName, SegmentKind, StreamSegment, SystemSegment};
+use dr_formats::primitives::Uuid;
 
 use crate::decoder::{Decoder, Outcome};
 use crate::seeds::Captured;
+
+/// Characters of a UUID, which ends the names of chunks and tables.
+const UUID_LENGTH: usize = 36;
 
 pub(super) const DECODERS: &[Decoder] = &[Decoder {
     name: "names",
@@ -28,6 +32,7 @@ pub(super) const DECODERS: &[Decoder] = &[Decoder {
         "container_mapping::container_of",
         "container_mapping::primary_name",
         "container_mapping::segment_hash",
+        "primitives::Uuid::parse",
     ],
     seeds,
     mend: None,
@@ -54,6 +59,11 @@ fn seeds(captured: &Captured) -> Vec<Vec<u8>> {
 
 fn check(input: &[u8]) -> Outcome {
     let name = &*String::from_utf8_lossy(input);
+    for text in [input, &input[input.len().saturating_sub(UUID_LENGTH)..]] {
+        if let Some(uuid) = Uuid::parse(text) {
+            assert_eq!(uuid.to_string().as_bytes(), text);
+        }
+    }
     let object = ObjectName::parse(name);
     match object {
         ObjectName::Journal(journal) => assert_eq!(journal.to_string(), name),

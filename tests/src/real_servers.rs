@@ -2,6 +2,11 @@
 // What a test on real servers did is worth a line in its output.
 #![allow(clippy::print_stderr)]
 
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
 use dr_lab::{Lab, LabOptions, Report};
 use tempfile::TempDir;
 
@@ -62,6 +67,15 @@ pub fn create(change: impl FnOnce(&mut LabOptions)) -> TestLab {
     change(&mut options);
     let lab = must("create the lab", Lab::create(options));
     TestLab { lab, directory }
+}
+
+/// Changes a property of a server's configuration, which counts when it starts the next time: of two lines the later one wins.
+///
+/// # Panics
+/// If the file cannot be written.
+pub fn set_property(file: &Path, key: &str, value: impl Display) {
+    let mut properties = must("open the configuration", File::options().append(true).open(file));
+    must("change the configuration", writeln!(properties, "{key}={value}"));
 }
 
 /// The value, or a panic that says what was tried.

@@ -8,7 +8,6 @@
 // In a test a panic is the way to fail.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use dr_backends::tier1::{Tier1Error, ZNodes, ZooKeeper, ZooKeeperOptions};
@@ -91,8 +90,8 @@ fn a_controller_takes_over_what_only_zookeeper_told_of_another_one() {
             assert!(count >= least, "{beginning}: {created:#?}");
         }
     }
-    let mut properties = std::fs::File::options().append(true).open(test.lab.controller_properties_file()).unwrap();
-    writeln!(properties, "controller.transaction.lease.count.max={}", LEASE.as_millis()).unwrap();
+    let properties = test.lab.controller_properties_file();
+    real_servers::set_property(&properties, "controller.transaction.lease.count.max", LEASE.as_millis());
     must("start the servers", test.lab.start_servers());
     let report = must("check what is taken over", test.lab.check_handover(&truth, &record));
     for check in &report.checks {

@@ -114,16 +114,15 @@ impl ContainerEvidence {
         let is_whole = !self.tables.is_damaged() && self.tables.absent.is_empty();
         for (name, Named { sealed, key_length }) in named {
             self.key_lengths.extend(key_length.map(|length| (name.into(), length)));
-            let truncated_at = self.facts(name).truncated_at;
-            match self.segments.get_mut(name) {
-                Some(segment) if segment.standing == Standing::Unrecorded && is_whole => {
-                    segment.live_by_controller(sealed, truncated_at);
-                }
-                Some(_) => {}
-                None if self.tables.removed_rows.contains(name) || self.tables.removed_records.contains(name) => {}
-                None => {
-                    self.segments.insert(name.into(), Reconciled::named_only(sealed, truncated_at));
-                }
+            let is_removed = self.tables.removed_rows.contains(name) || self.tables.removed_records.contains(name);
+            let is_unknown = match self.segments.get(name) {
+                Some(segment) => segment.standing == Standing::Unrecorded && is_whole,
+                None => !is_removed,
+            };
+            if is_unknown {
+                let truncated_at = self.facts(name).truncated_at;
+                let segment = self.segments.entry(name.into()).or_insert_with(Reconciled::absent);
+                segment.live_by_controller(sealed, truncated_at);
             }
         }
     }

@@ -80,9 +80,9 @@ pub struct Reconciled {
 }
 
 impl Reconciled {
-    /// An empty segment that only the controller's tables name.
-    pub fn named_only(sealed: bool, truncated_at: u64) -> Self {
-        let mut reconciled = Self {
+    /// A segment of which nothing is there.
+    pub fn absent() -> Self {
+        Self {
             standing: Standing::Unrecorded,
             is_open: false,
             sealed: false,
@@ -90,9 +90,7 @@ impl Reconciled {
             chain: Chain::default(),
             truncated: None,
             findings: Vec::new(),
-        };
-        reconciled.live_by_controller(sealed, truncated_at);
-        reconciled
+        }
     }
 
     /// A segment that no metadata of its container tells of exists by the word of the controller.

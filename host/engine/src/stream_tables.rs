@@ -40,14 +40,14 @@ impl StreamTables {
     /// Tier-2 errors. Damage in a table is left to the container that owns it: here it only ends what can be known.
     pub fn read(listing: &Listing, tier2: &dyn Tier2) -> Result<Self> {
         let tables = Mutex::new(Self::default());
-        let container_count = u32::try_from(listing.containers.len()).unwrap_or(u32::MAX);
         for_each_bounded(PARALLEL_READS, &telling_tables(listing), |chunks| {
-            let told = read_table(chunks, tier2)?;
+            let mut told = read_table(chunks, tier2)?;
+            told.named.retain(|(name, named)| is_worth_a_look(listing, name, *named));
             let mut tables = tables.lock().unwrap_or_else(PoisonError::into_inner);
             tables.replaced.extend(told.replaced);
             tables.truncated.extend(told.truncated);
-            for (name, named) in told.named.into_iter().filter(|(name, named)| is_worth_a_look(listing, name, *named)) {
-                let container = owning_container(&name, container_count);
+            for (name, named) in told.named {
+                let container = owning_container(&name, listing.container_count());
                 tables.named.entry(container).or_default().insert(name.into(), named);
             }
             Ok(())
@@ -98,7 +98,7 @@ fn telling_tables(listing: &Listing) -> Vec<Vec<ChunkObject>> {
 }
 
 fn has_objects(listing: &Listing, segment: &str) -> bool {
-    let container = owning_container(segment, u32::try_from(listing.containers.len()).unwrap_or(u32::MAX));
+    let container = owning_container(segment, listing.container_count());
     let objects = listing.containers.get(container as usize);
     objects.is_some_and(|objects| objects.chunks_below(segment).any(|chunk| chunk.segment() == segment))
 }

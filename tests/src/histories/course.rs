@@ -1,7 +1,6 @@
 //! One cluster on its way through losses and recoveries: the steps that histories are made of.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use dr_formats::names::owning_container;
@@ -76,10 +75,9 @@ impl Course {
 
     /// From the next start on the store moves data to Tier-2 after so many milliseconds. A flush on purpose can wait as long as this time: the
     /// writer of a container that has nothing to do notices it late.
-    pub fn flush_within(&mut self, milliseconds: u64) {
-        let file = std::fs::File::options().append(true).open(self.test.lab.properties_file());
-        // Of two lines the later one counts.
-        writeln!(file.unwrap(), "writer.flush.threshold.milliseconds={milliseconds}").unwrap();
+    pub fn flush_within(&self, milliseconds: u64) {
+        let properties = self.test.lab.properties_file();
+        real_servers::set_property(&properties, "writer.flush.threshold.milliseconds", milliseconds);
     }
 
     /// Everything to Tier-2.

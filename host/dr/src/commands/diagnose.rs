@@ -124,10 +124,7 @@ impl SeenTier1 {
 /// The cluster's name, if it can be known, and its layout under that name or Pravega's default.
 fn cluster_in(configuration: &Configuration, znodes: &dyn ZNodes) -> Result<(Option<String>, ClusterLayout)> {
     let cluster = match &configuration.cluster_name {
-        Some(name) => {
-            detection::refuse_unknown(znodes, name)?;
-            Some(name.clone())
-        }
+        Some(name) => Some(detection::told_name(znodes, name)?),
         None => detection::cluster_name(znodes)?,
     };
     let layout = configuration.layout(cluster.as_deref().unwrap_or(CLUSTER_NAME.example));

@@ -60,7 +60,7 @@ impl OpenTier1 {
                 };
                 let znodes = connect(zookeeper.as_str())?;
                 let name = match &configuration.cluster_name {
-                    Some(name) => told_name(znodes.as_ref(), name)?,
+                    Some(name) => detection::told_name(znodes.as_ref(), name)?,
                     None => detected_name(session, znodes.as_ref())?,
                 };
                 let ledger_znodes = if zookeeper == bookkeeper_zookeeper {
@@ -92,7 +92,7 @@ impl OpenTier1 {
         let path = stand_in.as_ref().map_or(path.as_path(), TempDir::path);
         let znodes = Arc::new(EmbeddedZNodes::open(path)?);
         let name = match &configuration.cluster_name {
-            Some(name) => told_name(znodes.as_ref(), name)?,
+            Some(name) => detection::told_name(znodes.as_ref(), name)?,
             None => detection::cluster_name(znodes.as_ref())?.unwrap_or_else(|| default_name(session)),
         };
         let ledgers = Arc::new(EmbeddedLedgers::open(path, znodes.clone(), configuration.ledger_access(&name))?);
@@ -103,11 +103,6 @@ impl OpenTier1 {
     pub(super) fn tier1(&self) -> Tier1<'_> {
         Tier1 { znodes: self.znodes.as_ref(), ledgers: self.ledgers.as_ref() }
     }
-}
-
-fn told_name(znodes: &dyn ZNodes, name: &str) -> Result<String> {
-    detection::refuse_unknown(znodes, name)?;
-    Ok(name.to_owned())
 }
 
 fn detected_name(session: &Session, znodes: &dyn ZNodes) -> Result<String> {

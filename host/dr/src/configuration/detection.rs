@@ -39,12 +39,21 @@ fn cluster_names(znodes: &dyn ZNodes) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// The name that somebody told.
+///
+/// # Errors
+/// `configuration-cluster` if ZooKeeper contradicts it; what ZooKeeper answers.
+pub(crate) fn told_name(znodes: &dyn ZNodes, name: &str) -> Result<String> {
+    refuse_unknown(znodes, name)?;
+    Ok(name.to_owned())
+}
+
 /// Refuses a name of which a ZooKeeper knows nothing that knows other clusters: under a wrong name, neither servers that run nor logs that are
 /// there would be found. An empty ZooKeeper knows none, and that is what a loss of it looks like.
 ///
 /// # Errors
 /// `configuration-cluster`; what ZooKeeper answers.
-pub(crate) fn refuse_unknown(znodes: &dyn ZNodes, name: &str) -> Result<()> {
+fn refuse_unknown(znodes: &dyn ZNodes, name: &str) -> Result<()> {
     let root = format!("/pravega/{name}");
     if znodes.get(&root)?.is_some() {
         return Ok(());

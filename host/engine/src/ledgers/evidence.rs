@@ -475,30 +475,8 @@ fn length_up_to(ledger: &DiskLedger, last_entry: i64) -> u64 {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::super::test_support::ledger;
+    use super::super::test_support::{Unread, bookie, ledger};
     use super::*;
-
-    /// Nobody reads an entry.
-    #[derive(Debug)]
-    struct Unread;
-
-    impl Payloads for Unread {
-        fn read(&self, _: &DiskLedger, _: i64, _: &mut dyn FnMut(i64, &[u8])) -> Result<()> {
-            Ok(())
-        }
-    }
-
-    fn bookie(number: usize) -> DiskBookie {
-        let id = format!("bookie-{number}:3181");
-        DiskBookie {
-            id,
-            cookie: Vec::new(),
-            instance_id: None,
-            entries: 0,
-            findings: Vec::new(),
-            incomplete: Vec::new(),
-        }
-    }
 
     /// Far from what it takes, unless something grows with the square of the ledgers.
     #[test]

@@ -197,6 +197,28 @@ pub(crate) mod test_support {
         Action::Append { segment_id, offset, data: Cow::Borrowed(data), attributes: Vec::new() }
     }
 
+    /// Nobody reads an entry.
+    #[derive(Debug)]
+    pub(crate) struct Unread;
+
+    impl Payloads for Unread {
+        fn read(&self, _: &DiskLedger, _: i64, _: &mut dyn FnMut(i64, &[u8])) -> crate::error::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A bookie whose disks are whole.
+    pub(crate) fn bookie(number: usize) -> DiskBookie {
+        DiskBookie {
+            id: format!("bookie-{number}:3181"),
+            cookie: Vec::new(),
+            instance_id: None,
+            entries: 0,
+            findings: Vec::new(),
+            incomplete: Vec::new(),
+        }
+    }
+
     /// A ledger of entries with these first and last operations.
     pub(crate) fn ledger(id: i64, container: Option<ContainerId>, operations: &[(i64, i64)]) -> DiskLedger {
         let entry = |(id, &(first, last)): (i64, &(i64, i64))| DiskEntry {

@@ -323,7 +323,7 @@ mod tests {
     use dr_formats::log_metadata::{LedgerAddress, LogLedger};
 
     use super::super::chains;
-    use super::super::test_support::ledger;
+    use super::super::test_support::{bookie, ledger};
     use super::*;
 
     fn registered(id: i64, container: Option<ContainerId>, end: Option<(i64, i64)>) -> (i64, RegisteredLedger) {
@@ -438,14 +438,7 @@ mod tests {
         assert!(matches!(judge(9, &[]), Standing::Unjoined(_)));
         // Before the log, where its only bookie is there and holds nothing of it, it was deleted since.
         assert!(matches!(judge(1, &[]), Standing::Unjoined(_)));
-        let bookie = DiskBookie {
-            id: "a:1".to_owned(),
-            cookie: Vec::new(),
-            instance_id: None,
-            entries: 0,
-            findings: Vec::new(),
-            incomplete: Vec::new(),
-        };
+        let bookie = DiskBookie { id: "a:1".to_owned(), ..bookie(0) };
         assert!(matches!(judge(1, std::slice::from_ref(&bookie)), Standing::Outdated(_)));
         assert!(matches!(judge(9, &[bookie]), Standing::Unjoined(_)));
     }

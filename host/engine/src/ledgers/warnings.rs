@@ -89,28 +89,14 @@ fn has_port(id: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_support::ledger;
-    use super::super::{DiskLedger, Payloads, Survivors};
+    use super::super::Survivors;
+    use super::super::test_support::{Unread, bookie, ledger};
     use super::*;
-    use crate::error::Result;
-
-    #[derive(Debug)]
-    struct Unread;
-
-    impl Payloads for Unread {
-        fn read(&self, _: &DiskLedger, _: i64, _: &mut dyn FnMut(i64, &[u8])) -> Result<()> {
-            Ok(())
-        }
-    }
 
     fn warnings(incomplete: usize, lost: &[&str], ack_quorum: usize) -> Vec<PlanWarning> {
         let bookie = |number: usize| DiskBookie {
-            id: format!("bookie-{number}:3181"),
-            cookie: Vec::new(),
-            instance_id: None,
-            entries: 1,
-            findings: Vec::new(),
             incomplete: if number < incomplete { vec!["missing journal (/b): none".to_owned()] } else { Vec::new() },
+            ..bookie(number)
         };
         let ledgers = vec![ledger(1, Some(0), &[(1, 4)])];
         let evidence =

@@ -25,13 +25,21 @@ pub enum JournalPart {
     Damage(DecodeError),
 }
 
-/// Calls `visit` for all parts of a journal file, in the order of their offsets. Behind damage it goes on at the next bytes that
-/// are a record or the beginning of a batch. A file that ends inside a batch is damaged at that batch.
+/// Calls `visit` for all parts of a journal file, in the order of their offsets. Up to the first damage these are what a replay
+/// reads; behind damage it goes on at the next bytes that are a record or the beginning of a batch. A file that ends inside a
+/// batch is damaged at that batch.
 pub fn examine(bytes: &[u8], visit: &mut impl FnMut(JournalPart)) {
     let mut position = 0;
     // One report for each stretch of damage.
     let mut is_lost = false;
     while let Some(rest) = bytes.get(position..).filter(|rest| !rest.is_empty()) {
+        // As a whole, since a later server may put more behind the records, which is no record.
+        if let Some((length, records)) = whole_batch(rest, position as u64).filter(|_| !is_lost) {
+            visit(JournalPart::Batch { offset: position as u64, records: records.len() as u64 });
+            records.into_iter().for_each(|(offset, record)| visit(JournalPart::Record { offset, record }));
+            position += length;
+            continue;
+        }
         let header = batch_header(rest, position as u64);
         if let Ok((length, records)) = header {
             visit(JournalPart::Batch { offset: position as u64, records });
@@ -56,6 +64,15 @@ pub fn examine(bytes: &[u8], visit: &mut impl FnMut(JournalPart)) {
             }
         }
     }
+}
+
+/// Length of a batch of which every record is whole, and its records with their offsets.
+fn whole_batch(bytes: &[u8], offset: u64) -> Option<(usize, Vec<(u64, JournalRecord)>)> {
+    let mut reader = Reader::at("journal batch", bytes, offset);
+    let records = reader.read_single("journal batch", |body| {
+        body.list(MIN_MULTI_LENGTH, |body| Ok((body.offset(), JournalRecord::read(body)?)))
+    });
+    Some((reader.position(), records.ok()?))
 }
 
 /// Length of the header of a batch, up to its first record, and the number of records; an error if the batch is not whole.
@@ -108,6 +125,16 @@ mod tests {
     fn whole_files_have_no_damage() {
         assert_eq!(parts(&file().0), (vec![append("a"), append("b"), append("c")], vec![], 2));
         assert_eq!(parts(&[]), (vec![], vec![], 0));
+    }
+
+    #[test]
+    fn what_stands_behind_the_records_of_a_batch_is_no_record() {
+        let (mut bytes, _) = file();
+        // The number of records of the first batch.
+        bytes[8] = 1;
+        assert_eq!(parts(&bytes), (vec![append("a"), append("c")], vec![], 2));
+        bytes[8] = 0;
+        assert_eq!(parts(&bytes), (vec![append("c")], vec![], 2));
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod salvage;
 mod tests;
 mod transactions;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use dr_backends::tier2::Tier2;
@@ -18,6 +18,7 @@ use dr_formats::names::{
 };
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{ChunkMetadata, SegmentMetadata};
+use hashbrown::{HashMap, HashSet};
 
 use self::metadata_tables::MetadataTables;
 pub use self::metadata_tables::{Damage, JournalNote};

@@ -4,11 +4,10 @@
 //! than its record (Tier-2 ran ahead of its metadata), contiguous objects may not be linked yet; anything shorter or
 //! missing is a loss.
 
-use std::collections::{HashMap, HashSet};
-
 use dr_formats::names::transaction_id;
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{ChunkMetadata, SegmentMetadata};
+use hashbrown::{HashMap, HashSet};
 
 use crate::chain::{Chain, ChunkPart};
 use crate::listing::{ChunkObject, ContainerObjects};

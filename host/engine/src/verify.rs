@@ -5,7 +5,7 @@ mod data;
 mod depth;
 pub mod online;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
@@ -20,6 +20,7 @@ use dr_formats::names::{
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{ChunkMetadata, SegmentMetadata, StorageMetadata, TransactionData};
 use dr_formats::table::TableEntries;
+use hashbrown::{HashMap, HashSet};
 use serde::Serialize;
 
 pub use self::depth::{Depth, Sample};

@@ -1,7 +1,7 @@
 //! Which container a segment belongs to (`SegmentToContainerMapper`, `HashHelper`, `NameUtils` of Pravega; MurmurHash3
 //! and the consistent hash of Guava).
 
-use crate::names::{ATTRIBUTE_SUFFIX, EPOCH_DELIMITER, TRANSACTION_DELIMITER, TRANSIENT_DELIMITER};
+use crate::names::{ATTRIBUTE_SUFFIX, EPOCH_DELIMITER, TRANSACTION_DELIMITER, TRANSIENT_DELIMITER, rsplit_at};
 
 /// `"SegmentToContainerMapper".hashCode()` of Java, the seed of the hash.
 const SEED: i32 = 1_661_405_012;
@@ -44,14 +44,13 @@ pub fn primary_name(segment_name: &str) -> &str {
     while let Some(parent) = CHILD_DELIMITERS.iter().find_map(|delimiter| parent_name(name, delimiter)) {
         name = parent;
     }
-    name.rfind(EPOCH_DELIMITER).and_then(|end| name.get(..end)).unwrap_or(name)
+    rsplit_at(name, EPOCH_DELIMITER).map_or(name, |(number, _)| number)
 }
 
 /// What stands before the last `delimiter`, if an id follows it. Java counts UTF-16 units.
 fn parent_name<'n>(name: &'n str, delimiter: &str) -> Option<&'n str> {
-    let end = name.rfind(delimiter)?;
-    let id = name.get(end + delimiter.len()..)?;
-    if id.encode_utf16().count() >= CHILD_ID_CHARACTERS { name.get(..end) } else { None }
+    let (parent, id) = rsplit_at(name, delimiter)?;
+    (id.encode_utf16().count() >= CHILD_ID_CHARACTERS).then_some(parent)
 }
 
 /// First half of the 128-bit hash of a segment's primary name, over its UTF-16 little-endian bytes.

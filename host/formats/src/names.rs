@@ -203,6 +203,24 @@ fn strip_both<'a>(text: &'a str, prefix: &str, suffix: &str) -> Option<&'a str> 
     text.strip_prefix(prefix)?.strip_suffix(suffix)
 }
 
+/// What stands before and behind the last `delimiter`, one of those that hold a `#`.
+///
+/// The same as `str::rsplit_once`, which first prepares a search that suits texts of any length, and takes longer for that
+/// than a name has to be read; most names have no `#` at all, or one.
+pub(crate) fn rsplit_at<'a>(text: &'a str, delimiter: &str) -> Option<(&'a str, &'a str)> {
+    let (before, _) = delimiter.split_once('#')?;
+    let mut end = text.len();
+    while let Some(mark) = text.get(..end)?.rfind('#') {
+        if let Some(start) = mark.checked_sub(before.len())
+            && text.get(start..).is_some_and(|rest| rest.starts_with(delimiter))
+        {
+            return Some((text.get(..start)?, text.get(start + delimiter.len()..)?));
+        }
+        end = mark;
+    }
+    None
+}
+
 /// Splits at the delimiter that stands directly before the trailing number.
 fn split_number<'a>(text: &'a str, delimiter: &str) -> Option<(&'a str, u64)> {
     let digits_start = text.len() - text.bytes().rev().take_while(u8::is_ascii_digit).count();
@@ -347,7 +365,7 @@ impl<'a> StreamSegment<'a> {
         if parts.next().is_some() || scope.is_empty() || stream.is_empty() {
             return None;
         }
-        let (number, epoch) = match last.rsplit_once(EPOCH_DELIMITER) {
+        let (number, epoch) = match rsplit_at(last, EPOCH_DELIMITER) {
             Some((number, epoch)) => (number, Some(parse_number(epoch)?)),
             None => (last, None),
         };
@@ -568,7 +586,7 @@ fn is_stream_table(name: &str) -> bool {
 }
 
 fn is_transient(segment: &str) -> bool {
-    let Some((parent, ids)) = segment.rsplit_once(TRANSIENT_DELIMITER) else { return false };
+    let Some((parent, ids)) = rsplit_at(segment, TRANSIENT_DELIMITER) else { return false };
     let mut ids = ids.split('.');
     let (writer, random) = (ids.next(), ids.next());
     !parent.is_empty() && ids.next().is_none() && [writer, random].into_iter().all(|id| id.is_some_and(is_id))
@@ -581,7 +599,7 @@ fn is_id(text: &str) -> bool {
 /// The id of the transaction to which the segment (or its attribute segment) belongs; none for other segments.
 pub fn transaction_id(segment: &str) -> Option<TransactionId> {
     let segment = main_segment_of(segment).unwrap_or(segment);
-    let (parent, id) = segment.rsplit_once(TRANSACTION_DELIMITER)?;
+    let (parent, id) = rsplit_at(segment, TRANSACTION_DELIMITER)?;
     if parent.is_empty() || !is_id(id) {
         return None;
     }
@@ -596,7 +614,7 @@ pub fn parent_segment_of(segment: &str) -> Option<&str> {
         SegmentKind::Transient => TRANSIENT_DELIMITER,
         _ => return None,
     };
-    segment.rsplit_once(delimiter).map(|(parent, _)| parent)
+    rsplit_at(segment, delimiter).map(|(parent, _)| parent)
 }
 
 /// The part of a segment's name that decides its container: without attribute suffix, transaction, transient ids and

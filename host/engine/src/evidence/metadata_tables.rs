@@ -1,6 +1,6 @@
 //! Reads the old metadata tables of a container: journals first, then what they lead to.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use dr_backends::tier2::Tier2;
@@ -11,6 +11,8 @@ use dr_formats::names::{
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{ChunkMetadata, SegmentMetadata, StorageMetadata, TransactionData};
 use dr_formats::table::TableEntry;
+use hashbrown::hash_map::EntryRef;
+use hashbrown::{HashMap, HashSet};
 
 use crate::chain::{Chain, ChunkPart};
 use crate::contract::ContainerId;
@@ -216,10 +218,10 @@ impl MetadataTables {
         let mut newest = Newest::new();
         let mut visit = |entry: &TableEntry<'_>| {
             let Ok(key) = std::str::from_utf8(entry.key) else { return };
-            match newest.get_mut(key) {
-                Some(version) => version.meet(entry),
-                None => {
-                    newest.insert(key.into(), Version::of(entry));
+            match newest.entry_ref(key) {
+                EntryRef::Occupied(mut version) => version.get_mut().meet(entry),
+                EntryRef::Vacant(vacant) => {
+                    vacant.insert_with_key(key.into(), Version::of(entry));
                 }
             }
         };

@@ -212,6 +212,17 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn names_are_cut_as_the_standard_library_does(
+        text in "(a|é|/|#|\\.#|\\.#\\.|\\.#epoch\\.|#transaction\\.|#transient\\.|#trans){0,8}",
+    ) {
+        for delimiter in [EPOCH_DELIMITER, TRANSACTION_DELIMITER, TRANSIENT_DELIMITER, TABLE_ID_DELIMITER] {
+            prop_assert_eq!(rsplit_at(&text, delimiter), text.rsplit_once(delimiter));
+        }
+    }
+}
+
 #[test]
 fn stream_segments_by_the_controllers_id() {
     let name = stream_segment_name("scope", "stream", (2 << 32) + 3);

@@ -12,7 +12,7 @@ const FOUR_BYTE_LEAD: u8 = 0xf0;
 /// hold it.
 pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, (usize, &'static str)> {
     if let Ok(text) = std::str::from_utf8(bytes)
-        && bytes.iter().all(|&byte| byte < FOUR_BYTE_LEAD)
+        && are_all(bytes, |byte| byte < FOUR_BYTE_LEAD)
     {
         return Ok(Cow::Borrowed(text));
     }
@@ -36,6 +36,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, (usize, &'static str)
     Ok(Cow::Owned(text))
 }
 
+/// Whether something holds for all bytes. Looks at each of them, so that the compiler can take many at a time; names nearly always pass.
+fn are_all(bytes: &[u8], holds: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |all, &byte| all & holds(byte))
+}
+
 const PAIRED: &str = "surrogates in pairs";
 
 /// One UTF-16 code unit and the number of bytes that it takes; overlong forms are accepted, as Java does.
@@ -56,7 +61,7 @@ fn code_unit(bytes: &[u8], position: usize) -> Result<(u32, usize), (usize, &'st
 
 /// Appends `text` to `output`.
 pub(super) fn encode(text: &str, output: &mut Vec<u8>) {
-    if text.bytes().all(|byte| byte != 0 && byte < FOUR_BYTE_LEAD) {
+    if are_all(text.as_bytes(), |byte| byte != 0 && byte < FOUR_BYTE_LEAD) {
         output.extend_from_slice(text.as_bytes());
         return;
     }

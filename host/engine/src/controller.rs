@@ -178,9 +178,12 @@ impl<'a> TableWatch<'a> {
                 }
             }
             ControllerTable::Stream { scope, stream, name: "metadata", id } => {
+                // A key-value table has a table of this name too, with states of its own.
+                if value(&self.configuration).is_some_and(controller::is_key_value_table_configuration) {
+                    return;
+                }
                 let state = value(&self.state).and_then(|bytes| controller::StreamState::decode(bytes).ok());
                 let configuration = value(&self.configuration).and_then(|bytes| decode_configuration(stream, bytes));
-                // A key-value table has a table of this name too, without either row.
                 if state.is_some() || configuration.is_some() {
                     let state = state.unwrap_or(controller::StreamState::Unknown);
                     let retention = configuration.and_then(|configuration| configuration.retention);
@@ -226,4 +229,37 @@ fn keep_newest(newest: &mut Newest, entry: &TableEntry<'_>) {
 
 fn value(newest: &Newest) -> Option<&[u8]> {
     newest.as_ref()?.1.as_deref()
+}
+
+#[cfg(test)]
+mod tests {
+    use dr_formats::primitives::Writer;
+    use dr_formats::table::{TableEntries, write_entry};
+
+    use super::*;
+
+    fn told(table: &str, rows: &[(&str, Vec<u8>)]) -> ControllerEvidence {
+        let mut bytes = Vec::new();
+        rows.iter().for_each(|(key, value)| write_entry(key.as_bytes(), Some(value), None, &mut bytes).unwrap());
+        let mut watch = TableWatch::for_segment(table).unwrap();
+        TableEntries::new(&bytes, 0).for_each(|entry| watch.see(&entry.unwrap()));
+        let mut evidence = ControllerEvidence::default();
+        watch.finish(&mut evidence);
+        evidence
+    }
+
+    #[test]
+    fn key_value_tables_are_no_streams() {
+        let table = "_system/_tables/scope/name/metadata.#.00000000-0000-0000-0000-000000000001";
+        let state = || (STATE_KEY, controller::StreamState::Updating.encode().unwrap());
+        let mut configuration = Writer::new();
+        configuration.write_single(|body| {
+            body.utf("scope");
+            body.utf("name");
+            [2, 8, 0].into_iter().for_each(|number| body.u32(number));
+        });
+        let configuration = (CONFIGURATION_KEY, configuration.finish().unwrap());
+        assert_eq!(told(table, &[configuration, state()]).streams(None, 9, 1), []);
+        assert_eq!(told(table, &[state()]).streams(None, 9, 1).len(), 1);
+    }
 }

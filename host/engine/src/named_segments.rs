@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
-    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, STATE_KEY, StreamState, TRUNCATION_KEY, decode_key_length,
-    decode_key_value_table_epoch, decode_stream_epoch, decode_table_id, decode_truncation, epoch_of_key,
-    sealed_segment_of_key,
+    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, STATE_KEY, StreamState, TRUNCATION_KEY, decode_is_key_value_table_active,
+    decode_key_length, decode_key_value_table_epoch, decode_stream_epoch, decode_table_id, decode_truncation,
+    epoch_of_key, is_key_value_table_configuration, sealed_segment_of_key,
 };
 use dr_formats::names::{
     CONTROLLER_TABLES_PREFIX, ControllerTable, KEY_VALUE_TABLE_SUFFIX, SCOPE_TABLES, SegmentKind, owning_container,
@@ -82,15 +82,30 @@ impl NamedSegments {
 
     fn add_key_value_table(&mut self, scope: &str, table: &str, id: &str, tables: &Tables<'_>) -> Result<()> {
         let rows = tables.rows(&stream_table(scope, table, "metadata", id))?;
-        let key_length = rows.get(CONFIGURATION_KEY).and_then(|row| decode_key_length(row).ok());
-        let (Some(epoch), Some(_)) = (current_epoch(&rows), key_length) else { return Ok(()) };
-        let epochs = rows.iter().filter(|(key, _)| epoch_of_key(key) == Some(epoch));
-        for segment in epochs.filter_map(|(_, row)| decode_key_value_table_epoch(row).ok()).flatten() {
-            let name = stream_segment_name(scope, &format!("{table}{KEY_VALUE_TABLE_SUFFIX}"), segment);
-            self.0.insert(name, Named { sealed: false, key_length });
-        }
+        self.0.extend(of_key_value_table(scope, table, &rows));
         Ok(())
     }
+}
+
+/// Segments that the rows of a key-value table's metadata table name; nothing if it is still being created or already being deleted, or if they are
+/// those of a stream.
+pub(crate) fn of_key_value_table(scope: &str, table: &str, rows: &Rows) -> Vec<(String, Named)> {
+    if !is_key_value_table(rows) {
+        return Vec::new();
+    }
+    let is_active = rows.get(STATE_KEY).and_then(|row| decode_is_key_value_table_active(row).ok());
+    let key_length = rows.get(CONFIGURATION_KEY).and_then(|row| decode_key_length(row).ok());
+    let (Some(true), Some(epoch), Some(_)) = (is_active, current_epoch(rows), key_length) else { return Vec::new() };
+    let epochs = rows.iter().filter(|(key, _)| epoch_of_key(key) == Some(epoch));
+    let segments = epochs.filter_map(|(_, row)| decode_key_value_table_epoch(row).ok()).flatten();
+    let stream = format!("{table}{KEY_VALUE_TABLE_SUFFIX}");
+    let named = Named { sealed: false, key_length };
+    segments.map(|segment| (stream_segment_name(scope, &stream, segment), named)).collect()
+}
+
+/// True if the rows of a metadata table are those of a key-value table, and not of a stream.
+pub(crate) fn is_key_value_table(rows: &Rows) -> bool {
+    rows.get(CONFIGURATION_KEY).is_some_and(|row| is_key_value_table_configuration(row))
 }
 
 /// Segments and tables that the rows of a stream's metadata table name; nothing if it is still being created, or if they are those of a

@@ -4,26 +4,27 @@
 //! leave the word without the deed; and the seal of a segment that never had a byte is in no storage record at all. A
 //! reader would wait for ever at the end of such a segment instead of going on to its successors. And no reader begins at
 //! all if the head of the stream lies behind its tail. Nor can anybody write to a stream that was created or scaled just before
-//! the crash if the row of its new segment is lost.
+//! the crash, or use a key-value table, if the row of a new segment is lost.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
-    CURRENT_EPOCH_KEY, STATE_KEY, StreamState, TRUNCATION_KEY, decode_truncation, epoch_of_key, sealed_segment_of_key,
+    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, STATE_KEY, StreamState, TRUNCATION_KEY, decode_truncation, epoch_of_key,
+    sealed_segment_of_key,
 };
 use dr_formats::names::{CONTROLLER_TABLES_PREFIX, ControllerTable, owning_container, stream_segment_name};
 
 use crate::contract::ContainerId;
 use crate::error::Result;
-use crate::listing::{ChunkObject, Listing};
-use crate::named_segments::{Named, Rows, newest_rows, of_stream};
+use crate::listing::{ChunkObject, ListedContainer, Listing};
+use crate::named_segments::{Named, Rows, is_key_value_table, newest_rows, of_key_value_table, of_stream};
 use crate::pool::{PARALLEL_READS, for_each_bounded};
 
-/// Metadata tables up to this size tell of no segment: the rows of a new stream alone take some 760 bytes and its name, that
-/// of a truncation 115, those of a scaling more. Most streams have neither, so most tables need not be read.
-const NEW_STREAM_BYTES_MAX: u64 = 860;
+/// Metadata tables up to this size, without the names of scope and stream, tell of one segment at most: the rows of a new stream with one segment take 761
+/// bytes (Pravega 0.12 and 0.13), each further segment 80, a truncation 115, a scaling more. Most streams have none of these, so most tables need not be read.
+const ONE_SEGMENT_BYTES_MAX: u64 = 800;
 
 /// What the controller knows of stream segments.
 #[derive(Debug, Default)]
@@ -34,25 +35,42 @@ pub struct StreamTables {
 }
 
 impl StreamTables {
-    /// Reads the metadata table of every stream that may have been scaled, truncated or created just before the crash.
+    /// Reads the metadata table of every stream that may have been scaled, truncated or created just before the crash, and of
+    /// every key-value table.
     ///
     /// # Errors
     /// Tier-2 errors. Damage in a table is left to the container that owns it: here it only ends what can be known.
     pub fn read(listing: &Listing, tier2: &dyn Tier2) -> Result<Self> {
-        let tables = Mutex::new(Self::default());
-        for_each_bounded(PARALLEL_READS, &telling_tables(listing), |chunks| {
+        let all = Mutex::new((Self::default(), BTreeMap::<Owner, Vec<Told>>::new()));
+        for_each_bounded(PARALLEL_READS, &telling_tables(listing), |Table { chunks, has_namesakes }| {
             let mut told = read_table(chunks, tier2)?;
             told.named.retain(|(name, named)| is_worth_a_look(listing, name, *named));
-            let mut tables = tables.lock().unwrap_or_else(PoisonError::into_inner);
-            tables.replaced.extend(told.replaced);
-            tables.truncated.extend(told.truncated);
-            for (name, named) in told.named {
-                let container = owning_container(&name, listing.container_count());
-                tables.named.entry(container).or_default().insert(name.into(), named);
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            let (tables, namesakes) = &mut *all;
+            if *has_namesakes {
+                namesakes.entry((stream_key(chunks), told.is_key_value_table)).or_default().push(told);
+            } else {
+                tables.add(told, listing);
             }
             Ok(())
         })?;
-        Ok(tables.into_inner().unwrap_or_else(PoisonError::into_inner))
+        let (mut tables, namesakes) = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for mut told in namesakes.into_values() {
+            // With the leftovers of a deleted namesake beside it, no table alone is the truth.
+            if let (Some(only), true) = (told.pop(), told.is_empty()) {
+                tables.add(only, listing);
+            }
+        }
+        Ok(tables)
+    }
+
+    fn add(&mut self, told: Told, listing: &Listing) {
+        self.replaced.extend(told.replaced);
+        self.truncated.extend(told.truncated);
+        for (name, named) in told.named {
+            let container = owning_container(&name, listing.container_count());
+            self.named.entry(container).or_default().insert(name.into(), named);
+        }
     }
 
     /// The word that one segment was truncated.
@@ -77,23 +95,42 @@ impl StreamTables {
     }
 }
 
-/// The chunks of each metadata table that may tell of a segment.
-fn telling_tables(listing: &Listing) -> Vec<Vec<ChunkObject>> {
+/// Scope and name, and whether it is a key-value table; a stream may have the same name.
+type Owner = (String, bool);
+
+/// A metadata table by its chunks.
+struct Table {
+    chunks: Vec<ChunkObject>,
+    /// There are others of a stream or key-value table of this name.
+    has_namesakes: bool,
+}
+
+/// The metadata tables that may tell of a segment.
+fn telling_tables(listing: &Listing) -> Vec<Table> {
     let mut tables_of: HashMap<Box<str>, u32> = HashMap::new();
+    let of_streams = |container: &ListedContainer| -> Vec<ChunkObject> {
+        let of_controller = container.chunks_below(CONTROLLER_TABLES_PREFIX);
+        of_controller.filter(|chunk| stream_of(chunk).is_some()).collect()
+    };
+    for container in &listing.containers {
+        for table in of_streams(container).chunk_by(|a, b| a.segment() == b.segment()) {
+            *tables_of.entry(stream_key(table).into()).or_default() += 1;
+        }
+    }
+    tables_of.retain(|_, count| *count > 1);
     let mut telling = Vec::new();
     for container in &listing.containers {
-        let of_controller = container.chunks_below(CONTROLLER_TABLES_PREFIX);
-        let chunks: Vec<ChunkObject> = of_controller.filter(|chunk| stream_of(chunk).is_some()).collect();
-        for table in chunks.chunk_by(|a, b| a.segment() == b.segment()) {
-            *tables_of.entry(stream_key(table).into()).or_default() += 1;
-            let is_long = table.iter().map(|chunk| chunk.size).sum::<u64>() > NEW_STREAM_BYTES_MAX;
-            if is_long || !has_objects(listing, &format!("{}/0.#epoch.0", stream_key(table))) {
-                telling.push(table.to_vec());
+        for table in of_streams(container).chunk_by(|a, b| a.segment() == b.segment()) {
+            let stream = stream_key(table);
+            let has_namesakes = tables_of.contains_key(&*stream);
+            let is_long =
+                table.iter().map(|chunk| chunk.size).sum::<u64>() > ONE_SEGMENT_BYTES_MAX + stream.len() as u64;
+            // The tables of key-value tables are short, and no segment has such a name there.
+            if has_namesakes || is_long || !has_objects(listing, &format!("{stream}/0.#epoch.0")) {
+                telling.push(Table { chunks: table.to_vec(), has_namesakes });
             }
         }
     }
-    // With the leftovers of a deleted namesake beside it, no table alone is the truth.
-    telling.retain(|table| tables_of.get(&*stream_key(table)) == Some(&1));
     telling
 }
 
@@ -124,6 +161,7 @@ fn stream_key(table: &[ChunkObject]) -> String {
 /// What one metadata table tells.
 #[derive(Default)]
 struct Told {
+    is_key_value_table: bool,
     replaced: Vec<Box<str>>,
     truncated: Vec<(Box<str>, u64)>,
     named: Vec<(String, Named)>,
@@ -138,10 +176,15 @@ fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
     let rows = rows_of_segments(chunks, tier2)?;
     let name = |segment: i64| stream_segment_name(scope, stream, segment).into();
     let cut = rows.get(TRUNCATION_KEY).and_then(|value| decode_truncation(value).ok()).unwrap_or_default();
+    let mut named = of_key_value_table(scope, stream, &rows);
+    if is_in_use(&rows) {
+        named.extend(of_stream(scope, stream, id, &rows));
+    }
     Ok(Told {
+        is_key_value_table: is_key_value_table(&rows),
         replaced: rows.keys().filter_map(|key| sealed_segment_of_key(key)).map(name).collect(),
         truncated: cut.into_iter().map(|(segment, offset)| (name(segment), offset)).collect(),
-        named: if is_in_use(&rows) { of_stream(scope, stream, id, &rows) } else { Vec::new() },
+        named,
     })
 }
 
@@ -149,7 +192,7 @@ fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
 fn rows_of_segments(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Rows> {
     newest_rows(chunks, tier2, |entry| match std::str::from_utf8(entry.key) {
         Ok(TRUNCATION_KEY) => entry.value.is_some_and(|value| decode_truncation(value).is_ok()),
-        Ok(STATE_KEY | CURRENT_EPOCH_KEY) => true,
+        Ok(STATE_KEY | CONFIGURATION_KEY | CURRENT_EPOCH_KEY) => true,
         Ok(key) => sealed_segment_of_key(key).is_some() || epoch_of_key(key).is_some(),
         Err(_) => false,
     })
@@ -207,7 +250,17 @@ mod tests {
         // A namesake that was deleted had segments of the same names.
         let torn = [&table[..], &[0; 9]].concat();
         assert!(read(&[(TABLE, torn)]).is_replaced("scope/stream/0.#epoch.0"));
-        assert!(!read(&[(TABLE, table), (OTHER, rows(&[]))]).is_replaced("scope/stream/0.#epoch.0"));
+        assert!(!read(&[(TABLE, table.clone()), (OTHER, rows(&[]))]).is_replaced("scope/stream/0.#epoch.0"));
+        // A key-value table of that name is no namesake.
+        let mut configuration = Writer::new();
+        configuration.write_single(|body| {
+            body.utf("scope");
+            body.utf("stream");
+            [1, 4, 0].into_iter().for_each(|number| body.u32(number));
+        });
+        let mut key_value_table = Vec::new();
+        write_entry(b"configuration", Some(&configuration.finish().unwrap()), None, &mut key_value_table).unwrap();
+        assert!(read(&[(TABLE, table), (OTHER, key_value_table)]).is_replaced("scope/stream/0.#epoch.0"));
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn every_captured_tree_is_recovered_and_verifies() {
 
 /// The controller's word of a stream reaches Tier-2 with another container than the rows of its segments.
 #[test]
-fn a_stream_whose_new_segments_have_no_rows_yet_can_be_used() {
+fn streams_and_key_value_tables_whose_new_segments_have_no_rows_yet_can_be_used() {
     let cluster = support::captured("flushed");
     let root = cluster.tier2.root();
     let copy = |from: &str, to: &str| {
@@ -83,6 +83,17 @@ fn a_stream_whose_new_segments_have_no_rows_yet_can_be_used() {
     let table = |stream: &str| format!("_system/_tables/alpha/{stream}/metadata.#.");
     copy(&table("scaled"), &format!("{}{id}.{ending}", table("new")));
     copy("alpha/scaled/7.#epoch.3.E-", &format!("alpha/new/7.#epoch.3.{ending}"));
+    // Two key-value tables, one without a byte; the third is being deleted.
+    let key_value_table = |table: &str| format!("_system/_tables/tables/{table}/metadata.#.");
+    for (from, to) in [("empty", "new-empty"), ("small-keys", "new-keys"), ("empty", "going")] {
+        copy(&key_value_table(from), &format!("{}{id}.{ending}", key_value_table(to)));
+    }
+    copy("tables/small-keys_kvtable/0.#epoch.0.E-", &format!("tables/new-keys_kvtable/0.#epoch.0.{ending}"));
+    // The newest row is that of the state, and its last byte the state: 3 is in use.
+    let going = root.join(format!("{}{id}.{ending}", key_value_table("going")));
+    let mut bytes = std::fs::read(&going).unwrap();
+    assert_eq!(bytes.last_mut().map(|state| std::mem::replace(state, 2)), Some(3));
+    std::fs::write(&going, bytes).unwrap();
     // Deleted streams were sealed before, and what their tables said is of no use.
     copy(&table("sealed"), &format!("{}{id}.{ending}", table("deleted-lately")));
     let survey = cluster.survey();
@@ -95,7 +106,10 @@ fn a_stream_whose_new_segments_have_no_rows_yet_can_be_used() {
         .map(|name| (format!("_system/_tables/alpha/new/{name}.#.{id}"), false, false));
     let segments = [(0, 0), (1, 1), (2, 1), (3, 2), (4, 2), (5, 2), (6, 2), (7, 3)]
         .map(|(number, epoch)| (format!("alpha/new/{number}.#epoch.{epoch}"), number == 7, epoch < 3));
-    let expected: Vec<_> = tables.into_iter().chain(segments).collect();
+    let of_tables = [("empty", 0), ("empty", 1), ("keys", 0), ("keys", 1)].map(|(table, number)| {
+        (format!("tables/new-{table}_kvtable/{number}.#epoch.0"), (table, number) == ("keys", 0), false)
+    });
+    let expected: Vec<_> = tables.into_iter().chain(segments).chain(of_tables).collect();
     assert_eq!(
         names,
         expected.iter().map(|(name, has_bytes, sealed)| (&**name, *has_bytes, *sealed)).collect::<Vec<_>>()

@@ -385,6 +385,32 @@ pub fn decode_key_length(bytes: &[u8]) -> Result<u64, DecodeError> {
     Ok(length)
 }
 
+/// True if a row `configuration` is that of a key-value table. Fields may come to a record at its end, so that the bytes of a stream's
+/// are well-formed here too, but not the other way round.
+pub fn is_key_value_table_configuration(bytes: &[u8]) -> bool {
+    StreamConfiguration::decode(bytes).is_err() && decode_key_length(bytes).is_ok()
+}
+
+/// True if the row `state` of a key-value table says that it is in use: not being created, not being deleted
+/// (`KVTStateRecord`, whose numbers differ from those of streams).
+///
+/// # Errors
+/// If the bytes do not follow the format or the number is unknown.
+pub fn decode_is_key_value_table_active(bytes: &[u8]) -> Result<bool, DecodeError> {
+    let mut reader = Reader::new("state of a key-value table", bytes);
+    let is_active = reader.read_single("state of a key-value table", |body| {
+        let error = body.error("a state from 0 to 3");
+        // UNKNOWN, CREATING, DELETING, ACTIVE.
+        match body.compact_int()? {
+            0..=2 => Ok(false),
+            3 => Ok(true),
+            _ => Err(error),
+        }
+    })?;
+    reader.expect_end()?;
+    Ok(is_active)
+}
+
 /// Id of a transaction: upper half `stream epoch << 32 | counter most`, lower half `counter least`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionId(pub Uuid);

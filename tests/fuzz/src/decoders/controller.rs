@@ -4,8 +4,9 @@ use dr_formats::controller::{
     ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CompletedTransaction, EPOCH_TRANSITION_KEY,
     EpochTransition, RetentionKind, RetentionPolicy, STATE_KEY, ScalingPolicy, StreamConfiguration, StreamState,
     TRUNCATION_KEY, TransactionCounter, TransactionId, bucket_node, bucket_of, completed_transaction_of_key,
-    decode_committing_transactions, decode_key_length, decode_key_value_table_epoch, decode_stream_epoch,
-    decode_table_id, decode_truncation, epoch_of_key, is_truncation_under_way, sealed_segment_of_key,
+    decode_committing_transactions, decode_is_key_value_table_active, decode_key_length, decode_key_value_table_epoch,
+    decode_stream_epoch, decode_table_id, decode_truncation, epoch_of_key, is_key_value_table_configuration,
+    is_truncation_under_way, sealed_segment_of_key,
 };
 use dr_formats::primitives::Writer;
 
@@ -84,6 +85,8 @@ pub(super) const DECODERS: &[Decoder] = &[
             "controller::decode_stream_epoch",
             "controller::decode_key_value_table_epoch",
             "controller::decode_key_length",
+            "controller::decode_is_key_value_table_active",
+            "controller::is_key_value_table_configuration",
         ],
         seeds: |captured| {
             let keys = ["epochRecord-0", "epochRecord-1", CONFIGURATION_KEY];
@@ -92,7 +95,12 @@ pub(super) const DECODERS: &[Decoder] = &[
         mend: None,
         check: |input| {
             let epochs = [decode_stream_epoch(input), decode_key_value_table_epoch(input)];
-            outcome(epochs.iter().any(Result::is_ok) || decode_key_length(input).is_ok())
+            outcome(
+                epochs.iter().any(Result::is_ok)
+                    || decode_key_length(input).is_ok()
+                    || decode_is_key_value_table_active(input).is_ok()
+                    || is_key_value_table_configuration(input),
+            )
         },
     },
     Decoder {

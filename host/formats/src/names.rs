@@ -514,7 +514,8 @@ pub enum SegmentKind {
 impl SegmentKind {
     /// Classifies a segment by its name. Never fails; an unknown form is [`SegmentKind::Other`].
     pub fn of(segment: &str) -> Self {
-        let segment = main_segment_of(segment).unwrap_or(segment);
+        // No server makes an index of an index, but what bears its name is of that kind, too.
+        let segment = std::iter::successors(Some(segment), |name| main_segment_of(name)).last().unwrap_or(segment);
         if is_controller_reader_group(segment) {
             return Self::ControllerReaderGroup;
         }

@@ -33,11 +33,11 @@ pub fn examine(bytes: &[u8], visit: &mut impl FnMut(JournalPart)) {
     // One report for each stretch of damage.
     let mut is_lost = false;
     while let Some(rest) = bytes.get(position..).filter(|rest| !rest.is_empty()) {
-        // As a whole, since a later server may put more behind the records, which is no record.
-        if let Some((length, records)) = whole_batch(rest, position as u64).filter(|_| !is_lost) {
-            visit(JournalPart::Batch { offset: position as u64, records: records.len() as u64 });
-            records.into_iter().for_each(|(offset, record)| visit(JournalPart::Record { offset, record }));
-            position += length;
+        if let Some(batch) = WholeBatch::read(rest, position as u64).filter(|_| !is_lost) {
+            visit(JournalPart::Batch { offset: position as u64, records: batch.records.len() as u64 });
+            batch.records.into_iter().for_each(|(offset, record)| visit(JournalPart::Record { offset, record }));
+            batch.skipped.into_iter().for_each(|error| visit(JournalPart::Damage(error)));
+            position += batch.length;
             continue;
         }
         let header = batch_header(rest, position as u64);
@@ -66,13 +66,32 @@ pub fn examine(bytes: &[u8], visit: &mut impl FnMut(JournalPart)) {
     }
 }
 
-/// Length of a batch of which every record is whole, and its records with their offsets.
-fn whole_batch(bytes: &[u8], offset: u64) -> Option<(usize, Vec<(u64, JournalRecord)>)> {
-    let mut reader = Reader::at("journal batch", bytes, offset);
-    let records = reader.read_single("journal batch", |body| {
-        body.list(MIN_MULTI_LENGTH, |body| Ok((body.offset(), JournalRecord::read(body)?)))
-    });
-    Some((reader.position(), records.ok()?))
+/// A batch of which every record is whole.
+struct WholeBatch {
+    length: usize,
+    /// With their offsets.
+    records: Vec<(u64, JournalRecord)>,
+    /// What stands behind the records: fields of a later server, or records if their number is damaged.
+    skipped: Option<DecodeError>,
+}
+
+impl WholeBatch {
+    fn read(bytes: &[u8], offset: u64) -> Option<Self> {
+        let mut reader = Reader::at("journal batch", bytes, offset);
+        let body = reader.read_single("journal batch", |body| {
+            let records = body.list(MIN_MULTI_LENGTH, |body| Ok((body.offset(), JournalRecord::read(body)?)))?;
+            let left = body.remaining();
+            let skipped = (left > 0).then(|| {
+                body.error(format!(
+                    "the end of the batch behind {} records; a replay skips {left} bytes",
+                    records.len()
+                ))
+            });
+            Ok((records, skipped))
+        });
+        let (records, skipped) = body.ok()?;
+        Some(Self { length: reader.position(), records, skipped })
+    }
 }
 
 /// Length of the header of a batch, up to its first record, and the number of records; an error if the batch is not whole.
@@ -128,13 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_behind_the_records_of_a_batch_is_no_record() {
-        let (mut bytes, _) = file();
+    fn what_stands_behind_the_records_of_a_batch_is_told_as_what_a_replay_skips() {
+        let (mut bytes, second) = file();
         // The number of records of the first batch.
         bytes[8] = 1;
-        assert_eq!(parts(&bytes), (vec![append("a"), append("c")], vec![], 2));
+        let behind_one = 9 + (second as u64 - 9) / 2;
+        assert_eq!(parts(&bytes), (vec![append("a"), append("c")], vec![behind_one], 2));
         bytes[8] = 0;
-        assert_eq!(parts(&bytes), (vec![append("c")], vec![], 2));
+        assert_eq!(parts(&bytes), (vec![append("c")], vec![9], 2));
     }
 
     #[test]

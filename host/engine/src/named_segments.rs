@@ -87,12 +87,8 @@ impl NamedSegments {
     }
 }
 
-/// Segments that the rows of a key-value table's metadata table name; nothing if it is still being created or already being deleted, or if they are
-/// those of a stream.
+/// Segments that the rows of a key-value table's metadata table name; nothing if it is still being created or already being deleted.
 pub(crate) fn of_key_value_table(scope: &str, table: &str, rows: &Rows) -> Vec<(String, Named)> {
-    if !is_key_value_table(rows) {
-        return Vec::new();
-    }
     let is_active = rows.get(STATE_KEY).and_then(|row| decode_is_key_value_table_active(row).ok());
     let key_length = rows.get(CONFIGURATION_KEY).and_then(|row| decode_key_length(row).ok());
     let (Some(true), Some(epoch), Some(_)) = (is_active, current_epoch(rows), key_length) else { return Vec::new() };

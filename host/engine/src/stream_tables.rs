@@ -176,12 +176,16 @@ fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
     let rows = rows_of_segments(chunks, tier2)?;
     let name = |segment: i64| stream_segment_name(scope, stream, segment).into();
     let cut = rows.get(TRUNCATION_KEY).and_then(|value| decode_truncation(value).ok()).unwrap_or_default();
-    let mut named = of_key_value_table(scope, stream, &rows);
-    if is_in_use(&rows) {
-        named.extend(of_stream(scope, stream, id, &rows));
-    }
+    let is_key_value_table = is_key_value_table(&rows);
+    let named = if is_key_value_table {
+        of_key_value_table(scope, stream, &rows)
+    } else if is_in_use(&rows) {
+        of_stream(scope, stream, id, &rows)
+    } else {
+        Vec::new()
+    };
     Ok(Told {
-        is_key_value_table: is_key_value_table(&rows),
+        is_key_value_table,
         replaced: rows.keys().filter_map(|key| sealed_segment_of_key(key)).map(name).collect(),
         truncated: cut.into_iter().map(|(segment, offset)| (name(segment), offset)).collect(),
         named,

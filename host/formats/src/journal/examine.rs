@@ -33,7 +33,7 @@ pub fn examine(bytes: &[u8], visit: &mut impl FnMut(JournalPart)) {
     // One report for each stretch of damage.
     let mut is_lost = false;
     while let Some(rest) = bytes.get(position..).filter(|rest| !rest.is_empty()) {
-        if let Some(batch) = WholeBatch::read(rest, position as u64).filter(|_| !is_lost) {
+        if !is_lost && let Some(batch) = WholeBatch::read(rest, position as u64) {
             visit(JournalPart::Batch { offset: position as u64, records: batch.records.len() as u64 });
             batch.records.into_iter().for_each(|(offset, record)| visit(JournalPart::Record { offset, record }));
             batch.skipped.into_iter().for_each(|error| visit(JournalPart::Damage(error)));

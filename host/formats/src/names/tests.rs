@@ -210,9 +210,7 @@ proptest! {
         }
         let _ = (SegmentKind::of(&text), owning_container(&text, 4), parent_segment_of(&text), StreamSegment::parse(&text));
     }
-}
 
-proptest! {
     #[test]
     fn names_are_cut_as_the_standard_library_does(
         text in "(a|é|/|#|\\.#|\\.#\\.|\\.#epoch\\.|#transaction\\.|#transient\\.|#trans){0,8}",

@@ -37,6 +37,7 @@ import java.util.concurrent.TimeUnit;
  * B scope/stream length          bytes of the byte stream
  * x scope/stream number          the stream is about to be truncated: events of all keys below the number go
  * X scope/stream number          the same, done
+ * C stream|table name            a stream or table was created; see {@link Created}
  * F                              written by the driver: all above was flushed to Tier-2
  * </pre>
  * Numbers of a key count from 0 without gaps, and contents follow from stream, key and number, so nothing else must be recorded.
@@ -87,6 +88,7 @@ public final class Load {
         start("truncation", load::truncate);
         start("bytes", load::bytes);
         start("scaling", load::scale);
+        start("creation", () -> new Created(load.cluster, load.run).create(created -> load.acknowledge("C " + created)));
         Thread.sleep(Long.MAX_VALUE);
     }
 

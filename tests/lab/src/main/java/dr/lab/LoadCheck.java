@@ -42,11 +42,13 @@ public final class LoadCheck {
     private final Map<Integer, Integer> updates = new TreeMap<>();
     private final Set<String> transactions = new HashSet<>();
     private final Set<String> neverCommitted = new HashSet<>();
+    private final Set<String> created = new TreeSet<>();
     private long updateCount;
-    /** States of the three above, and of the two below, at the last line that says that all before was flushed. */
+    /** States of what is above and below, at the last line that says that all before was flushed. */
     private Map<String, Integer> flushedEvents = Map.of();
     private Map<Integer, Integer> flushedUpdates = Map.of();
     private Set<String> flushedTransactions = Set.of();
+    private Set<String> flushedCreated = Set.of();
     private long flushedBytes;
     private int flushedTruncation;
     private long bytes;
@@ -88,8 +90,11 @@ public final class LoadCheck {
                 flushedEvents = new HashMap<>(events);
                 flushedUpdates = new HashMap<>(updates);
                 flushedTransactions = new HashSet<>(transactions);
+                flushedCreated = new TreeSet<>(created);
                 flushedBytes = bytes;
                 flushedTruncation = truncation;
+            } else if (words[0].equals("C") && words.length == 3) {
+                created.add(words[1] + " " + words[2]);
             } else if (words[0].equals("B")) {
                 bytes = Long.parseLong(words[2]);
             } else if (words[0].equals("x")) {
@@ -163,6 +168,7 @@ public final class LoadCheck {
         checks.check("load transactions", this::transactionEvents);
         checks.check("load truncated", this::truncatedEvents);
         checks.check("load bytes", this::byteStream);
+        checks.check("load created", () -> new Created(cluster, run).check(created, flushedCreated));
     }
 
     /** Every key must hold an unbroken run from 0, each event exactly as it was written. */

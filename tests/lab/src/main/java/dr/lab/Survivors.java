@@ -339,9 +339,11 @@ public final class Survivors {
             open.put("open-long", begin(writer, "open-long"));
             while (phase.isEmpty()) {
                 try {
-                    Transaction<byte[]> previous = open.put("open-just-now", begin(writer, "open-just-now"));
-                    if (previous != null) {
-                        previous.abort();
+                    Transaction<byte[]> next = begin(writer, "open-just-now");
+                    // One whose begin waited through the loss is a new one: that before it was open when the cluster was lost.
+                    Transaction<byte[]> unneeded = isRecovered() ? next : open.put("open-just-now", next);
+                    if (unneeded != null) {
+                        unneeded.abort();
                     }
                 } catch (Exception tooLate) {
                     note("open-just-now", tooLate);

@@ -11,14 +11,18 @@ const LINES: usize = 25;
 /// Characters of a line that are shown.
 const LINE_CHARACTERS: usize = 3000;
 
-/// Runs `cargo test`, whose output the user sees, and repeats at the end why tests failed.
-pub(crate) fn run(command: &mut Command) -> Result<(), TaskError> {
+/// Runs `cargo test`, whose output the user sees, and repeats at the end why tests failed. Calls `test_begins` before the tests of
+/// each program.
+pub(crate) fn run(command: &mut Command, test_begins: &mut dyn FnMut()) -> Result<(), TaskError> {
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|source| process::start_error(command, source))?;
     let mut output = String::new();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
             println!("{line}");
+            if line.starts_with("running ") {
+                test_begins();
+            }
             output.push_str(&line);
             output.push('\n');
         }

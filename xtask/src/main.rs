@@ -14,6 +14,7 @@ mod fuzz;
 mod guests;
 mod histories;
 mod lab;
+mod lints;
 mod process;
 mod scaffolds;
 mod setup;

@@ -1,10 +1,11 @@
 //! `cargo xtask test`: everything that must hold before a change lands. CI calls exactly this.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::error::TaskError;
+use crate::lints::Lints;
 use crate::{browser, examples, failures, process, scaffolds, setup};
 
 /// Tells the tests on real servers whether to run; see `tests/src/real_servers.rs`.
@@ -14,7 +15,7 @@ const REAL_SERVERS: &str = "DR_TEST_REAL_SERVERS";
 const BROWSER: &str = "DR_TEST_BROWSER";
 
 /// The workspace of the example in Rust, one of its own.
-const EXAMPLE: &str = "guest-examples/rust-vendor-policy";
+pub(crate) const EXAMPLE: &str = "guest-examples/rust-vendor-policy";
 
 /// Tells the tests of full disks whether one can be made; see `tests/src/small_disk.rs`.
 const SMALL_DISK: &str = "DR_TEST_SMALL_DISK";
@@ -34,47 +35,32 @@ const STEPS: &[Step] = &[
     Step { name: "build", directory: ".", cargo: &["build", "--workspace", "--all-targets", "--locked"] },
     Step { name: "tests of the guests", directory: "scripts", cargo: &["test", "--workspace", "--locked"] },
     Step { name: "tests of the example in Rust", directory: EXAMPLE, cargo: &["test", "--locked"] },
-    // All of them, so that one run tells everything that fails.
-    Step { name: "tests of the host", directory: ".", cargo: &["test", "--workspace", "--locked", "--no-fail-fast"] },
-    Step {
-        name: "lints of the host",
-        directory: ".",
-        cargo: &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
-    },
-    Step {
-        name: "lints of the guests",
-        directory: "scripts",
-        cargo: &["clippy", "--workspace", "--locked", "--", "-D", "warnings"],
-    },
-    Step {
-        name: "lints of the example in Rust",
-        directory: EXAMPLE,
-        cargo: &["clippy", "--locked", "--", "-D", "warnings"],
-    },
 ];
+
+/// All of them, so that one run tells everything that fails.
+const HOST_TESTS: Step =
+    Step { name: "tests of the host", directory: ".", cargo: &["test", "--workspace", "--locked", "--no-fail-fast"] };
 
 pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
     let toolchain = setup::run(root)?;
     provide_components(root)?;
     let examples_left_out = examples::build(root, &toolchain)?;
     let browser = browser::provide();
-    let real_servers = ["java", "mvn"].iter().all(|program| is_there(program));
+    let real_servers = ["java", "mvn"].iter().all(|program| starts(program));
     let small_disk = can_mount();
+    let yes_or_no = |is_there: bool| if is_there { "yes" } else { "no" };
+    let environment =
+        [(REAL_SERVERS, yes_or_no(real_servers)), (BROWSER, yes_or_no(browser)), (SMALL_DISK, yes_or_no(small_disk))];
     for step in STEPS {
-        println!("\n=== {}", step.name);
-        let start = Instant::now();
-        let mut command = Command::new("cargo");
-        command.args(step.cargo).current_dir(root.join(step.directory));
-        command.env(REAL_SERVERS, if real_servers { "yes" } else { "no" });
-        command.env(BROWSER, if browser { "yes" } else { "no" });
-        command.env(SMALL_DISK, if small_disk { "yes" } else { "no" });
-        if step.directory != "." {
-            // The guests' native builds stay inside the one target directory.
-            command.env("CARGO_TARGET_DIR", root.join("target/guests-native"));
-        }
-        failures::run(&mut command)?;
-        println!("=== {}: {:.0} s", step.name, start.elapsed().as_secs_f64());
+        step.run(root, &environment, &mut || ())?;
     }
+    let mut lints = None;
+    // Not before a test runs: until then cargo itself holds the target directory.
+    let tests = HOST_TESTS.run(root, &environment, &mut || {
+        lints.get_or_insert_with(|| Lints::start(root));
+    });
+    let lints = lints.unwrap_or_else(|| Lints::start(root)).finish();
+    tests.and(lints)?;
     println!("\n=== projects of `dr procedure new`");
     scaffolds::check(root, &toolchain)?;
     if real_servers {
@@ -92,6 +78,27 @@ pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
         println!("\n{left_out}");
     }
     Ok(())
+}
+
+impl Step {
+    /// Runs it and tells how long that took; `test_begins` is called before the tests of each program.
+    fn run(&self, root: &Path, environment: &[(&str, &str)], test_begins: &mut dyn FnMut()) -> Result<(), TaskError> {
+        println!("\n=== {}", self.name);
+        let start = Instant::now();
+        let mut command = Command::new("cargo");
+        command.args(self.cargo).current_dir(root.join(self.directory)).envs(environment.iter().copied());
+        if self.directory != "." {
+            command.env("CARGO_TARGET_DIR", guests_target(root));
+        }
+        failures::run(&mut command, test_begins)?;
+        println!("=== {}: {:.0} s", self.name, start.elapsed().as_secs_f64());
+        Ok(())
+    }
+}
+
+/// Where native builds of the guests go: inside the one target directory.
+pub(crate) fn guests_target(root: &Path) -> PathBuf {
+    root.join("target/guests-native")
 }
 
 /// Installs what rustup's minimal profile leaves out.
@@ -143,7 +150,7 @@ fn can_mount() -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-fn is_there(program: &str) -> bool {
+fn starts(program: &str) -> bool {
     let mut command = Command::new(program);
     command.arg("-version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())

@@ -20,6 +20,11 @@ use clap::Parser as _;
 
 use arguments::Arguments;
 
+/// Keeps what one container needs close together, however many came before it. With that of the system what outlives its container,
+/// little by little, takes the order from all memory, and the last of 500 containers cost a half more than the first.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     commands::run(Arguments::parse()).into()
 }

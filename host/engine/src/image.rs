@@ -14,7 +14,6 @@ use std::path::Path;
 
 use dr_backends::tier2::Tier2;
 use dr_formats::names::{SegmentKind, attribute_segment_of, container_metadata_segment, storage_metadata_segment};
-use dr_formats::primitives::Writer;
 use dr_formats::slts::{
     ChunkMetadata, STATUS_ACTIVE, STATUS_ATOMIC_WRITES, STATUS_SEALED, SegmentMetadata, StorageMetadata,
     TransactionData,
@@ -139,35 +138,32 @@ fn write_records(log: &mut LogWriter, prepared: &[Prepared]) -> Result<()> {
 
 /// The record of a segment and those of its chunks.
 fn write_segment_records(table: &mut TableLoad<'_>, stored: &StoredSegment) -> Result<()> {
-    put_record(table, StorageMetadata::Segment(segment_record(stored)))?;
+    put_record(table, &stored.name, StorageMetadata::Segment(segment_record(stored)))?;
     let parts = &stored.chain.parts;
     for (index, part) in parts.iter().enumerate() {
-        put_record(
-            table,
-            StorageMetadata::Chunk(ChunkMetadata {
-                name: part.key.to_string(),
-                length: part.length,
-                next_chunk: parts.get(index + 1).map_or_else(String::new, |next| next.key.to_string()),
-                status: STATUS_ACTIVE,
-            }),
-        )?;
+        let record = ChunkMetadata {
+            name: &*part.key,
+            length: part.length,
+            next_chunk: parts.get(index + 1).map_or("", |next| &next.key),
+            status: STATUS_ACTIVE,
+        };
+        put_record(table, &part.key, StorageMetadata::Chunk(record))?;
     }
     Ok(())
 }
 
-fn segment_record(stored: &StoredSegment) -> SegmentMetadata {
+fn segment_record(stored: &StoredSegment) -> SegmentMetadata<&str> {
     let Chain { first_start, parts } = &stored.chain;
     let end = stored.chain.end();
-    let name_of = |part: Option<&crate::chain::ChunkPart>| part.map_or_else(String::new, |part| part.key.to_string());
     SegmentMetadata {
-        name: stored.name.clone(),
+        name: &stored.name,
         length: end,
         chunk_count: u32::try_from(parts.len()).unwrap_or(u32::MAX),
         start_offset: if parts.is_empty() { end } else { stored.start_offset },
         status: STATUS_ACTIVE | STATUS_ATOMIC_WRITES | if stored.sealed { STATUS_SEALED } else { 0 },
         max_rolling_length: stored.max_rolling_length,
-        first_chunk: name_of(parts.first()),
-        last_chunk: name_of(parts.last()),
+        first_chunk: parts.first().map_or("", |part| &part.key),
+        last_chunk: parts.last().map_or("", |part| &part.key),
         last_modified: 0,
         first_chunk_start_offset: *first_start,
         last_chunk_start_offset: parts.last().map_or(end, |last| end - last.length),
@@ -180,12 +176,10 @@ fn used_chunks(prepared: &[Prepared]) -> impl Iterator<Item = &str> {
     stored.flat_map(|stored| stored.chain.parts.iter().map(|part| &*part.key))
 }
 
-fn put_record(table: &mut TableLoad<'_>, record: StorageMetadata) -> Result<()> {
-    let key = record.name().to_owned();
-    let mut writer = Writer::new();
-    TransactionData { version: RECORD_VERSION, key: key.clone(), value: Some(record) }.write(&mut writer);
-    let value = writer.finish().map_err(|error| unencodable(&key, error))?;
-    table.put(key.as_bytes(), &value)
+/// `key` is what the record names.
+fn put_record(table: &mut TableLoad<'_>, key: &str, record: StorageMetadata<&str>) -> Result<()> {
+    let value = TransactionData { version: RECORD_VERSION, key, value: Some(record) }.encode();
+    table.put(key.as_bytes(), &value.map_err(|error| unencodable(key, error))?)
 }
 
 pub(crate) fn unencodable(name: &str, error: impl std::fmt::Display) -> OperatorError {
@@ -210,14 +204,15 @@ fn describe(evidence: &ContainerEvidence, image: ContainerImage, frames: u64, pr
         leading_gone: Vec::new(),
     };
     for segment in prepared {
-        let name = segment.row.name.to_string();
-        built.leading_gone.extend(evidence.leading_gone(&name, segment.row.start_offset).map(|gone| (name, gone)));
+        let name = &*segment.row.name;
+        let gone = evidence.leading_gone(name, segment.row.start_offset);
+        built.leading_gone.extend(gone.map(|gone| (name.to_owned(), gone)));
         let lost = segment.lost_index_bytes.clone();
-        built.lost_index_bytes.extend(lost.map(|lost| (attribute_segment_of(&segment.row.name), lost)));
-        *built.segments_by_kind.entry(SegmentKind::of(&segment.row.name).as_str()).or_default() += 1;
+        built.lost_index_bytes.extend(lost.map(|lost| (attribute_segment_of(name), lost)));
+        *built.segments_by_kind.entry(SegmentKind::of(name).as_str()).or_default() += 1;
         built.data_bytes += segment.row.length - segment.row.start_offset;
         built.completed_tables += u64::from(segment.findings.contains(&TABLE_INDEX_COMPLETED));
-        let findings = evidence.segment(&segment.row.name).map(|reconciled| reconciled.findings.as_slice());
+        let findings = evidence.segment(name).map(|reconciled| reconciled.findings.as_slice());
         for &finding in findings.unwrap_or_default().iter().chain(&segment.findings) {
             *built.findings.entry(finding).or_default() += 1;
         }

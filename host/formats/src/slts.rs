@@ -129,18 +129,20 @@ impl SegmentMetadata {
             None => Ok(()),
         }
     }
+}
 
+impl<Text: AsRef<str>> SegmentMetadata<Text> {
     /// Writes the record with its header and type id.
     pub fn write(&self, writer: &mut Writer) {
         writer.write_multi(TYPE_SEGMENT, |body| {
-            body.utf(&self.name);
+            body.utf(self.name.as_ref());
             body.compact_long(self.length);
             body.compact_int(self.chunk_count);
             body.compact_long(self.start_offset);
             body.compact_int(self.status);
             body.compact_long(self.max_rolling_length);
-            body.utf(&self.first_chunk);
-            body.utf(&self.last_chunk);
+            body.utf(self.first_chunk.as_ref());
+            body.utf(self.last_chunk.as_ref());
             body.compact_long(self.last_modified);
             body.compact_long(self.first_chunk_start_offset);
             body.compact_long(self.last_chunk_start_offset);
@@ -178,13 +180,15 @@ impl ChunkMetadata {
     pub fn is_active(&self) -> bool {
         self.status & STATUS_ACTIVE != 0
     }
+}
 
+impl<Text: AsRef<str>> ChunkMetadata<Text> {
     /// Writes the record with its header and type id.
     pub fn write(&self, writer: &mut Writer) {
         writer.write_multi(TYPE_CHUNK, |body| {
-            body.utf(&self.name);
+            body.utf(self.name.as_ref());
             body.compact_long(self.length);
-            body.utf(&self.next_chunk);
+            body.utf(self.next_chunk.as_ref());
             body.compact_int(self.status);
         });
     }
@@ -214,12 +218,12 @@ impl<'a, Text: From<Cow<'a, str>>> ReadIndexBlockMetadata<Text> {
     }
 }
 
-impl ReadIndexBlockMetadata {
+impl<Text: AsRef<str>> ReadIndexBlockMetadata<Text> {
     /// Writes the record with its header and type id.
     pub fn write(&self, writer: &mut Writer) {
         writer.write_multi(TYPE_READ_INDEX_BLOCK, |body| {
-            body.utf(&self.name);
-            body.utf(&self.chunk_name);
+            body.utf(self.name.as_ref());
+            body.utf(self.chunk_name.as_ref());
             body.compact_long(self.start_offset);
             body.compact_int(self.status);
         });
@@ -246,6 +250,15 @@ impl<Text: AsRef<str>> StorageMetadata<Text> {
             Self::ReadIndexBlock(record) => record.name.as_ref(),
         }
     }
+
+    /// Writes the record with its header and type id.
+    pub fn write(&self, writer: &mut Writer) {
+        match self {
+            Self::Segment(record) => record.write(writer),
+            Self::Chunk(record) => record.write(writer),
+            Self::ReadIndexBlock(record) => record.write(writer),
+        }
+    }
 }
 
 impl<'a, Text: From<Cow<'a, str>>> StorageMetadata<Text> {
@@ -268,15 +281,6 @@ impl StorageMetadata {
     /// If the bytes do not follow the format, or the type is none of the three that a server writes.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Self::read_names(reader)
-    }
-
-    /// Writes the record with its header and type id.
-    pub fn write(&self, writer: &mut Writer) {
-        match self {
-            Self::Segment(record) => record.write(writer),
-            Self::Chunk(record) => record.write(writer),
-            Self::ReadIndexBlock(record) => record.write(writer),
-        }
     }
 }
 
@@ -324,7 +328,9 @@ impl TransactionData {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         Self::decode_names(bytes)
     }
+}
 
+impl<Text: AsRef<str>> TransactionData<Text> {
     /// Encodes the value of a table entry.
     ///
     /// # Errors
@@ -339,7 +345,7 @@ impl TransactionData {
     pub fn write(&self, writer: &mut Writer) {
         writer.write_single(|body| {
             body.i64(self.version);
-            body.utf(&self.key);
+            body.utf(self.key.as_ref());
             body.bool(self.value.is_some());
             if let Some(value) = &self.value {
                 value.write(body);

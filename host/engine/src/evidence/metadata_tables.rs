@@ -137,6 +137,7 @@ impl MetadataTables {
     }
 
     fn add_rows(&mut self, newest: Newest) {
+        self.rows.reserve(newest.len());
         for (name, version) in newest {
             if SystemSegment::parse(&name).is_some() {
                 // The tables' own rows are always stale; the new log maps both.
@@ -215,7 +216,8 @@ impl MetadataTables {
             SystemTable::ContainerMetadata => self.rows_end = state.length,
             SystemTable::StorageMetadata => self.storage_end = state.length,
         }
-        let mut newest = Newest::new();
+        // Most chunks have a record, and most segments, which are fewer, a record and a row.
+        let mut newest = Newest::with_capacity(objects.chunks.len());
         let mut visit = |entry: &TableEntry<'_>| {
             let Ok(key) = std::str::from_utf8(entry.key) else { return };
             match newest.entry_ref(key) {

@@ -23,7 +23,8 @@ use crate::description::Setting;
 use crate::error::RuntimeError;
 use crate::procedure::Procedure;
 
-/// Lines are compressed when so many bytes of them have come together: eight times what the compressor looks back, since each block begins without anything to look back at, and with tables of 0.3 MiB that have to be cleared.
+/// Lines are compressed when so many bytes of them have come together: eight times what the compressor looks back, since each block
+/// begins without anything to look back at, and with tables of 0.3 MiB that have to be cleared.
 const BLOCK_BYTES: usize = 256 << 10;
 
 /// Keeps the calls of each instance as compressed lines. Where a block ends depends on the instance's own lines only, so the

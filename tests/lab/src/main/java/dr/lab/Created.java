@@ -27,8 +27,8 @@ final class Created {
     private static final String PREFIX = "created-";
     private static final long PAUSE_MILLISECONDS = 200;
     private static final String KEY = "key";
-    /** The newest of each kind that are used in a check. What is wrong with just made ones is wrong with these. */
-    private static final int USED = 6;
+    /** The newest of each kind that are used in a check, half a second each: one that was written to, one that was not, and the last one. */
+    private static final int USED = 3;
 
     private final Cluster cluster;
     private final String run;

@@ -148,8 +148,7 @@ final class Created {
             if (entry == null) {
                 return -1;
             }
-            byte[] value = new byte[entry.getValue().remaining()];
-            entry.getValue().duplicate().get(value);
+            byte[] value = Load.bytes(entry);
             int number = new Events.Parsed(value).number;
             byte[] expected = Load.value(name, 0, number).array();
             Cluster.require(Events.digest(value).equals(Events.digest(expected)), "get value " + number + " of the table " + name);

@@ -12,6 +12,7 @@ import io.pravega.client.tables.KeyValueTableClientConfiguration;
 import io.pravega.client.tables.KeyValueTableConfiguration;
 import io.pravega.client.tables.Put;
 import io.pravega.client.tables.Remove;
+import io.pravega.client.tables.TableEntry;
 import io.pravega.client.tables.TableKey;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -119,6 +120,13 @@ public final class Load {
 
     static ByteBuffer value(String table, int key, int number) {
         return ByteBuffer.wrap(Events.make(SCOPE + "/" + table, "entry-" + key, number, 60 + key * 11));
+    }
+
+    /** The value of an entry, whose buffer stays as it is. */
+    static byte[] bytes(TableEntry entry) {
+        byte[] value = new byte[entry.getValue().remaining()];
+        entry.getValue().duplicate().get(value);
+        return value;
     }
 
     static TableKey tableKey(int key) {

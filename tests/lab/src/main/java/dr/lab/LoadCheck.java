@@ -231,8 +231,7 @@ public final class LoadCheck {
                 int number = -1;
                 if (entry != null) {
                     present++;
-                    byte[] value = new byte[entry.getValue().remaining()];
-                    entry.getValue().duplicate().get(value);
+                    byte[] value = Load.bytes(entry);
                     number = new Events.Parsed(value).number;
                     if (!Events.digest(value).equals(Events.digest(Load.value(table, key, number).array()))) {
                         return Checks.BAD + "key " + key + " holds what was never written";

@@ -305,10 +305,7 @@ public final class SurvivorsCheck {
                 .forKeyValueTable(Survivors.TABLE, KeyValueTableClientConfiguration.builder().build())) {
             for (Map.Entry<Integer, Integer> updated : updatedAfter.entrySet()) {
                 TableEntry entry = table.get(Load.tableKey(updated.getKey())).get();
-                byte[] value = new byte[entry == null ? 0 : entry.getValue().remaining()];
-                if (entry != null) {
-                    entry.getValue().duplicate().get(value);
-                }
+                byte[] value = entry == null ? new byte[0] : Load.bytes(entry);
                 byte[] expected = Load.value(Survivors.TABLE, updated.getKey(), updated.getValue()).array();
                 if (!Events.digest(value).equals(Events.digest(expected))) {
                     return Checks.BAD + "key " + updated.getKey() + " does not hold number " + updated.getValue();

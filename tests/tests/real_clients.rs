@@ -15,6 +15,8 @@ use dr_tests::real_servers::{self, TestLab, assert_all_ok, must};
 const STREAM: &str = "survivors/events";
 /// How long the clients work before the loss at least; the stream is scaled after 3 s of it.
 const WORK: Duration = Duration::from_secs(12);
+/// The longest time until readers have got some events.
+const DELIVERED_LIMIT: Duration = Duration::from_secs(120);
 /// How often everything is flushed to Tier-2.
 const FLUSH: Duration = Duration::from_secs(1);
 /// Events that have to be acknowledged after the recovery, transactions that have to be begun, table keys that have to be updated
@@ -24,8 +26,9 @@ const BEGUN_AFTER: usize = 3;
 const UPDATED_AFTER: usize = 30;
 const ACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(120);
 
-/// Cuts the last object of each segment of the stream somewhere, so that the states of the reader groups and the event numbers of
-/// the writers are further than the events. How far they are without that is a matter of luck.
+/// Cuts the last object of each segment of the stream, so that the states of the reader groups and the event numbers of the writers
+/// are further than the events. How far they are without that is a matter of luck, and so is how far behind the writers a group is
+/// that its readers left before the servers died: on a busy machine it had not got to the last third.
 fn lose_the_ends_of_events(test: &TestLab) {
     let mut last: BTreeMap<String, (u64, PathBuf)> = BTreeMap::new();
     for entry in std::fs::read_dir(test.lab.tier2_directory().join(STREAM)).unwrap() {
@@ -39,14 +42,14 @@ fn lose_the_ends_of_events(test: &TestLab) {
     }
     for (_, path) in last.into_values() {
         let file = std::fs::File::options().write(true).open(path).unwrap();
-        file.set_len(file.metadata().unwrap().len() * 3 / 5).unwrap();
+        file.set_len(file.metadata().unwrap().len() / 4).unwrap();
     }
 }
 
 /// What Tier-2 holds of the survivors' events, in a file.
 fn held(test: &TestLab) -> PathBuf {
     let held: Vec<String> = events_of_stream(&test.lab.tier2_directory(), STREAM).into_iter().collect();
-    assert!(held.len() > 500, "{} events in Tier-2", held.len());
+    assert!(held.len() > 100, "{} events in Tier-2", held.len());
     let file = test.directory.path().join("held");
     std::fs::write(&file, held.join("\n")).unwrap();
     file
@@ -102,7 +105,9 @@ fn lose_and_recover(test: &mut TestLab) -> PathBuf {
 /// Returns what Tier-2 held.
 fn survive(test: &mut TestLab, record: &Path) -> PathBuf {
     let survivors = must("start clients", test.lab.start_survivors(record));
-    while must("count events", survivors.recorded("D ")) < 200 {
+    let since = Instant::now();
+    while must("count events", survivors.recorded("D abandoned ")) < 200 {
+        assert!(since.elapsed() < DELIVERED_LIMIT, "readers get no events");
         std::thread::sleep(Duration::from_millis(100));
     }
     std::thread::sleep(WORK);

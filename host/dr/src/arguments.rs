@@ -356,7 +356,7 @@ pub(crate) struct RunArguments {
     /// How long servers and disks that fail are tried again before dr stops; it can be carried on with then
     #[arg(long, value_name = "SECONDS", default_value_t = 90)]
     pub(crate) retry_for: u32,
-    /// Containers worked on at the same time [default: number of processors]
+    /// Containers worked on at the same time [default: number of processors, at least 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=PARALLEL_MAX))]
     pub(crate) parallel: Option<u16>,
     /// Form of the report; json is a stream of events, one a line

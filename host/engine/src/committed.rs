@@ -247,7 +247,7 @@ mod tests {
         assert_eq!((open.ids.len(), open.streams.len()), (1, 1));
         let listed = |segment: &str| {
             let chunks = vec![ChunkObject::for_test(segment, 0, 1, 1)];
-            ListedContainer::from(ContainerObjects { chunks, ..ContainerObjects::default() })
+            ListedContainer::from(ContainerObjects::for_test(chunks))
         };
         assert!(listed(&name(1)).has_any_of(&open.ids));
         for other in [name(2).as_str(), PARENT] {

@@ -255,8 +255,8 @@ impl ContainerEvidence {
     pub fn chunks_without<'a>(&self, keys: impl Iterator<Item = &'a str>) -> Vec<u32> {
         let mut is_named = vec![false; self.objects.chunks.len()];
         for key in keys {
-            if let Ok(index) = self.objects.chunks.binary_search_by(|chunk| (*chunk.key).cmp(key)) {
-                is_named[index] = true;
+            if let Some(place) = self.objects.place_of(key) {
+                is_named[place] = true;
             }
         }
         (0..).zip(is_named).filter(|(_, is_named)| !is_named).map(|(index, _)| index).collect()

@@ -26,17 +26,7 @@ pub(crate) type ReadLine = (u64, u64, String);
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(crate) enum Line {
     /// An object.
-    Object {
-        /// Whose; none for one that no rule explains.
-        container: Option<ContainerId>,
-        /// Raw key.
-        key: String,
-        /// In bytes.
-        size: u64,
-        /// What was read of it.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        read: Vec<ReadLine>,
-    },
+    Object(ObjectLine),
     /// A ZNode.
     Znode {
         /// Absolute path.
@@ -53,15 +43,29 @@ pub(crate) enum Line {
     },
 }
 
-/// Stamps of the objects that were read, in the order of the file. They are not in it: the process that made them may rely on
-/// them, no other.
+/// The line of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ObjectLine {
+    /// Whose; none for one that no rule explains.
+    pub(crate) container: Option<ContainerId>,
+    /// Raw key.
+    pub(crate) key: String,
+    /// In bytes.
+    pub(crate) size: u64,
+    /// What was read of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) read: Vec<ReadLine>,
+}
+
+/// Stamps of the objects that were read, for each part of the file in its order. They are not in it: the process that made them may
+/// rely on them, no other.
 #[derive(Debug, Default)]
-pub struct Stamps(Vec<Option<Stamp>>);
+pub struct Stamps(Vec<Box<[Option<Stamp>]>>);
 
 impl Stamps {
-    /// The stamp of the object that is the given one, from 0, among those that were read.
-    pub(crate) fn get(&self, place: usize) -> Option<Stamp> {
-        self.0.get(place).copied().flatten()
+    /// Those of the part at this place, from 0.
+    pub(crate) fn part(&self, place: usize) -> &[Option<Stamp>] {
+        self.0.get(place).map(|stamps| &**stamps).unwrap_or_default()
     }
 }
 
@@ -84,10 +88,10 @@ pub(crate) fn write(
     for group in containers.chunks(threads * PARTS_OF_A_THREAD) {
         let written =
             map_bounded(threads, group, |container| WrittenObjects::of(*container, listing, reads).map_err(fail))?;
-        for WrittenObjects { part, stamps: mut of_part } in written {
+        for WrittenObjects { part, stamps: of_part } in written {
             file.write_all(&part.lines).map_err(fail)?;
             parts.push(part.digest);
-            stamps.append(&mut of_part);
+            stamps.push(of_part.into());
         }
     }
     let znodes = write_znodes(&mut file, seen).map_err(fail)?;
@@ -135,7 +139,7 @@ impl WrittenObjects {
             if !read.is_empty() {
                 stamps.push(stamp);
             }
-            part.add(&Line::Object { container, key: key.to_owned(), size, read })?;
+            part.add(&Line::Object(ObjectLine { container, key: key.to_owned(), size, read }))?;
         }
         part.digest.container = container;
         part.digest.digest = blake3::hash(&part.lines).to_hex().to_string();
@@ -167,14 +171,14 @@ fn write_znodes(file: &mut File, seen: &SeenZNodes) -> io::Result<PartDigest> {
 impl PartDigest {
     fn count(&mut self, line: &Line) {
         self.entries += 1;
-        if let Line::Object { size, read, .. } = line {
+        if let Line::Object(ObjectLine { size, read, .. }) = line {
             self.bytes += size;
             self.bytes_read += read.iter().map(|(_, length, _)| length).sum::<u64>();
         }
     }
 }
 
-/// The file, read part by part. What was handed out is the plan's own only once [`EvidenceReader::finish`] says so.
+/// The file, read part by part. What was handed out of ZNodes is the plan's own only once [`EvidenceReader::finish`] says so.
 pub(crate) struct EvidenceReader<'a> {
     path: PathBuf,
     lines: BufReader<File>,
@@ -193,25 +197,42 @@ impl<'a> EvidenceReader<'a> {
         Ok(Self { path, lines: BufReader::with_capacity(1 << 20, file), expected, is_changed: false })
     }
 
+    /// The lines of the next part, one of objects, which the plan describes.
+    ///
+    /// # Errors
+    /// `plan-unreadable`.
+    pub(crate) fn objects(&mut self, expected: &'a PartDigest) -> Result<ObjectLines<'a>> {
+        let mut text = Vec::new();
+        for _ in 0..expected.entries {
+            self.read_line(&mut text)?;
+        }
+        Ok(ObjectLines { path: self.path.clone(), text, expected })
+    }
+
     /// Visits the lines of the next part, which the plan describes.
     ///
     /// # Errors
     /// `plan-unreadable`; what `visit` returns.
-    pub(crate) fn part(&mut self, expected: &PartDigest, mut visit: impl FnMut(Line) -> Result<()>) -> Result<()> {
+    pub(crate) fn visit(&mut self, expected: &PartDigest, mut visit: impl FnMut(Line) -> Result<()>) -> Result<()> {
         let mut hasher = blake3::Hasher::new();
         let mut text = Vec::new();
         for _ in 0..expected.entries {
             text.clear();
-            let count = self.lines.read_until(b'\n', &mut text);
-            let count = count.map_err(|error| run_directory_error("read", &self.path, error))?;
-            if count == 0 {
-                return Err(not_the_plans(&self.path, "it ends too early"));
-            }
+            self.read_line(&mut text)?;
             hasher.update(&text);
             visit(serde_json::from_slice(&text).map_err(|error| not_the_plans(&self.path, &error.to_string()))?)?;
         }
         self.is_changed |= hasher.finalize().to_hex().as_str() != expected.digest;
         Ok(())
+    }
+
+    /// Adds the next line to `text`.
+    fn read_line(&mut self, text: &mut Vec<u8>) -> Result<()> {
+        let count = self.lines.read_until(b'\n', text);
+        match count.map_err(|error| run_directory_error("read", &self.path, error))? {
+            0 => Err(not_the_plans(&self.path, "it ends too early")),
+            _ => Ok(()),
+        }
     }
 
     /// The parts of objects, in the order of the file.
@@ -231,11 +252,39 @@ impl<'a> EvidenceReader<'a> {
     pub(crate) fn finish(mut self) -> Result<()> {
         let mut rest = [0];
         let is_longer = io::Read::read(&mut self.lines, &mut rest).is_ok_and(|count| count > 0);
-        if self.is_changed || is_longer {
-            return Err(not_the_plans(&self.path, "it was edited"));
-        }
-        Ok(())
+        if self.is_changed || is_longer { Err(edited(&self.path)) } else { Ok(()) }
     }
+}
+
+/// The lines of some objects.
+pub(crate) struct ObjectLines<'a> {
+    path: PathBuf,
+    text: Vec<u8>,
+    expected: &'a PartDigest,
+}
+
+impl ObjectLines<'_> {
+    /// How many, and whose.
+    pub(crate) fn part(&self) -> &PartDigest {
+        self.expected
+    }
+
+    /// Reads them, if they are those that the plan was made with.
+    ///
+    /// # Errors
+    /// `plan-unreadable`.
+    pub(crate) fn read(&self) -> Result<impl Iterator<Item = Result<ObjectLine>>> {
+        if blake3::hash(&self.text).to_hex().as_str() != self.expected.digest {
+            return Err(edited(&self.path));
+        }
+        let read =
+            |line: &[u8]| serde_json::from_slice(line).map_err(|error| not_the_plans(&self.path, &error.to_string()));
+        Ok(self.text.split_inclusive(|&byte| byte == b'\n').map(read))
+    }
+}
+
+fn edited(path: &Path) -> OperatorError {
+    not_the_plans(path, "it was edited")
 }
 
 fn not_the_plans(path: &Path, why: &str) -> OperatorError {

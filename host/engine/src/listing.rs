@@ -1,6 +1,7 @@
 //! The listing of Tier-2: every object, classified by its name and given to the container that owns it.
 
 mod packed;
+mod places;
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,7 @@ use dr_formats::names::{
 use sha2::{Digest as _, Sha256};
 
 use self::packed::PackedChunks;
+use self::places::Places;
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
 use crate::plan::{EvidenceDigest, hex};
@@ -84,13 +86,19 @@ pub struct JournalObject {
 pub struct ContainerObjects {
     /// By epoch and index.
     pub journals: Vec<JournalObject>,
-    /// By key, so that chunks of one segment stand together.
+    /// By key, so that chunks of one segment stand together. Not to be changed once one was looked for.
     pub chunks: Vec<ChunkObject>,
     /// Other metadata objects of later versions: snapshot pointers, epoch files.
     pub others: Vec<ObjectInfo>,
+    places: Places,
 }
 
 impl ContainerObjects {
+    #[cfg(test)]
+    pub(crate) fn for_test(chunks: Vec<ChunkObject>) -> Self {
+        Self { chunks, ..Self::default() }
+    }
+
     fn sort(&mut self) {
         self.journals.sort_unstable();
         self.chunks.sort_unstable();
@@ -135,9 +143,9 @@ impl ContainerObjects {
     /// Chunks that carry the name of this segment.
     pub fn chunks_of<'a>(&'a self, segment: &'a str) -> impl Iterator<Item = &'a ChunkObject> {
         // Keys are sorted, and `<segment>.E-` is a prefix of each of them; other names may share that prefix.
-        let prefix = format!("{segment}.E-");
-        let first = self.chunks.partition_point(|chunk| *chunk.key < *prefix);
-        let in_range = move |chunk: &&ChunkObject| chunk.key.starts_with(&prefix);
+        let first = self.places.of_segment(segment, &self.chunks).unwrap_or(self.chunks.len());
+        let in_range =
+            move |chunk: &&ChunkObject| chunk.key.strip_prefix(segment).is_some_and(|rest| rest.starts_with(".E-"));
         self.chunks[first..].iter().take_while(in_range).filter(move |chunk| chunk.segment() == segment)
     }
 
@@ -162,8 +170,12 @@ impl ContainerObjects {
 
     /// Size of a chunk object, or none if there is no such object.
     pub fn chunk_size(&self, key: &str) -> Option<u64> {
-        let index = self.chunks.binary_search_by(|chunk| (*chunk.key).cmp(key)).ok()?;
-        Some(self.chunks[index].size)
+        self.chunks.get(self.place_of(key)?).map(|chunk| chunk.size)
+    }
+
+    /// The place of a chunk among [`Self::chunks`].
+    pub(crate) fn place_of(&self, key: &str) -> Option<usize> {
+        self.places.of_key(key, &self.chunks)
     }
 
     /// Objects of the old container metadata: journals, the chunks of the four system segments, other metadata.
@@ -227,7 +239,7 @@ impl ListedContainer {
     /// The objects.
     pub fn objects(&self) -> ContainerObjects {
         let (journals, others) = (self.journals.clone(), self.others.clone());
-        ContainerObjects { journals, chunks: self.chunks.iter().collect(), others }
+        ContainerObjects { journals, chunks: self.chunks.iter().collect(), others, places: Places::default() }
     }
 
     /// Chunks whose keys begin with `prefix`, by key.
@@ -384,7 +396,7 @@ impl Listing {
     }
 }
 
-/// Chunks in the order of the listing, in pieces that are given up one by one while their chunks go to the containers.
+/// Chunks in the order of the listing, in pieces that are given up, a few at a time, while their chunks go to the containers.
 #[derive(Default)]
 struct Pieces(Vec<PackedChunks>);
 
@@ -408,18 +420,38 @@ impl Pieces {
     }
 
     /// What each container owns, in no order.
-    fn by_owner(self, container_count: u32) -> Vec<PackedChunks> {
+    fn by_owner(self, container_count: u32) -> Result<Vec<PackedChunks>> {
         // Neighbours have less in common in there than in the listing.
         let room = self.0.iter().map(PackedChunks::bytes).sum::<usize>() / container_count.max(1) as usize * 3 / 2;
         let mut containers: Vec<_> = (0..container_count).map(|_| PackedChunks::with_capacity(room)).collect();
-        for piece in self.0 {
-            for chunk in piece.iter() {
-                let owner = owner_of_chunk(chunk.segment(), container_count);
-                containers[owner as usize].push(&chunk.key, chunk.size);
+        let mut pieces = self.0.into_iter();
+        loop {
+            let group: Vec<_> = pieces.by_ref().take(processors()).collect();
+            if group.is_empty() {
+                return Ok(containers);
+            }
+            // To find out whose a name is takes longer than to pack it once more.
+            let owners = map_bounded(processors(), &group, |piece| Ok(owners_of(piece, container_count)))?;
+            for (piece, owners) in group.iter().zip(owners) {
+                let mut owners = owners.into_iter();
+                piece.for_each(|key, size| {
+                    if let Some(owner) = owners.next() {
+                        containers[owner as usize].push(key, size);
+                    }
+                });
             }
         }
-        containers
     }
+}
+
+/// The container of each chunk.
+fn owners_of(piece: &PackedChunks, container_count: u32) -> Vec<ContainerId> {
+    let mut owners = Vec::new();
+    piece.for_each(|key, _| {
+        let segment = ChunkName::parse(key).map_or(key, |chunk| chunk.segment);
+        owners.push(owner_of_chunk(segment, container_count));
+    });
+    owners
 }
 
 #[derive(Default)]
@@ -499,7 +531,7 @@ impl Collected {
         unknown.sort_unstable();
         let mut hasher = Sha256::new();
         let mut containers = Vec::with_capacity(count as usize);
-        let mut owned = self.chunks.by_owner(count).into_iter().zip(journals).zip(others);
+        let mut owned = self.chunks.by_owner(count)?.into_iter().zip(journals).zip(others);
         let threads = processors();
         loop {
             // In groups, so that few containers are unpacked at a time.
@@ -509,7 +541,8 @@ impl Collected {
             }
             let sorted = map_bounded(threads, &group, |((chunks, journals), others)| {
                 let (journals, others) = (journals.clone(), others.clone());
-                let mut objects = ContainerObjects { journals, chunks: chunks.iter().collect(), others };
+                let chunks = chunks.iter().collect();
+                let mut objects = ContainerObjects { journals, chunks, others, places: Places::default() };
                 objects.sort();
                 let digested = objects.digested();
                 Ok((ListedContainer::from(objects), digested))

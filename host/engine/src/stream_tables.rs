@@ -20,7 +20,7 @@ use crate::contract::ContainerId;
 use crate::error::Result;
 use crate::listing::{ChunkObject, ListedContainer, Listing};
 use crate::named_segments::{Named, Rows, is_key_value_table, newest_rows, of_key_value_table, of_stream};
-use crate::pool::{PARALLEL_READS, for_each_bounded};
+use crate::pool::{PARALLEL_READS, for_each_bounded, map_bounded, processors};
 
 /// Metadata tables up to this size, without the names of scope and stream, tell of one segment at most: the rows of a new stream with one segment take 761
 /// bytes (Pravega 0.12 and 0.13), each further segment 80, a truncation 115, a scaling more. Most streams have none of these, so most tables need not be read.
@@ -42,7 +42,7 @@ impl StreamTables {
     /// Tier-2 errors. Damage in a table is left to the container that owns it: here it only ends what can be known.
     pub fn read(listing: &Listing, tier2: &dyn Tier2) -> Result<Self> {
         let all = Mutex::new((Self::default(), BTreeMap::<Owner, Vec<Told>>::new()));
-        for_each_bounded(PARALLEL_READS, &telling_tables(listing), |Table { chunks, has_namesakes }| {
+        for_each_bounded(PARALLEL_READS, &telling_tables(listing)?, |Table { chunks, has_namesakes }| {
             let mut told = read_table(chunks, tier2)?;
             told.named.retain(|(name, named)| is_worth_a_look(listing, name, *named));
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,32 +106,40 @@ struct Table {
 }
 
 /// The metadata tables that may tell of a segment.
-fn telling_tables(listing: &Listing) -> Vec<Table> {
+fn telling_tables(listing: &Listing) -> Result<Vec<Table>> {
     let mut tables_of: HashMap<Box<str>, u32> = HashMap::new();
-    let of_streams = |container: &ListedContainer| -> Vec<ChunkObject> {
-        let of_controller = container.chunks_below(CONTROLLER_TABLES_PREFIX);
-        of_controller.filter(|chunk| stream_of(chunk).is_some()).collect()
+    let streams = |container: &ListedContainer| {
+        let tables = tables_of_streams(container);
+        Ok(tables.chunk_by(are_of_one_table).map(|table| stream_key(table).into()).collect::<Vec<Box<str>>>())
     };
-    for container in &listing.containers {
-        for table in of_streams(container).chunk_by(|a, b| a.segment() == b.segment()) {
-            *tables_of.entry(stream_key(table).into()).or_default() += 1;
-        }
+    for stream in map_bounded(processors(), &listing.containers, streams)?.into_iter().flatten() {
+        *tables_of.entry(stream).or_default() += 1;
     }
     tables_of.retain(|_, count| *count > 1);
-    let mut telling = Vec::new();
-    for container in &listing.containers {
-        for table in of_streams(container).chunk_by(|a, b| a.segment() == b.segment()) {
+    let telling = |container: &ListedContainer| {
+        let tables = tables_of_streams(container);
+        let tables = tables.chunk_by(are_of_one_table).filter_map(|table| {
             let stream = stream_key(table);
             let has_namesakes = tables_of.contains_key(&*stream);
             let is_long =
                 table.iter().map(|chunk| chunk.size).sum::<u64>() > ONE_SEGMENT_BYTES_MAX + stream.len() as u64;
             // The tables of key-value tables are short, and no segment has such a name there.
-            if has_namesakes || is_long || !has_objects(listing, &format!("{stream}/0.#epoch.0")) {
-                telling.push(Table { chunks: table.to_vec(), has_namesakes });
-            }
-        }
-    }
-    telling
+            let is_telling = has_namesakes || is_long || !has_objects(listing, &format!("{stream}/0.#epoch.0"));
+            is_telling.then(|| Table { chunks: table.to_vec(), has_namesakes })
+        });
+        Ok(tables.collect::<Vec<_>>())
+    };
+    Ok(map_bounded(processors(), &listing.containers, telling)?.into_iter().flatten().collect())
+}
+
+/// The chunks of all metadata tables of streams, by key.
+fn tables_of_streams(container: &ListedContainer) -> Vec<ChunkObject> {
+    let of_controller = container.chunks_below(CONTROLLER_TABLES_PREFIX);
+    of_controller.filter(|chunk| stream_of(chunk).is_some()).collect()
+}
+
+fn are_of_one_table(a: &ChunkObject, b: &ChunkObject) -> bool {
+    a.segment() == b.segment()
 }
 
 fn has_objects(listing: &Listing, segment: &str) -> bool {

@@ -34,9 +34,12 @@ pub fn scan_table(
     visit: &mut dyn FnMut(&TableEntry<'_>),
 ) -> Result<TableScan> {
     let mut scan = TableScan { whole_end: start, entries: 0, damage: None };
+    // One for all blocks: fresh memory costs as much as what is read into it.
+    let mut block = Vec::new();
     while scan.whole_end < end && scan.damage.is_none() {
         let block_end = end.min(scan.whole_end + BLOCK_BYTES as u64);
-        let block = chain.read_range(tier2, scan.whole_end, block_end)?;
+        block.resize(usize::try_from(block_end - scan.whole_end).unwrap_or(BLOCK_BYTES), 0);
+        chain.read(tier2, scan.whole_end, &mut block)?;
         let mut entries = TableEntries::new(&block, scan.whole_end);
         for entry in entries.by_ref() {
             match entry {

@@ -7,6 +7,7 @@
 
 use crate::container_mapping;
 use crate::controller::TransactionId;
+use crate::primitives::Uuid;
 
 /// Folder of the container's own segments and journals, with the trailing slash.
 pub const CONTAINERS_FOLDER: &str = "_system/containers/";
@@ -179,9 +180,7 @@ impl<'a> ChunkName<'a> {
     /// Parses the name of a chunk; none if it has another form.
     pub fn parse(key: &'a str) -> Option<Self> {
         let uuid = key.get(key.len().checked_sub(UUID_TEXT_LENGTH)?..)?;
-        if !is_lower_case_uuid(uuid) {
-            return None;
-        }
+        Uuid::parse(uuid.as_bytes())?;
         let rest = key.get(..key.len() - UUID_TEXT_LENGTH)?.strip_suffix('.')?;
         let (rest, offset) = split_number(rest, "-O-")?;
         let (segment, epoch) = split_number(rest, ".E-")?;
@@ -236,14 +235,6 @@ fn parse_number(text: &str) -> Option<u64> {
 
 fn parse_container(text: &str) -> Option<u32> {
     parse_number(text)?.try_into().ok().filter(|&container: &u32| container <= i32::MAX as u32)
-}
-
-fn is_lower_case_uuid(text: &str) -> bool {
-    text.len() == UUID_TEXT_LENGTH
-        && text.bytes().enumerate().all(|(position, byte)| match position {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => is_lower_case_digit(byte),
-        })
 }
 
 fn is_lower_case_digit(byte: u8) -> bool {

@@ -3,10 +3,10 @@
 use dr_engine::error::Result;
 use dr_engine::plan::Plan;
 
+use super::Session;
 use super::recovery::{Recovery, refuse_nobody_to_ask};
 use super::target::Target;
 use super::tier1::Purpose;
-use super::{Session, source};
 use crate::arguments::RunArguments;
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
@@ -48,7 +48,7 @@ fn open<'a>(session: &'a Session, arguments: &RunArguments, purpose: Purpose) ->
     let target = Target::load(&arguments.directory)?.configure(session)?;
     refuse_nobody_to_ask(session, arguments.consent)?;
     let open = target.open(session, purpose)?;
-    let parallel = source::parallel(arguments.parallel);
+    let parallel = arguments.parallel;
     let recovery = Recovery::new(session, open, arguments.directory.clone(), parallel, arguments.consent)
         .retrying_for(arguments.retry_for);
     let plan = recovery.old_plan()?;

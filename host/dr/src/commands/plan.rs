@@ -4,12 +4,12 @@ use dr_engine::error::{OperatorError, Result};
 use dr_engine::plan::Plan;
 use dr_engine::report::LossReport;
 
+use super::Session;
 use super::bookie_disks;
 use super::procedure;
 use super::recovery::{Recovery, Then, code_for_losses, show as show_plan};
 use super::target::Target;
 use super::tier1::Purpose;
-use super::{Session, source};
 use crate::arguments::{ConsentArguments, DiffArguments, PlanArguments, ShowArguments};
 use crate::exit_code::ExitCode;
 use crate::output::json::Event;
@@ -34,7 +34,7 @@ pub(super) fn make(session: &Session, arguments: &PlanArguments) -> Result<ExitC
         break_lock: false,
         accept_live_cluster: arguments.accept_live_cluster,
     };
-    let parallel = source::parallel(arguments.source.parallel);
+    let parallel = arguments.source.parallel;
     let recovery = Recovery::new(session, open, arguments.directory.clone(), parallel, consent);
     recovery.journalled(|| {
         recovery.refuse_bad_beginnings(chosen.stopped())?;

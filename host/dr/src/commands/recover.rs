@@ -7,12 +7,12 @@ use dr_engine::apply;
 use dr_engine::error::Result;
 use dr_engine::plan::Plan;
 
+use super::Session;
 use super::bookie_disks;
 use super::procedure;
 use super::recovery::{Recovery, Then, beside, code_for_losses, refuse_nobody_to_ask};
 use super::target::{OpenTarget, Target};
 use super::tier1::Purpose;
-use super::{Session, source};
 use crate::arguments::RecoverArguments;
 use crate::exit_code::ExitCode;
 use crate::output::{next, time};
@@ -28,7 +28,7 @@ pub(super) fn run(session: &Session, arguments: &RecoverArguments) -> Result<Exi
     let purpose = if arguments.dry_run { Purpose::DryRun } else { Purpose::Recover };
     let open = target.open(session, purpose)?;
     let directory = behind_first_step(session, run_directory(session, arguments, open.tier2.as_ref())?, &open)?;
-    let parallel = source::parallel(arguments.source.parallel);
+    let parallel = arguments.source.parallel;
     let recovery = Recovery::new(session, open, directory, parallel, arguments.consent)
         .retrying_for(arguments.retry_for)
         .rereading_evidence(arguments.reread_evidence);

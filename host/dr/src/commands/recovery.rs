@@ -45,7 +45,8 @@ pub(super) struct Recovery<'a> {
     pub(super) session: &'a Session,
     pub(super) open: OpenTarget,
     pub(super) directory: PathBuf,
-    parallel: usize,
+    /// As the operator wants it.
+    parallel: Option<u16>,
     consent: ConsentArguments,
     patience: Patience,
     journal: OnceCell<Journal>,
@@ -91,7 +92,7 @@ impl<'a> Recovery<'a> {
         session: &'a Session,
         open: OpenTarget,
         directory: PathBuf,
-        parallel: usize,
+        parallel: Option<u16>,
         consent: ConsentArguments,
     ) -> Self {
         let patience = Patience::default();
@@ -246,7 +247,8 @@ impl<'a> Recovery<'a> {
     }
 
     fn run_procedure(&self, chosen: &Chosen, staging: Staging, selected: &[ContainerId]) -> Result<()> {
-        let execution = recording::execute(chosen, Arc::new(staging), selected, self.parallel, &self.directory)?;
+        let parallel = source::parallel(self.parallel);
+        let execution = recording::execute(chosen, Arc::new(staging), selected, parallel, &self.directory)?;
         self.session.console.event(Event::Procedure {
             guest_seconds: execution.usage.guest_time.as_secs_f64(),
             host_seconds: execution.usage.host_time.as_secs_f64(),
@@ -431,7 +433,7 @@ impl<'a> Recovery<'a> {
         let scope = Scope {
             container_count: Some(plan.container_count),
             containers: &containers,
-            parallel: self.parallel,
+            parallel: source::parallel(self.parallel),
             ..Scope::default()
         };
         let verification = verify::check(self.session, self.open.tier2.as_ref(), &self.open.tier1, &scope)
@@ -471,7 +473,7 @@ impl<'a> Recovery<'a> {
             tier1: tier1.tier1(),
             layout: &tier1.layout,
             stamps: self.stamps.get(),
-            parallel: self.parallel,
+            parallel: source::parallel_changes(self.parallel),
             accept_live_cluster: self.consent.accept_live_cluster,
             break_lock: self.consent.break_lock,
             patience: self.patience,

@@ -89,3 +89,11 @@ pub(super) fn parallel(wanted: Option<u16>) -> usize {
     let processors = || thread::available_parallelism().map_or(1, std::num::NonZero::get);
     wanted.map_or_else(processors, usize::from)
 }
+
+/// Changes that are carried out at the same time, if not told: each waits for disks or servers most of the time, more than once.
+const CHANGES_AT_ONCE: usize = 8;
+
+/// How many changes are carried out at the same time.
+pub(super) fn parallel_changes(wanted: Option<u16>) -> usize {
+    wanted.map_or_else(|| parallel(None).max(CHANGES_AT_ONCE), usize::from)
+}

@@ -5,22 +5,25 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use dr_backends::tier1::ZNodes;
-use dr_backends::tier2::{Stamp, Tier2};
+use dr_backends::tier2::Tier2;
 
 use super::Application;
 use crate::error::{OperatorError, Result};
-use crate::evidence_file::{EvidenceReader, Line, ReadLine};
+use crate::evidence_file::{EvidenceReader, Line, ObjectLine, ObjectLines, ReadLine};
 use crate::listing::Listing;
 use crate::plan::hex;
-use crate::pool::for_each_bounded;
+use crate::pool::{for_each_bounded, map_bounded, processors};
 use crate::progress::{Progress, Silent, Unit};
 use crate::witness::{digest_of_names, digest_of_node, shortened};
 
 /// Changes of one kind that are named; the others are counted.
 const NAMED_MAX: usize = 5;
 
-/// Lines that are compared at once.
-const BATCH: usize = 4096;
+/// Containers that are compared on one thread before the next lines of the file are read.
+const PARTS_OF_A_THREAD: usize = 2;
+
+/// ZNodes that are compared at once.
+const ZNODES_AT_ONCE: usize = 4096;
 
 /// Bytes read at once.
 const BLOCK_BYTES: u64 = 1 << 20;
@@ -101,6 +104,14 @@ impl Changes {
     fn is_empty(&self) -> bool {
         self.kinds().iter().all(|(named, _)| named.count == 0)
     }
+
+    fn absorb(&mut self, other: &Self) {
+        self.added.absorb(&other.added);
+        self.gone.absorb(&other.gone);
+        self.resized.absorb(&other.resized);
+        self.rewritten.absorb(&other.rewritten);
+        self.znodes.absorb(&other.znodes);
+    }
 }
 
 impl fmt::Display for Changes {
@@ -130,6 +141,11 @@ impl Named {
         let place = self.first.partition_point(|other| other.as_str() < name);
         self.first.insert(place, name.to_owned());
         self.first.truncate(NAMED_MAX);
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        self.count += other.count - other.first.len() as u64;
+        other.first.iter().for_each(|name| self.add(name));
     }
 }
 
@@ -172,51 +188,72 @@ struct Comparison<'a> {
 impl Comparison<'_> {
     fn of_file(&self, listing: &Listing) -> Result<()> {
         let mut file = EvidenceReader::open(self.application.directory, &self.application.plan.evidence)?;
-        let mut batch = Batch { comparison: self, lines: Vec::new() };
-        let mut objects_read = 0;
-        let is_of_znodes_only = self.application.plan.is_of_znodes_only();
-        for (part, (_, now)) in file.parts().iter().zip(listing.parts()) {
-            let mut now = Cursor(now.by_key().into());
-            file.part(part, |line| {
-                self.progress.advanced(1);
-                let Line::Object { key, size, read, .. } = &line else { return Ok(()) };
-                if is_of_znodes_only {
-                    return Ok(());
-                }
-                let is_same = now.meet(key, *size, &mut self.changes());
-                if read.is_empty() {
-                    return Ok(());
-                }
-                let stamp = self.application.stamps.and_then(|stamps| stamps.get(objects_read));
-                objects_read += 1;
-                if is_same { batch.add(line, stamp) } else { Ok(()) }
-            })?;
-            if !is_of_znodes_only {
-                now.finish(&mut self.changes());
-            }
+        let parts: Vec<_> = file.parts().iter().enumerate().collect();
+        let threads = processors();
+        for group in parts.chunks(threads * PARTS_OF_A_THREAD) {
+            let lines = group.iter().map(|&(part, expected)| Ok((part, file.objects(expected)?)));
+            let lines = lines.collect::<Result<Vec<_>>>()?;
+            let doubtful = map_bounded(threads, &lines, |(part, lines)| self.objects(*part, lines, listing))?;
+            drop(lines);
+            let doubtful: Vec<ObjectLine> = doubtful.into_iter().flatten().collect();
+            for_each_bounded(self.application.parallel, &doubtful, |object| self.object(object))?;
         }
         if let Some(part) = file.znodes() {
-            file.part(part, |line| batch.add(line, None))?;
+            let mut batch = Batch { comparison: self, lines: Vec::new() };
+            file.visit(part, |line| batch.add(line))?;
+            batch.compare()?;
         }
-        batch.compare()?;
         file.finish()
+    }
+
+    /// Compares names and sizes of the objects of a part; returns those that were read, and for which no stamp vouches now.
+    fn objects(&self, part: usize, lines: &ObjectLines<'_>, listing: &Listing) -> Result<Vec<ObjectLine>> {
+        let Application { plan, stamps, tier2, .. } = self.application;
+        let then = lines.read()?;
+        let mut doubtful = Vec::new();
+        if !plan.is_of_znodes_only() {
+            let objects = listing.part(lines.part().container);
+            let (mut now, mut changes) = (Cursor(objects.by_key().into()), Changes::default());
+            let mut stamps = stamps.map(|stamps| stamps.part(part)).unwrap_or_default().iter().copied();
+            for object in then {
+                let object = object?;
+                let is_same = now.meet(&object.key, object.size, &mut changes);
+                if object.read.is_empty() {
+                    continue;
+                }
+                let stamp = stamps.next().flatten();
+                if is_same && (stamp.is_none() || tier2.stamp(&object.key) != stamp) {
+                    doubtful.push(object);
+                }
+            }
+            now.finish(&mut changes);
+            self.changes().absorb(&changes);
+        }
+        self.progress.advanced(lines.part().entries.saturating_sub(doubtful.len() as u64));
+        Ok(doubtful)
     }
 
     fn changes(&self) -> std::sync::MutexGuard<'_, Changes> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn line(&self, (line, stamp): &(Line, Option<Stamp>)) -> Result<()> {
+    fn object(&self, ObjectLine { key, size, read, .. }: &ObjectLine) -> Result<()> {
+        let mut is_same = true;
+        for read in read {
+            is_same = is_same && self.reads_the_same(key, *size, read)?;
+        }
+        if !is_same {
+            self.changes().rewritten.add(key);
+        }
+        self.progress.advanced(1);
+        Ok(())
+    }
+
+    fn line(&self, line: &Line) -> Result<()> {
         let znodes = self.application.tier1.znodes;
         match line {
-            Line::Object { key, .. } if stamp.is_some() && self.application.tier2.stamp(key) == *stamp => {}
-            Line::Object { key, size, read, .. } => {
-                if !read.iter().try_fold(true, |same, read| {
-                    Ok::<_, OperatorError>(same && self.reads_the_same(key, *size, read)?)
-                })? {
-                    self.changes().rewritten.add(key);
-                }
-            }
+            // Those are in other parts.
+            Line::Object(_) => {}
             Line::Znode { path, content } => self.znode(path, content, &content_of(znodes, path)?),
             Line::Children { path, names } => self.znode(path, names, &names_below(znodes, path)?),
         }
@@ -256,17 +293,16 @@ fn names_below(znodes: &dyn ZNodes, path: &str) -> Result<Option<String>> {
     Ok(znodes.children(path)?.as_deref().map(digest_of_names))
 }
 
-/// Lines whose things are read in parallel.
+/// ZNodes that are looked at in parallel.
 struct Batch<'a> {
     comparison: &'a Comparison<'a>,
-    /// With the stamps that make reading unnecessary.
-    lines: Vec<(Line, Option<Stamp>)>,
+    lines: Vec<Line>,
 }
 
 impl Batch<'_> {
-    fn add(&mut self, line: Line, stamp: Option<Stamp>) -> Result<()> {
-        self.lines.push((line, stamp));
-        if self.lines.len() < BATCH { Ok(()) } else { self.compare() }
+    fn add(&mut self, line: Line) -> Result<()> {
+        self.lines.push(line);
+        if self.lines.len() < ZNODES_AT_ONCE { Ok(()) } else { self.compare() }
     }
 
     fn compare(&mut self) -> Result<()> {
@@ -293,5 +329,9 @@ mod tests {
         let mut many = Named::default();
         ["g", "b", "f", "e", "d", "c", "a"].iter().for_each(|name| many.add(name));
         assert_eq!(many.to_string(), "`a`, `b`, `c`, `d`, `e`, ...");
+        let mut more = Named::default();
+        ["aa", "z", "y", "x", "w", "v"].iter().for_each(|name| more.add(name));
+        many.absorb(&more);
+        assert_eq!((many.count, many.to_string().as_str()), (13, "`a`, `aa`, `b`, `c`, `d`, ..."));
     }
 }

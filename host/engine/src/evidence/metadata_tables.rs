@@ -17,7 +17,7 @@ use hashbrown::{HashMap, HashSet};
 use crate::chain::{Chain, ChunkPart};
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
-use crate::evidence::salvage::{Gap, is_record, is_row, scan_around_damage};
+use crate::evidence::salvage::{Gap, IsSure, is_record, is_row, names_its_key, scan_around_damage};
 use crate::listing::{ChunkObject, ContainerObjects, JournalObject};
 
 /// Largest journal object that is read, in bytes. A server rolls over to the next file after 100 small batches.
@@ -72,6 +72,7 @@ pub struct JournalNote {
 type Newest = HashMap<Box<str>, Version>;
 
 /// A version of a key.
+#[derive(Debug, PartialEq, Eq)]
 struct Version {
     rank: (i64, u64),
     is_removal: bool,
@@ -96,6 +97,12 @@ impl Version {
     /// None for a removal.
     fn value(&self) -> Option<&[u8]> {
         (!self.is_removal).then_some(&self.value)
+    }
+
+    /// The entry of the table.
+    fn entry<'a>(&'a self, key: &'a str) -> TableEntry<'a> {
+        let (version, offset) = self.rank;
+        TableEntry { offset, version, key: key.as_bytes(), value: self.value() }
     }
 }
 
@@ -208,7 +215,7 @@ impl MetadataTables {
         let name = segment.to_string();
         let recorded_end = state.length;
         link_contiguous(&name, &mut state, objects);
-        let is_sure = match segment.table {
+        let is_sure: IsSure = match segment.table {
             SystemTable::ContainerMetadata => is_row,
             SystemTable::StorageMetadata => is_record,
         };
@@ -216,27 +223,12 @@ impl MetadataTables {
             SystemTable::ContainerMetadata => self.rows_end = state.length,
             SystemTable::StorageMetadata => self.storage_end = state.length,
         }
-        // Most chunks have a record, and most segments, which are fewer, a record and a row.
-        let mut newest = Newest::with_capacity(objects.chunks.len());
-        let mut visit = |entry: &TableEntry<'_>| {
-            let Ok(key) = std::str::from_utf8(entry.key) else { return };
-            match newest.entry_ref(key) {
-                EntryRef::Occupied(mut version) => version.get_mut().meet(entry),
-                EntryRef::Vacant(vacant) => {
-                    vacant.insert_with_key(key.into(), Version::of(entry));
-                }
-            }
-        };
-        let Pieces { pieces, holes } = Pieces::of(&state, objects);
-        let mut damaged = holes;
-        for piece in pieces {
-            let is_first = piece.first_start <= state.start_offset;
-            let start = piece.first_start.max(state.start_offset);
-            let gaps = scan_around_damage(&piece, start, is_first, is_sure, tier2, &mut visit)?;
-            // Half an entry behind what the journal knows is what a crash leaves.
-            let is_damage = |gap: &Gap| !gap.may_be_torn || gap.range.start < recorded_end;
-            damaged.extend(gaps.into_iter().filter(is_damage).map(|gap| gap.range));
-        }
+        let held = HeldTable::of(&state, objects);
+        let TableEntriesRead { newest, gaps } = held.read(objects.chunks.len(), is_sure, tier2)?;
+        // Half an entry behind what the journal knows is what a crash leaves.
+        let is_damage = |gap: &Gap| !gap.may_be_torn || gap.range.start < recorded_end;
+        let damaged = gaps.into_iter().filter(is_damage).map(|gap| gap.range);
+        let mut damaged: Vec<_> = held.holes.into_iter().chain(damaged).collect();
         damaged.sort_unstable_by_key(|range| range.start);
         self.damages.extend(damaged.into_iter().map(|range| Damage { segment: name.clone(), range }));
         Ok(newest)
@@ -244,12 +236,28 @@ impl MetadataTables {
 }
 
 /// The parts of a table that can be read on end, and the ranges between them.
-struct Pieces {
+struct HeldTable {
+    start_offset: u64,
     pieces: Vec<Chain>,
     holes: Vec<Range<u64>>,
 }
 
-impl Pieces {
+/// What was read of a table.
+struct TableEntriesRead {
+    newest: Newest,
+    gaps: Vec<Gap>,
+}
+
+impl TableEntriesRead {
+    /// True if nothing is odd, but for an end that is torn, and the newest entry of each key is one for certain.
+    fn is_sound(&self, is_sure: IsSure) -> bool {
+        let mut newest = self.newest.iter();
+        self.gaps.iter().all(|gap| gap.may_be_torn)
+            && newest.all(|(key, version)| version.is_removal || is_sure(&version.entry(key)))
+    }
+}
+
+impl HeldTable {
     fn of(state: &SystemSegmentState, objects: &ContainerObjects) -> Self {
         let mut pieces = Vec::new();
         let mut holes = Vec::new();
@@ -269,7 +277,39 @@ impl Pieces {
         }
         pieces.push(piece);
         pieces.retain(|piece| !piece.parts.is_empty());
-        Self { pieces, holes }
+        Self { start_offset: state.start_offset, pieces, holes }
+    }
+
+    /// Reads the entries that are such for certain; about so many keys are expected.
+    ///
+    /// Nearly all are older than another one of their key, and need no closer look unless something is odd.
+    fn read(&self, keys: usize, is_sure: IsSure, tier2: &dyn Tier2) -> Result<TableEntriesRead> {
+        let read = self.read_those(keys, names_its_key, tier2)?;
+        if read.is_sound(is_sure) {
+            return Ok(read);
+        }
+        drop(read);
+        self.read_those(keys, is_sure, tier2)
+    }
+
+    fn read_those(&self, keys: usize, is_sure: IsSure, tier2: &dyn Tier2) -> Result<TableEntriesRead> {
+        let mut newest = Newest::with_capacity(keys);
+        let mut visit = |entry: &TableEntry<'_>| {
+            let Ok(key) = std::str::from_utf8(entry.key) else { return };
+            match newest.entry_ref(key) {
+                EntryRef::Occupied(mut version) => version.get_mut().meet(entry),
+                EntryRef::Vacant(vacant) => {
+                    vacant.insert_with_key(key.into(), Version::of(entry));
+                }
+            }
+        };
+        let mut gaps = Vec::new();
+        for piece in &self.pieces {
+            let is_first = piece.first_start <= self.start_offset;
+            let start = piece.first_start.max(self.start_offset);
+            gaps.extend(scan_around_damage(piece, start, is_first, is_sure, tier2, &mut visit)?);
+        }
+        Ok(TableEntriesRead { newest, gaps })
     }
 }
 
@@ -397,4 +437,51 @@ fn read_whole(tier2: &dyn Tier2, key: &str, size: u64) -> Result<Vec<u8>> {
 fn is_absent(segment: &SystemSegment, state: &SystemSegmentState, objects: &ContainerObjects) -> bool {
     state.chunks.iter().all(|(key, _)| objects.chunk_size(key).unwrap_or(0) == 0)
         && objects.chunks_of(&segment.to_string()).all(|chunk| chunk.size == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use dr_backends::tier2::MemoryTier2;
+    use dr_formats::table::write_entry;
+
+    use super::*;
+
+    fn record(name: &str, length: u64) -> Vec<u8> {
+        let record = SegmentMetadata { name: name.to_owned(), length, ..SegmentMetadata::default() };
+        let data = TransactionData { version: 1, key: name.to_owned(), value: Some(StorageMetadata::Segment(record)) };
+        data.encode().unwrap()
+    }
+
+    /// Two keys with two versions each, and one that was removed.
+    fn table() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let entries = [("a", Some(1)), ("b", Some(1)), ("a", Some(2)), ("c", Some(1)), ("b", Some(2)), ("c", None)];
+        for (name, length) in entries {
+            let value = length.map(|length| record(name, length));
+            write_entry(name.as_bytes(), value.as_deref(), None, &mut bytes).unwrap();
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_first_look_at_names_alone_changes_nothing_of_the_newest_entries_whatever_is_damaged() {
+        let sound = table();
+        let length = sound.len() as u64;
+        let held = HeldTable {
+            start_offset: 0,
+            pieces: vec![Chain { first_start: 0, parts: vec![ChunkPart { key: "t".into(), length }] }],
+            holes: Vec::new(),
+        };
+        let mut second_looks = 0;
+        for bit in 0..sound.len() * 8 {
+            let mut damaged = sound.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let tier2 = MemoryTier2::new();
+            tier2.create("t", &damaged).unwrap();
+            let closely = held.read_those(3, is_record, &tier2).unwrap();
+            assert_eq!(held.read(3, is_record, &tier2).unwrap().newest, closely.newest, "bit {bit}");
+            second_looks += usize::from(!held.read_those(3, names_its_key, &tier2).unwrap().is_sound(is_record));
+        }
+        assert!(second_looks > 0 && second_looks < sound.len() * 8, "{second_looks}");
+    }
 }

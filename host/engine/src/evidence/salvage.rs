@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use dr_backends::tier2::Tier2;
+use dr_formats::primitives::Reader;
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::TransactionData;
 use dr_formats::table::{MAX_ENTRY_LENGTH, TableEntries, TableEntry};
@@ -29,6 +30,24 @@ pub(super) struct Gap {
 
 /// Whether key and value of an entry agree.
 pub(super) type IsSure = fn(&TableEntry<'_>) -> bool;
+
+/// Looks only at where a value names its key, and at where it ends: enough for an entry that is older than another one of its key, in a
+/// fraction of the time. It takes some for odd that are not, for modified UTF-8 differs from plain in a few characters.
+pub(super) fn names_its_key(entry: &TableEntry<'_>) -> bool {
+    entry.value.and_then(first_text).is_some_and(|name| name == entry.key && std::str::from_utf8(name).is_ok())
+}
+
+/// The text of a value that begins with a number and a text, as rows and records do, in modified UTF-8; none if anything follows on the
+/// value.
+fn first_text(value: &[u8]) -> Option<&[u8]> {
+    let mut reader = Reader::new("metadata entry", value);
+    let text = reader.read_single("metadata entry", |body| {
+        body.i64()?;
+        let length = body.u16()?;
+        body.bytes(length.into())
+    });
+    text.ok().filter(|_| reader.is_empty())
+}
 
 /// A row of the container metadata names its segment, which is its key.
 pub(super) fn is_row(entry: &TableEntry<'_>) -> bool {

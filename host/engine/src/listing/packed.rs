@@ -3,8 +3,6 @@
 //! Names of neighbours begin alike, and each ends with a UUID. So a name is stored as what differs from the one before, and
 //! its UUID in binary. Every few names one is stored whole, so that a search need not begin at the first.
 
-use std::fmt::Write as _;
-
 use dr_formats::primitives::Uuid;
 
 use super::ChunkObject;
@@ -50,7 +48,7 @@ impl PackedChunks {
         }
         self.count += 1;
         let (name, uuid) = split_uuid(key);
-        let shared = self.last.iter().zip(name).take_while(|(last, new)| last == new).count();
+        let shared = shared_length(&self.last, name);
         let rest = name.get(shared..).unwrap_or_default();
         push_number(&mut self.bytes, size);
         push_number(&mut self.bytes, (shared as u64) << 1 | u64::from(uuid.is_some()));
@@ -71,6 +69,16 @@ impl PackedChunks {
     /// All of them in their order.
     pub(super) fn iter(&self) -> Unpacked<'_> {
         self.iter_from(0)
+    }
+
+    /// Visits name and size of each in their order.
+    pub(super) fn for_each(&self, mut visit: impl FnMut(&str, u64)) {
+        let (mut unpacked, mut key) = (self.iter(), Vec::new());
+        while let Some(size) = unpacked.next_into(&mut key) {
+            if let Ok(key) = std::str::from_utf8(&key) {
+                visit(key, size);
+            }
+        }
     }
 
     /// Those whose keys begin with `prefix`, if they were added by key.
@@ -98,26 +106,42 @@ pub(super) struct Unpacked<'a> {
     name: Vec<u8>,
 }
 
-impl Iterator for Unpacked<'_> {
-    type Item = ChunkObject;
-
-    fn next(&mut self) -> Option<ChunkObject> {
+impl Unpacked<'_> {
+    /// The next name and size; the name in the memory that is given, whatever that holds.
+    fn next_into(&mut self, key: &mut Vec<u8>) -> Option<u64> {
         let size = take_number(&mut self.rest)?;
         let shared = take_number(&mut self.rest)?;
         let length = usize::try_from(take_number(&mut self.rest)?).ok()?;
         let rest = self.rest.split_off(..length)?;
         self.name.truncate(usize::try_from(shared >> 1).ok()?);
         self.name.extend_from_slice(rest);
-        let mut key = String::with_capacity(self.name.len() + UUID_LENGTH);
-        key.push_str(std::str::from_utf8(&self.name).ok()?);
+        key.clear();
+        key.reserve(self.name.len() + UUID_LENGTH);
+        key.extend_from_slice(&self.name);
         if shared & 1 == 1 {
             let (uuid, behind) = self.rest.split_first_chunk()?;
             self.rest = behind;
-            // Cannot fail: a string takes everything.
-            let _ = write!(key, "{}", Uuid(*uuid));
+            key.extend_from_slice(&Uuid(*uuid).to_text());
         }
-        ChunkObject::of(key, size)
+        Some(size)
     }
+}
+
+impl Iterator for Unpacked<'_> {
+    type Item = ChunkObject;
+
+    fn next(&mut self) -> Option<ChunkObject> {
+        let mut key = Vec::new();
+        let size = self.next_into(&mut key)?;
+        ChunkObject::of(String::from_utf8(key).ok()?, size)
+    }
+}
+
+/// How many bytes both begin with.
+fn shared_length(a: &[u8], b: &[u8]) -> usize {
+    const WORD: usize = size_of::<u64>();
+    let words = a.chunks_exact(WORD).zip(b.chunks_exact(WORD)).take_while(|(a, b)| a == b).count() * WORD;
+    words + a[words..].iter().zip(&b[words..]).take_while(|(a, b)| a == b).count()
 }
 
 /// The UUID at the end of a name, if it has the form in which it would be written.

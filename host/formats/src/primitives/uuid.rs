@@ -8,6 +8,24 @@ const TEXT_LENGTH: usize = 36;
 /// Where dashes stand in it.
 const DASHES: [usize; 4] = [8, 13, 18, 23];
 
+/// Where the digits of each byte stand in it.
+const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
+/// Its digits.
+const DIGITS: [u8; 16] = *b"0123456789abcdef";
+
+/// The value of each character that is a digit; [`NO_DIGIT`] for the others.
+const VALUES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < DIGITS.len() {
+        values[DIGITS[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+const NO_DIGIT: u8 = 0xff;
+
 /// A 128-bit identifier: the most significant half, then the least significant half, both big-endian.
 ///
 /// The order of this type is that of unsigned bytes, not that of Java's `UUID.compareTo` (which is signed).
@@ -36,30 +54,27 @@ impl Uuid {
     /// The identifier of which this is the usual form, in ASCII: exactly as it would be written.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
-        if text.len() != TEXT_LENGTH {
-            return None;
+        let text: &[u8; TEXT_LENGTH] = text.try_into().ok()?;
+        let mut bytes = [0; 16];
+        let mut seen = 0;
+        for (byte, place) in bytes.iter_mut().zip(PLACES) {
+            let (high, low) = (VALUES[usize::from(text[place])], VALUES[usize::from(text[place + 1])]);
+            seen |= high | low;
+            *byte = high << 4 | low;
         }
-        let mut bits: u128 = 0;
-        for (place, &character) in text.iter().enumerate() {
-            let digit = match (DASHES.contains(&place), character) {
-                (true, b'-') => continue,
-                (false, b'0'..=b'9') => character - b'0',
-                (false, b'a'..=b'f') => character - b'a' + 10,
-                _ => return None,
-            };
-            bits = bits << 4 | u128::from(digit);
-        }
-        Some(Self(bits.to_be_bytes()))
+        // A character that is no digit has a bit that no digit has.
+        let is_uuid = seen < DIGITS.len() as u8 && DASHES.iter().all(|&place| text[place] == b'-');
+        is_uuid.then_some(Self(bytes))
     }
 
     /// The usual form, in ASCII. Millions of names end with one, and formatting each part as a number would take most of the
     /// time of writing such a name.
-    fn to_text(self) -> [u8; TEXT_LENGTH] {
-        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    #[must_use]
+    pub fn to_text(self) -> [u8; TEXT_LENGTH] {
         let mut text = [b'-'; TEXT_LENGTH];
-        let places = text.iter_mut().enumerate().filter(|(place, _)| !DASHES.contains(place));
-        for ((_, place), digit) in places.zip(digits) {
-            *place = if digit < 10 { b'0' + digit } else { b'a' + digit - 10 };
+        for (byte, place) in self.0.into_iter().zip(PLACES) {
+            text[place] = DIGITS[usize::from(byte >> 4)];
+            text[place + 1] = DIGITS[usize::from(byte & 15)];
         }
         text
     }

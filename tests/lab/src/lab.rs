@@ -219,13 +219,9 @@ impl Lab {
     /// As [`Lab::up`].
     pub fn start_bookies(&mut self) -> Result<()> {
         self.create_znode(&format!("{}/available", ledgers_path(&self.state.options)))?;
-        for index in 0..self.state.options.bookie_count {
-            self.spawn_bookie(index)?;
-        }
-        for index in 0..self.state.options.bookie_count {
-            self.await_bookie(index)?;
-        }
-        Ok(())
+        let indexes = 0..self.state.options.bookie_count;
+        let old_sessions = indexes.clone().map(|index| self.spawn_bookie(index)).collect::<Result<Vec<_>>>()?;
+        indexes.zip(old_sessions).try_for_each(|(index, old_session)| self.await_bookie(index, old_session.as_deref()))
     }
 
     /// One bookie.
@@ -233,22 +229,33 @@ impl Lab {
     /// # Errors
     /// As [`Lab::up`].
     pub fn start_bookie(&mut self, index: u32) -> Result<()> {
-        self.spawn_bookie(index)?;
-        self.await_bookie(index)
+        let old_session = self.spawn_bookie(index)?;
+        self.await_bookie(index, old_session.as_deref())
     }
 
-    fn spawn_bookie(&mut self, index: u32) -> Result<()> {
+    /// Returns the session in which ZooKeeper still knows a process of it that was killed.
+    fn spawn_bookie(&mut self, index: u32) -> Result<Option<String>> {
+        if self.is_running(Server::Bookie(index)) {
+            return Ok(None);
+        }
+        let old_session = bookie_session(self.state.ports.zookeeper, self.bookie_port(index));
         let configuration = self.layout.configuration(&format!("bookie-{index}.conf")).display().to_string();
         let main = ["org.apache.bookkeeper.server.Main", "--conf", &configuration];
-        self.spawn(Server::Bookie(index), 512, &[], &main)
+        self.spawn(Server::Bookie(index), 512, &[], &main)?;
+        Ok(old_session)
     }
 
-    /// Waits for the bookie's ephemeral node: writers choose bookies from there, an open port is not enough.
-    fn await_bookie(&mut self, index: u32) -> Result<()> {
-        let zookeeper = self.state.ports.zookeeper;
-        let port = self.state.ports.bookies.get(index as usize).copied().unwrap_or_default();
-        let node = format!("/available/127.0.0.1:{port}");
-        self.await_ready(Server::Bookie(index), || four_letter_word(zookeeper, "dump").contains(&node))
+    /// Waits for the bookie's ephemeral node: writers choose bookies from there, an open port is not enough. That of an old session will
+    /// go, and the bookie makes its own only then.
+    fn await_bookie(&mut self, index: u32, old_session: Option<&str>) -> Result<()> {
+        let (zookeeper, port) = (self.state.ports.zookeeper, self.bookie_port(index));
+        self.await_ready(Server::Bookie(index), || {
+            bookie_session(zookeeper, port).is_some_and(|session| Some(session.as_str()) != old_session)
+        })
+    }
+
+    fn bookie_port(&self, index: u32) -> u16 {
+        self.state.ports.bookies.get(index as usize).copied().unwrap_or_default()
     }
 
     /// Autorecovery, with the configuration of the first bookie. It begins at once with the bookies that ledgers name and that do not run.
@@ -514,6 +521,16 @@ fn answers(port: u16) -> bool {
 }
 
 /// ZooKeeper's answer to an administrative command, empty if there is none.
+/// The ZooKeeper session that registered the bookie with this port, as `dump` tells it: a line for each session, and indented lines for its
+/// nodes behind it.
+fn bookie_session(zookeeper: u16, port: u16) -> Option<String> {
+    let dump = four_letter_word(zookeeper, "dump");
+    let node = format!("/available/127.0.0.1:{port}");
+    let before = dump.lines().position(|line| line.starts_with('\t') && line.ends_with(&node))?;
+    let session = dump.lines().take(before).filter(|line| line.starts_with("0x")).last()?;
+    Some(session.trim_end_matches(':').to_owned())
+}
+
 fn four_letter_word(port: u16, word: &str) -> String {
     let ask = || -> std::io::Result<String> {
         let mut stream = connect(port)?;

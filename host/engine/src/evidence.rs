@@ -1,6 +1,7 @@
 //! The evidence of one container: its old metadata, read through the system journal, and its segments reconciled with
 //! the objects.
 
+mod held_table;
 mod metadata_tables;
 mod salvage;
 #[cfg(test)]

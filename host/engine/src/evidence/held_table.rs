@@ -1,0 +1,185 @@
+//! A metadata table as far as there are objects of it, and the newest entry of each key.
+
+use std::ops::Range;
+
+use dr_backends::tier2::Tier2;
+use dr_formats::journal::SystemSegmentState;
+use dr_formats::table::TableEntry;
+use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
+
+use crate::chain::{Chain, ChunkPart};
+use crate::error::Result;
+use crate::evidence::salvage::{Gap, IsSure, names_its_key, scan_around_damage};
+use crate::listing::ContainerObjects;
+
+/// The parts of a table that can be read on end, and the ranges between them.
+pub(super) struct HeldTable {
+    start_offset: u64,
+    pieces: Vec<Chain>,
+    /// What no object holds, by offset.
+    pub(super) holes: Vec<Range<u64>>,
+}
+
+/// What was read of a table.
+pub(super) struct TableEntriesRead {
+    pub(super) newest: Newest,
+    /// Bytes that are no entries.
+    pub(super) gaps: Vec<Gap>,
+}
+
+impl TableEntriesRead {
+    /// True if nothing is odd, but for an end that is torn, and the newest entry of each key is one for certain.
+    fn is_sound(&self, is_sure: IsSure) -> bool {
+        let mut newest = self.newest.iter();
+        self.gaps.iter().all(|gap| gap.may_be_torn)
+            && newest.all(|(key, version)| version.is_removal || is_sure(&version.entry(key)))
+    }
+}
+
+impl HeldTable {
+    /// The table of which the journals told, by the objects that are there.
+    pub(super) fn of(state: &SystemSegmentState, objects: &ContainerObjects) -> Self {
+        let mut pieces = Vec::new();
+        let mut holes = Vec::new();
+        let mut piece = Chain { first_start: state.first_chunk_start_offset, parts: Vec::new() };
+        let mut start = state.first_chunk_start_offset;
+        for (key, length) in &state.chunks {
+            let end = start + length;
+            let held = objects.chunk_size(key).unwrap_or(0).min(*length);
+            if held > 0 {
+                piece.parts.push(ChunkPart { key: key.as_str().into(), length: held });
+            }
+            if held < *length {
+                holes.push(start + held..end);
+                pieces.push(std::mem::replace(&mut piece, Chain { first_start: end, parts: Vec::new() }));
+            }
+            start = end;
+        }
+        pieces.push(piece);
+        pieces.retain(|piece| !piece.parts.is_empty());
+        Self { start_offset: state.start_offset, pieces, holes }
+    }
+
+    /// Reads the entries that are such for certain; about so many keys are expected.
+    ///
+    /// Nearly all are older than another one of their key, and need no closer look unless something is odd.
+    ///
+    /// # Errors
+    /// Tier-2 errors.
+    pub(super) fn read(&self, keys: usize, is_sure: IsSure, tier2: &dyn Tier2) -> Result<TableEntriesRead> {
+        let read = self.read_those(keys, names_its_key, tier2)?;
+        if read.is_sound(is_sure) {
+            return Ok(read);
+        }
+        drop(read);
+        self.read_those(keys, is_sure, tier2)
+    }
+
+    fn read_those(&self, keys: usize, is_sure: IsSure, tier2: &dyn Tier2) -> Result<TableEntriesRead> {
+        let mut newest = Newest::with_capacity(keys);
+        let mut visit = |entry: &TableEntry<'_>| {
+            let Ok(key) = std::str::from_utf8(entry.key) else { return };
+            match newest.entry_ref(key) {
+                EntryRef::Occupied(mut version) => version.get_mut().meet(entry),
+                EntryRef::Vacant(vacant) => {
+                    vacant.insert_with_key(key.into(), Version::of(entry));
+                }
+            }
+        };
+        let mut gaps = Vec::new();
+        for piece in &self.pieces {
+            let is_first = piece.first_start <= self.start_offset;
+            let start = piece.first_start.max(self.start_offset);
+            gaps.extend(scan_around_damage(piece, start, is_first, is_sure, tier2, &mut visit)?);
+        }
+        Ok(TableEntriesRead { newest, gaps })
+    }
+}
+
+/// Newest version of each key.
+pub(super) type Newest = HashMap<Box<str>, Version>;
+
+/// A version of a key.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    rank: (i64, u64),
+    is_removal: bool,
+    value: Vec<u8>,
+}
+
+impl Version {
+    fn of(entry: &TableEntry<'_>) -> Self {
+        let value = entry.value.unwrap_or_default().to_vec();
+        Self { rank: entry.rank(), is_removal: entry.value.is_none(), value }
+    }
+
+    /// Becomes the version of this entry if that is newer, in the same memory: most versions in a table are followed by others.
+    fn meet(&mut self, entry: &TableEntry<'_>) {
+        if entry.rank() >= self.rank {
+            (self.rank, self.is_removal) = (entry.rank(), entry.value.is_none());
+            self.value.clear();
+            self.value.extend_from_slice(entry.value.unwrap_or_default());
+        }
+    }
+
+    /// None for a removal.
+    pub(super) fn value(&self) -> Option<&[u8]> {
+        (!self.is_removal).then_some(&self.value)
+    }
+
+    /// The entry of the table.
+    fn entry<'a>(&'a self, key: &'a str) -> TableEntry<'a> {
+        let (version, offset) = self.rank;
+        TableEntry { offset, version, key: key.as_bytes(), value: self.value() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dr_backends::tier2::MemoryTier2;
+    use dr_formats::slts::{SegmentMetadata, StorageMetadata, TransactionData};
+    use dr_formats::table::write_entry;
+
+    use super::*;
+    use crate::evidence::salvage::is_record;
+
+    fn record(name: &str, length: u64) -> Vec<u8> {
+        let record = SegmentMetadata { name: name.to_owned(), length, ..SegmentMetadata::default() };
+        let data = TransactionData { version: 1, key: name.to_owned(), value: Some(StorageMetadata::Segment(record)) };
+        data.encode().unwrap()
+    }
+
+    /// Two keys with two versions each, and one that was removed.
+    fn table() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let entries = [("a", Some(1)), ("b", Some(1)), ("a", Some(2)), ("c", Some(1)), ("b", Some(2)), ("c", None)];
+        for (name, length) in entries {
+            let value = length.map(|length| record(name, length));
+            write_entry(name.as_bytes(), value.as_deref(), None, &mut bytes).unwrap();
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_first_look_at_names_alone_changes_nothing_of_the_newest_entries_whatever_is_damaged() {
+        let sound = table();
+        let length = sound.len() as u64;
+        let held = HeldTable {
+            start_offset: 0,
+            pieces: vec![Chain { first_start: 0, parts: vec![ChunkPart { key: "t".into(), length }] }],
+            holes: Vec::new(),
+        };
+        let mut second_looks = 0;
+        for bit in 0..sound.len() * 8 {
+            let mut damaged = sound.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let tier2 = MemoryTier2::new();
+            tier2.create("t", &damaged).unwrap();
+            let closely = held.read_those(3, is_record, &tier2).unwrap();
+            assert_eq!(held.read(3, is_record, &tier2).unwrap().newest, closely.newest, "bit {bit}");
+            second_looks += usize::from(!held.read_those(3, names_its_key, &tier2).unwrap().is_sound(is_record));
+        }
+        assert!(second_looks > 0 && second_looks < sound.len() * 8, "{second_looks}");
+    }
+}

@@ -87,6 +87,16 @@ fn assert_transactions_were_ended(test: &TestLab) {
     assert!(ended.len() > 1 && ended.iter().any(|choice| choice == "ended as aborted"), "{ended:?}");
 }
 
+/// How many lines of each kind the clients have written, by their first two words; of exceptions all words.
+fn kinds(record: &Path) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for line in std::fs::read_to_string(record).unwrap_or_default().lines() {
+        let words = if line.starts_with("N ") { usize::MAX } else { 2 };
+        *kinds.entry(line.split(' ').take(words).collect::<Vec<_>>().join(" ")).or_default() += 1;
+    }
+    kinds
+}
+
 fn lose_and_recover(test: &mut TestLab) -> PathBuf {
     // What the controller had under way then reaches Tier-2 as it was: some transaction is being committed most of the time.
     must("kill the controller", test.lab.kill(Server::Controller));
@@ -107,7 +117,11 @@ fn survive(test: &mut TestLab, record: &Path) -> PathBuf {
     let survivors = must("start clients", test.lab.start_survivors(record));
     let since = Instant::now();
     while must("count events", survivors.recorded("D abandoned ")) < 200 {
-        assert!(since.elapsed() < DELIVERED_LIMIT, "readers get no events");
+        assert!(
+            since.elapsed() < DELIVERED_LIMIT,
+            "readers get no events; of each kind there were {:?}",
+            kinds(record)
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
     std::thread::sleep(WORK);

@@ -520,7 +520,6 @@ fn answers(port: u16) -> bool {
     connect(port).is_ok()
 }
 
-/// ZooKeeper's answer to an administrative command, empty if there is none.
 /// The ZooKeeper session that registered the bookie with this port, as `dump` tells it: a line for each session, and indented lines for its
 /// nodes behind it.
 fn bookie_session(zookeeper: u16, port: u16) -> Option<String> {
@@ -531,6 +530,7 @@ fn bookie_session(zookeeper: u16, port: u16) -> Option<String> {
     Some(session.trim_end_matches(':').to_owned())
 }
 
+/// ZooKeeper's answer to an administrative command, empty if there is none.
 fn four_letter_word(port: u16, word: &str) -> String {
     let ask = || -> std::io::Result<String> {
         let mut stream = connect(port)?;

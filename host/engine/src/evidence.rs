@@ -10,6 +10,7 @@ mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{EVENT_COUNT, SEGMENT_TYPE, SegmentType};
@@ -69,7 +70,10 @@ impl ContainerEvidence {
         stream_tables: Arc<StreamTables>,
         tier2: &dyn Tier2,
     ) -> Result<Self> {
+        let began = Instant::now();
         let mut tables = MetadataTables::read(container, &objects, tier2)?;
+        // `cargo xtask bench` adds these up.
+        tracing::debug!(container, microseconds = began.elapsed().as_micros(), "metadata read");
         check_names(&tables, container, container_count)?;
         tables.drop_strangers(container, container_count);
         let mut evidence = Self::of_tables(container, objects, tables, stream_tables);

@@ -9,6 +9,8 @@ const SEED: i32 = 1_661_405_012;
 const CHILD_DELIMITERS: [&str; 2] = [TRANSACTION_DELIMITER, TRANSIENT_DELIMITER];
 /// Length of the id after a child delimiter, in characters; what follows it does not matter.
 const CHILD_ID_CHARACTERS: usize = 32;
+/// Names up to this length are hashed without memory of their own.
+const SHORT_NAME_BYTES: usize = 256;
 /// Segments that belong to the container in their name.
 const CONTAINER_TABLES: [&str; 2] = ["_system/containers/metadata_", "_system/containers/storage_metadata_"];
 /// Queues of event processors, which belong to the container in their name; `<name>_<container>`.
@@ -40,6 +42,14 @@ fn named_container(name: &str) -> Option<u32> {
 /// The part of a segment name that decides about its container: without transaction, transient and epoch parts.
 #[must_use]
 pub fn primary_name(segment_name: &str) -> &str {
+    // Nearly all names are those of stream segments or tables, with one mark or none.
+    match segment_name.split_once('#') {
+        None => return segment_name,
+        Some((number, epoch)) if !epoch.contains('#') && epoch.starts_with(&EPOCH_DELIMITER[2..]) => {
+            return number.strip_suffix('.').unwrap_or(segment_name);
+        }
+        Some(_) => {}
+    }
     let mut name = segment_name;
     while let Some(parent) = CHILD_DELIMITERS.iter().find_map(|delimiter| parent_name(name, delimiter)) {
         name = parent;
@@ -57,10 +67,12 @@ fn parent_name<'n>(name: &'n str, delimiter: &str) -> Option<&'n str> {
 #[must_use]
 pub fn segment_hash(segment_name: &str) -> u64 {
     let name = primary_name(segment_name);
-    let mut bytes = Vec::with_capacity(2 * name.len());
-    for unit in name.encode_utf16() {
-        bytes.extend_from_slice(&unit.to_le_bytes());
+    if name.len() <= SHORT_NAME_BYTES && name.is_ascii() {
+        let mut bytes = [0; 2 * SHORT_NAME_BYTES];
+        bytes.as_chunks_mut::<2>().0.iter_mut().zip(name.bytes()).for_each(|(unit, byte)| *unit = [byte, 0]);
+        return murmur3_128(&bytes[..2 * name.len()], SEED);
     }
+    let bytes: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
     murmur3_128(&bytes, SEED)
 }
 
@@ -195,7 +207,29 @@ mod tests {
         }
     }
 
+    /// As the Java code has it, whatever the name.
+    fn plain_primary_name(name: &str) -> &str {
+        let mut name = name;
+        while let Some(parent) = CHILD_DELIMITERS.iter().find_map(|delimiter| {
+            let (parent, id) = name.rsplit_once(delimiter)?;
+            (id.encode_utf16().count() >= CHILD_ID_CHARACTERS).then_some(parent)
+        }) {
+            name = parent;
+        }
+        name.rsplit_once(EPOCH_DELIMITER).map_or(name, |(number, _)| number)
+    }
+
     proptest! {
+        #[test]
+        fn short_ways_lead_to_the_same_hash(
+            name in "(s/\\PC{0,3}|[a-z]{0,300}|\\.|#|epoch\\.|\\.#epoch\\.|#transaction\\.|#transient\\.|[0-9a-f]{32}){0,6}",
+        ) {
+            let primary = plain_primary_name(&name);
+            prop_assert_eq!(primary_name(&name), primary);
+            let bytes: Vec<u8> = primary.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            prop_assert_eq!(segment_hash(&name), murmur3_128(&bytes, SEED));
+        }
+
         #[test]
         fn any_name_has_a_container(name in any::<String>(), count in 1_u32..10_000) {
             if let Some(container) = container_of(&name, count) {

@@ -10,7 +10,7 @@ use hashbrown::hash_map::EntryRef;
 
 use crate::chain::{Chain, ChunkPart};
 use crate::error::Result;
-use crate::evidence::salvage::{Gap, IsSure, names_its_key, scan_around_damage};
+use crate::evidence::salvage::{EntryKind, Gap, IsSure, names_its_key, scan_around_damage};
 use crate::listing::ContainerObjects;
 
 /// The parts of a table that can be read on end, and the ranges between them.
@@ -22,19 +22,11 @@ pub(super) struct HeldTable {
 }
 
 /// What was read of a table.
-pub(super) struct TableEntriesRead {
-    pub(super) newest: Newest,
+pub(super) struct TableRead<Value> {
+    /// What the newest entry of each key says; none for a removal.
+    pub(super) newest: Vec<(Box<str>, Option<Value>)>,
     /// Bytes that are no entries.
     pub(super) gaps: Vec<Gap>,
-}
-
-impl TableEntriesRead {
-    /// True if nothing is odd, but for an end that is torn, and the newest entry of each key is one for certain.
-    fn is_sound(&self, is_sure: IsSure) -> bool {
-        let mut newest = self.newest.iter();
-        self.gaps.iter().all(|gap| gap.may_be_torn)
-            && newest.all(|(key, version)| version.is_removal || is_sure(&version.entry(key)))
-    }
 }
 
 impl HeldTable {
@@ -67,24 +59,30 @@ impl HeldTable {
     ///
     /// # Errors
     /// Tier-2 errors.
-    pub(super) fn read(&self, keys: usize, is_sure: IsSure, tier2: &dyn Tier2) -> Result<TableEntriesRead> {
-        let read = self.read_those(keys, names_its_key, tier2)?;
-        if read.is_sound(is_sure) {
-            return Ok(read);
+    pub(super) fn read<Value>(
+        &self,
+        keys: usize,
+        kind: &EntryKind<Value>,
+        tier2: &dyn Tier2,
+    ) -> Result<TableRead<Value>> {
+        let (newest, gaps) = self.newest_of(keys, names_its_key, tier2)?;
+        if gaps.iter().all(|gap| gap.may_be_torn) {
+            let keys = newest.len();
+            let newest = kind.decode_newest(newest);
+            if newest.len() == keys {
+                return Ok(TableRead { newest, gaps });
+            }
         }
-        drop(read);
-        self.read_those(keys, is_sure, tier2)
+        let (newest, gaps) = self.newest_of(keys, kind.is_sure, tier2)?;
+        Ok(TableRead { newest: kind.decode_newest(newest), gaps })
     }
 
-    fn read_those(&self, keys: usize, is_sure: IsSure, tier2: &dyn Tier2) -> Result<TableEntriesRead> {
+    fn newest_of(&self, keys: usize, is_sure: IsSure, tier2: &dyn Tier2) -> Result<(Newest, Vec<Gap>)> {
         let mut newest = Newest::with_capacity(keys);
-        let mut visit = |entry: &TableEntry<'_>| {
-            let Ok(key) = std::str::from_utf8(entry.key) else { return };
-            match newest.entry_ref(key) {
-                EntryRef::Occupied(mut version) => version.get_mut().meet(entry),
-                EntryRef::Vacant(vacant) => {
-                    vacant.insert_with_key(key.into(), Version::of(entry));
-                }
+        let mut visit = |entry: &TableEntry<'_>| match newest.entry_ref(entry.key) {
+            EntryRef::Occupied(mut version) => version.get_mut().meet(entry),
+            EntryRef::Vacant(vacant) => {
+                vacant.insert_with_key(entry.key.into(), Version::of(entry));
             }
         };
         let mut gaps = Vec::new();
@@ -93,16 +91,27 @@ impl HeldTable {
             let start = piece.first_start.max(self.start_offset);
             gaps.extend(scan_around_damage(piece, start, is_first, is_sure, tier2, &mut visit)?);
         }
-        Ok(TableEntriesRead { newest, gaps })
+        Ok((newest, gaps))
     }
 }
 
 /// Newest version of each key.
-pub(super) type Newest = HashMap<Box<str>, Version>;
+type Newest = HashMap<Box<[u8]>, Version>;
+
+impl<Value> EntryKind<Value> {
+    /// What the newest versions say, without those of which nothing is certain.
+    fn decode_newest(&self, newest: Newest) -> Vec<(Box<str>, Option<Value>)> {
+        let decode = |(key, version): (Box<[u8]>, Version)| {
+            let value = if version.is_removal { None } else { Some((self.decode)(&version.entry(&key))?) };
+            Some((String::from_utf8(key.into_vec()).ok()?.into(), value))
+        };
+        newest.into_iter().filter_map(decode).collect()
+    }
+}
 
 /// A version of a key.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Version {
+#[derive(Debug)]
+struct Version {
     rank: (i64, u64),
     is_removal: bool,
     value: Vec<u8>,
@@ -123,15 +132,10 @@ impl Version {
         }
     }
 
-    /// None for a removal.
-    pub(super) fn value(&self) -> Option<&[u8]> {
-        (!self.is_removal).then_some(&self.value)
-    }
-
     /// The entry of the table.
-    fn entry<'a>(&'a self, key: &'a str) -> TableEntry<'a> {
+    fn entry<'a>(&'a self, key: &'a [u8]) -> TableEntry<'a> {
         let (version, offset) = self.rank;
-        TableEntry { offset, version, key: key.as_bytes(), value: self.value() }
+        TableEntry { offset, version, key, value: (!self.is_removal).then_some(&self.value) }
     }
 }
 
@@ -142,7 +146,7 @@ mod tests {
     use dr_formats::table::write_entry;
 
     use super::*;
-    use crate::evidence::salvage::is_record;
+    use crate::evidence::salvage::RECORD;
 
     fn record(name: &str, length: u64) -> Vec<u8> {
         let record = SegmentMetadata { name: name.to_owned(), length, ..SegmentMetadata::default() };
@@ -161,6 +165,14 @@ mod tests {
         bytes
     }
 
+    /// A key, and what is said of it.
+    type Read = (Box<str>, Option<Option<StorageMetadata>>);
+
+    fn sorted(mut read: Vec<Read>) -> Vec<Read> {
+        read.sort_by(|(one, _), (other, _)| one.cmp(other));
+        read
+    }
+
     #[test]
     fn a_first_look_at_names_alone_changes_nothing_of_the_newest_entries_whatever_is_damaged() {
         let sound = table();
@@ -176,9 +188,13 @@ mod tests {
             damaged[bit / 8] ^= 1 << (bit % 8);
             let tier2 = MemoryTier2::new();
             tier2.create("t", &damaged).unwrap();
-            let closely = held.read_those(3, is_record, &tier2).unwrap();
-            assert_eq!(held.read(3, is_record, &tier2).unwrap().newest, closely.newest, "bit {bit}");
-            second_looks += usize::from(!held.read_those(3, names_its_key, &tier2).unwrap().is_sound(is_record));
+            let quick = held.read(3, &RECORD, &tier2).unwrap();
+            let closely = held.newest_of(3, RECORD.is_sure, &tier2).unwrap();
+            assert_eq!(sorted(quick.newest), sorted(RECORD.decode_newest(closely.0)), "bit {bit}");
+            let (first, gaps) = held.newest_of(3, names_its_key, &tier2).unwrap();
+            let keys = first.len();
+            let is_odd = gaps.iter().any(|gap| !gap.may_be_torn) || RECORD.decode_newest(first).len() < keys;
+            second_looks += usize::from(is_odd);
         }
         assert!(second_looks > 0 && second_looks < sound.len() * 8, "{second_looks}");
     }

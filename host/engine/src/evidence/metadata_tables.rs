@@ -9,13 +9,13 @@ use dr_formats::names::{
     ChunkName, JournalKind, JournalName, SystemSegment, SystemTable, owning_container, storage_metadata_segment,
 };
 use dr_formats::segment_info::SegmentInfo;
-use dr_formats::slts::{ChunkMetadata, SegmentMetadata, StorageMetadata, TransactionData};
+use dr_formats::slts::{ChunkMetadata, SegmentMetadata, StorageMetadata};
 use hashbrown::{HashMap, HashSet};
 
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
-use crate::evidence::held_table::{HeldTable, Newest, TableEntriesRead};
-use crate::evidence::salvage::{Gap, IsSure, is_record, is_row};
+use crate::evidence::held_table::{HeldTable, TableRead};
+use crate::evidence::salvage::{EntryKind, Gap, RECORD, ROW};
 use crate::listing::{ChunkObject, ContainerObjects, JournalObject};
 
 /// Largest journal object that is read, in bytes. A server rolls over to the next file after 100 small batches.
@@ -70,18 +70,13 @@ impl MetadataTables {
     pub(super) fn read(container: ContainerId, objects: &ContainerObjects, tier2: &dyn Tier2) -> Result<Self> {
         let mut tables = Self::default();
         let mut states = tables.system_segments(container, objects, tier2)?;
-        for table in [SystemTable::ContainerMetadata, SystemTable::StorageMetadata] {
-            let segment = SystemSegment { container, table, attributes: false };
-            let state = states.remove(&segment).unwrap_or_default();
-            if is_absent(&segment, &state, objects) {
-                tables.absent.push(segment);
-            }
-            let newest = tables.newest_entries(&segment, state, objects, tier2)?;
-            match table {
-                SystemTable::ContainerMetadata => tables.add_rows(newest),
-                SystemTable::StorageMetadata => tables.add_records(newest),
-            }
-        }
+        let segment = |table| SystemSegment { container, table, attributes: false };
+        let rows =
+            tables.newest_entries(&segment(SystemTable::ContainerMetadata), &mut states, objects, &ROW, tier2)?;
+        tables.add_rows(rows);
+        let records =
+            tables.newest_entries(&segment(SystemTable::StorageMetadata), &mut states, objects, &RECORD, tier2)?;
+        tables.add_records(records);
         Ok(tables)
     }
 
@@ -103,14 +98,14 @@ impl MetadataTables {
         }
     }
 
-    fn add_rows(&mut self, newest: Newest) {
+    fn add_rows(&mut self, newest: Vec<(Box<str>, Option<SegmentInfo<'static>>)>) {
         self.rows.reserve(newest.len());
-        for (name, version) in newest {
+        for (name, row) in newest {
             if SystemSegment::parse(&name).is_some() {
                 // The tables' own rows are always stale; the new log maps both.
                 continue;
             }
-            match version.value().and_then(|value| SegmentInfo::decode(value).ok().map(SegmentInfo::into_owned)) {
+            match row {
                 None => {
                     self.removed_rows.insert(name);
                 }
@@ -121,9 +116,9 @@ impl MetadataTables {
         }
     }
 
-    fn add_records(&mut self, newest: Newest) {
-        for (name, version) in newest {
-            match version.value().and_then(|value| TransactionData::decode(value).ok()).and_then(|data| data.value) {
+    fn add_records(&mut self, newest: Vec<(Box<str>, Option<Option<StorageMetadata>>)>) {
+        for (name, record) in newest {
+            match record.flatten() {
                 None => {
                     self.removed_records.insert(name);
                 }
@@ -165,26 +160,27 @@ impl MetadataTables {
     }
 
     /// Reads a metadata table, around what is damaged.
-    fn newest_entries(
+    fn newest_entries<Value>(
         &mut self,
         segment: &SystemSegment,
-        mut state: SystemSegmentState,
+        states: &mut SystemSegments,
         objects: &ContainerObjects,
+        kind: &EntryKind<Value>,
         tier2: &dyn Tier2,
-    ) -> Result<Newest> {
+    ) -> Result<Vec<(Box<str>, Option<Value>)>> {
+        let mut state = states.remove(segment).unwrap_or_default();
+        if is_absent(segment, &state, objects) {
+            self.absent.push(*segment);
+        }
         let name = segment.to_string();
         let recorded_end = state.length;
         link_contiguous(&name, &mut state, objects);
-        let is_sure: IsSure = match segment.table {
-            SystemTable::ContainerMetadata => is_row,
-            SystemTable::StorageMetadata => is_record,
-        };
         match segment.table {
             SystemTable::ContainerMetadata => self.rows_end = state.length,
             SystemTable::StorageMetadata => self.storage_end = state.length,
         }
         let held = HeldTable::of(&state, objects);
-        let TableEntriesRead { newest, gaps } = held.read(objects.chunks.len(), is_sure, tier2)?;
+        let TableRead { newest, gaps } = held.read(objects.chunks.len(), kind, tier2)?;
         // Half an entry behind what the journal knows is what a crash leaves.
         let is_damage = |gap: &Gap| !gap.may_be_torn || gap.range.start < recorded_end;
         let damaged = gaps.into_iter().filter(is_damage).map(|gap| gap.range);

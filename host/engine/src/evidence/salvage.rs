@@ -6,9 +6,9 @@
 use std::ops::Range;
 
 use dr_backends::tier2::Tier2;
-use dr_formats::primitives::Reader;
+use dr_formats::primitives::only_body_of_single;
 use dr_formats::segment_info::SegmentInfo;
-use dr_formats::slts::TransactionData;
+use dr_formats::slts::{StorageMetadata, TransactionData};
 use dr_formats::table::{MAX_ENTRY_LENGTH, TableEntries, TableEntry};
 
 use crate::chain::Chain;
@@ -31,37 +31,60 @@ pub(super) struct Gap {
 /// Whether key and value of an entry agree.
 pub(super) type IsSure = fn(&TableEntry<'_>) -> bool;
 
+/// The entries of one of the metadata tables.
+pub(super) struct EntryKind<Value> {
+    pub(super) is_sure: IsSure,
+    /// What an entry says of which that holds; none for others.
+    pub(super) decode: fn(&TableEntry<'_>) -> Option<Value>,
+}
+
+/// Rows of the container metadata.
+pub(super) const ROW: EntryKind<SegmentInfo<'static>> = EntryKind { is_sure: is_row, decode: row };
+
+/// Records of the storage metadata; none in one of what was deleted.
+pub(super) const RECORD: EntryKind<Option<StorageMetadata>> = EntryKind { is_sure: is_record, decode: record };
+
 /// Looks only at where a value names its key, and at where it ends: enough for an entry that is older than another one of its key, in a
 /// fraction of the time. It takes some for odd that are not, for modified UTF-8 differs from plain in a few characters.
 pub(super) fn names_its_key(entry: &TableEntry<'_>) -> bool {
-    entry.value.and_then(first_text).is_some_and(|name| name == entry.key && std::str::from_utf8(name).is_ok())
+    entry.value.and_then(first_text).is_some_and(|name| name == entry.key)
 }
 
-/// The text of a value that begins with a number and a text, as rows and records do, in modified UTF-8; none if anything follows on the
-/// value.
+/// The text of a value that begins with a number and a text, as rows and records do, in modified UTF-8.
 fn first_text(value: &[u8]) -> Option<&[u8]> {
-    let mut reader = Reader::new("metadata entry", value);
-    let text = reader.read_single("metadata entry", |body| {
-        body.i64()?;
-        let length = body.u16()?;
-        body.bytes(length.into())
-    });
-    text.ok().filter(|_| reader.is_empty())
+    let (_, text) = only_body_of_single(value)?.split_first_chunk::<{ size_of::<i64>() }>()?;
+    let (length, text) = text.split_first_chunk()?;
+    text.get(..u16::from_be_bytes(*length).into())
 }
 
-/// A row of the container metadata names its segment, which is its key.
-pub(super) fn is_row(entry: &TableEntry<'_>) -> bool {
-    let row = entry.value.and_then(|value| SegmentInfo::decode(value).ok());
-    row.is_some_and(|row| row.name.as_bytes() == entry.key)
+/// A row names its segment, which is its key.
+fn is_row(entry: &TableEntry<'_>) -> bool {
+    borrowed_row(entry).is_some()
 }
 
-/// A storage record names its key, and its value does so again.
-pub(super) fn is_record(entry: &TableEntry<'_>) -> bool {
+fn row(entry: &TableEntry<'_>) -> Option<SegmentInfo<'static>> {
+    borrowed_row(entry).map(SegmentInfo::into_owned)
+}
+
+fn borrowed_row<'a>(entry: &TableEntry<'a>) -> Option<SegmentInfo<'a>> {
+    let row = SegmentInfo::decode(entry.value?).ok()?;
+    (row.name.as_bytes() == entry.key).then_some(row)
+}
+
+/// A record names its key, and what it says of it does so again.
+fn is_record(entry: &TableEntry<'_>) -> bool {
     let data = entry.value.and_then(|value| TransactionData::decode_borrowed(value).ok());
-    data.is_some_and(|data| {
-        let named = data.value.as_ref().is_none_or(|record| record.name() == data.key);
-        named && data.key.as_bytes() == entry.key
-    })
+    data.is_some_and(|data| names_twice(&data, entry.key))
+}
+
+fn record(entry: &TableEntry<'_>) -> Option<Option<StorageMetadata>> {
+    let data = TransactionData::decode(entry.value?).ok()?;
+    names_twice(&data, entry.key).then_some(data.value)
+}
+
+fn names_twice<Text: AsRef<str>>(data: &TransactionData<Text>, key: &[u8]) -> bool {
+    let named = data.value.as_ref().is_none_or(|record| record.name() == data.key.as_ref());
+    named && data.key.as_ref().as_bytes() == key
 }
 
 /// Calls `visit` with every entry of a table that is one for certain, and returns what lies between them. `start` is an

@@ -387,6 +387,17 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The body of a single-type object of version 0, if it has one revision and is all that the bytes hold: in a fraction of the time that
+/// [`Reader::read_single`] takes, which accepts more. For a first look at very many objects.
+#[must_use]
+pub fn only_body_of_single(bytes: &[u8]) -> Option<&[u8]> {
+    let (header, rest) = bytes.split_first_chunk::<4>()?;
+    let (length, body) = rest.split_first_chunk::<4>()?;
+    let length = usize::try_from(i32::from_be_bytes(*length)).ok()?;
+    // Version, number of revisions, number of the first.
+    (*header == [OBJECT_FORMAT, 0, 1, 0] && length == body.len()).then_some(body)
+}
+
 /// The revisions of one object, handed out one after the other.
 #[derive(Debug)]
 pub struct ObjectReader<'a> {

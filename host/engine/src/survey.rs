@@ -20,6 +20,7 @@ use crate::ledgers::{Content, SegmentTail, TailedTier2};
 use crate::listing::{ListedContainer, Listing};
 use crate::named_segments::NamedSegments;
 use crate::plan::run_directory_error;
+use crate::pool::map_bounded;
 use crate::progress::{Progress, Silent};
 use crate::read_once::ReadOnce;
 use crate::reader_groups::ReadSegments;
@@ -71,13 +72,31 @@ impl Told {
 }
 
 impl Survey {
-    /// Lists Tier-2 and checks the container count against what the containers hold.
+    /// Lists Tier-2 and checks the container count against what the containers hold. A plan can be made of it: what is read is
+    /// remembered as its evidence.
     ///
     /// # Errors
     /// Those of [`Listing::take`] and [`ContainerEvidence::load`].
     pub fn take(tier2: Arc<dyn Tier2>, options: SurveyOptions, progress: &dyn Progress) -> Result<Self> {
+        Self::through(WitnessedTier2::new, tier2, options, progress)
+    }
+
+    /// As [`Survey::take`], for those who only look.
+    ///
+    /// # Errors
+    /// As [`Survey::take`].
+    pub fn look(tier2: Arc<dyn Tier2>, options: SurveyOptions, progress: &dyn Progress) -> Result<Self> {
+        Self::through(WitnessedTier2::forgetful, tier2, options, progress)
+    }
+
+    fn through(
+        witness: fn(Arc<dyn Tier2>, u32) -> WitnessedTier2,
+        tier2: Arc<dyn Tier2>,
+        options: SurveyOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         let listing = Arc::new(Listing::take(tier2.as_ref(), options.container_count, progress)?);
-        let tier2 = WitnessedTier2::new(tier2, listing.container_count());
+        let tier2 = witness(tier2, listing.container_count());
         let stream_tables = Arc::new(StreamTables::read(&listing, &tier2)?);
         let survey = Self {
             tier2,
@@ -332,6 +351,18 @@ impl Survey {
     /// As [`Survey::evidence`].
     pub fn segments(&self, container: ContainerId) -> Result<Vec<Segment>> {
         Ok(self.evidence(container)?.segments())
+    }
+
+    /// Segments of containers that are not in work, each of which is read in a thread of its own and forgotten.
+    ///
+    /// # Errors
+    /// As [`Survey::evidence`].
+    pub fn segments_for_a_moment(&self, containers: &[ContainerId]) -> Result<Vec<Vec<Segment>>> {
+        map_bounded(containers.len(), containers, |&container| {
+            let segments = self.segments(container);
+            self.forget(container);
+            segments
+        })
     }
 
     /// Loads containers until one proves the container count by the names in its metadata table.

@@ -27,15 +27,44 @@ pub(super) struct Measured {
     pub(super) read: Duration,
     /// Reading the metadata of all containers (journals and the tables they lead to), one file after the other.
     pub(super) read_metadata: Duration,
-    /// `dr list-segments`: the same metadata read, understood, and reconciled with the objects.
-    pub(super) list_segments: Duration,
+    pub(super) list_segments: ListSegments,
     /// Both once more, each after the metadata were dropped from the memory of the system.
     pub(super) read_cold_metadata: Duration,
-    pub(super) list_segments_cold: Duration,
+    pub(super) list_segments_cold: ListSegments,
     pub(super) stages: Stages,
     /// From start to end of the process.
     pub(super) recovery: Duration,
     pub(super) usage: Usage,
+}
+
+/// What `dr list-segments` took.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ListSegments {
+    /// From start to end: all objects listed, the metadata read and reconciled with them, every segment printed.
+    pub(super) whole: Duration,
+    /// Reading and decoding the metadata alone: what all containers took together, divided by how many are worked on at a time.
+    pub(super) metadata: Duration,
+}
+
+impl ListSegments {
+    fn take(dr: &Path, tier2: &Path) -> Result<Self, TaskError> {
+        let mut list = Command::new(dr);
+        list.arg("list-segments").arg(tier2).args(["--quiet", "--output", "csv"]);
+        list.args(["--log-level", "dr_engine::evidence=debug"]).stdout(Stdio::null()).stderr(Stdio::piped());
+        let began = Instant::now();
+        let output = list.output().map_err(|source| process::start_error(&list, source))?;
+        let whole = began.elapsed();
+        let diary = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            eprint!("{diary}");
+            return Err(TaskError::Command { command: process::shown(&list), status: output.status });
+        }
+        let microseconds = diary.lines().filter_map(|line| line.split_once("microseconds=")).map(|(_, rest)| {
+            rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u64>().unwrap_or_default()
+        });
+        let at_a_time = thread::available_parallelism().map_or(1, |processors| processors.get() as u64);
+        Ok(Self { whole, metadata: Duration::from_micros(microseconds.sum::<u64>() / at_a_time) })
+    }
 }
 
 /// What the system tells of a process; none where it does not.
@@ -101,11 +130,9 @@ impl Measured {
         let metadata = files_below(&tier2.join("_system/containers"))?;
         let (_, read) = timed(|| read_all(&files_below(&tier2)?))?;
         let (_, read_metadata) = timed(|| read_all(&metadata))?;
-        let mut list = Command::new(dr);
-        list.arg("list-segments").arg(&tier2).args(["--quiet", "--output", "csv"]).stdout(Stdio::null());
-        let (_, list_segments) = timed(|| process::run(&mut list))?;
+        let list_segments = ListSegments::take(dr, &tier2)?;
         let (_, read_cold_metadata) = drop_from_memory(&metadata).and_then(|()| timed(|| read_all(&metadata)))?;
-        let (_, list_segments_cold) = drop_from_memory(&metadata).and_then(|()| timed(|| process::run(&mut list)))?;
+        let list_segments_cold = drop_from_memory(&metadata).and_then(|()| ListSegments::take(dr, &tier2))?;
         let mut command = Command::new(dr);
         command.arg("recover").arg(&tier2).args(["--yes", "--output", "json"]).args(tier1);
         command.arg("--run-directory").arg(directory.join("run")).env_remove("RUST_LOG");

@@ -17,6 +17,7 @@ use dr_engine::plan::{EvidenceDigest, Plan, create_run_directory};
 use dr_engine::process::Process;
 use dr_engine::progress::{Progress as _, Unit};
 use dr_engine::staging::Staging;
+use dr_engine::survey::{Survey, SurveyOptions};
 use dr_engine::verify::Scope;
 use dr_runtime::Usage;
 
@@ -190,7 +191,8 @@ impl<'a> Recovery<'a> {
         let OpenTarget { target, configuration, tier2, tier1 } = &self.open;
         recording::check_place(chosen, &target.root)?;
         ledgers::refuse_absent(target.bookies_left())?;
-        let survey = source::survey(self.session, tier2.clone(), configuration.container_count)?;
+        let options = SurveyOptions { container_count: configuration.container_count };
+        let survey = Survey::take(tier2.clone(), options, self.session.progress.as_ref())?;
         // One that cannot rebuild containers is not expected to.
         let expected = match chosen.stopped() {
             Stopped::All => source::containers(survey.container_count(), selection)?,

@@ -8,7 +8,6 @@ use dr_backends::tier2::FileSystemTier2;
 use dr_backends::tier2::Tier2;
 use dr_engine::contract::ContainerId;
 use dr_engine::error::{OperatorError, Result};
-use dr_engine::survey::{Survey, SurveyOptions};
 
 use super::Session;
 use crate::arguments::ContainerSelection;
@@ -61,11 +60,6 @@ pub(super) fn refuse_inside(root: &Path, path: &Path, what: &str, flag: &str) ->
         format!("{what} {} lies inside Tier-2, {}", path.display(), root.display()),
         format!("name a place outside of it with {flag}"),
     ))
-}
-
-/// Looks at all that is there.
-pub(super) fn survey(session: &Session, tier2: Arc<dyn Tier2>, container_count: Option<u32>) -> Result<Survey> {
-    Survey::take(tier2, SurveyOptions { container_count }, session.progress.as_ref())
 }
 
 /// The containers that were chosen, or all; each exists.

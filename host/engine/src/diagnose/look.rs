@@ -225,7 +225,7 @@ pub fn look_at_contents(
     progress: &dyn Progress,
 ) -> Result<Vec<Contents>> {
     const STAGE: &str = "reading metadata";
-    let survey = Survey::take(tier2, SurveyOptions { container_count }, progress)?;
+    let survey = Survey::look(tier2, SurveyOptions { container_count }, progress)?;
     let containers: Vec<ContainerId> = (0..survey.container_count()).collect();
     progress.stage_started(STAGE, Some(containers.len() as u64), Unit::Containers);
     let found = Mutex::new(Vec::new());

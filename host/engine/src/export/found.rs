@@ -160,7 +160,7 @@ pub(super) fn find(
 ) -> Result<Found> {
     let mut finder = Finder { selection, sources: Vec::new(), warnings: Vec::new() };
     let survey = SurveyOptions { container_count: options.container_count };
-    let unusable = match Survey::take(tier2.clone(), survey, progress) {
+    let unusable = match Survey::look(tier2.clone(), survey, progress) {
         Ok(survey) => {
             finder.look_in(&survey)?;
             None

@@ -72,7 +72,7 @@ pub(super) fn chain_of(
     container_count: Option<u32>,
 ) -> Result<ChunkChain> {
     let options = SurveyOptions { container_count };
-    let survey = Survey::take(tier2.clone(), options, session.progress.as_ref());
+    let survey = Survey::look(tier2.clone(), options, session.progress.as_ref());
     match survey.and_then(|survey| ChunkChain::of(&survey, segment)) {
         Ok(chain) => Ok(chain),
         Err(error) if matches!(error.code, "metadata-damaged" | "table-damaged") => {

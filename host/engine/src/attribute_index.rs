@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use dr_backends::tier2::Tier2;
-use dr_formats::attribute::{ATTRIBUTE_ID_LENGTH, AttributeMap};
+use dr_formats::attribute::{ATTRIBUTE_ID_LENGTH, AttributeId, AttributeMap};
 use dr_formats::attribute_index::{
     Footer, IndexError, KeyFormat, SegmentBytes, SegmentSlice, find_last_footer, read_all,
 };
 use dr_formats::names::attribute_segment_of;
+use dr_formats::reader_group::REVISION_MARK;
 
 use crate::chain::Chain;
 use crate::error::{OperatorError, Result};
@@ -39,6 +40,9 @@ pub(crate) struct AttributeIndex {
     pub(crate) lost: Option<Range<u64>>,
 }
 
+/// The one attribute of a stream segment that is no writer's.
+const MARK: AttributeId = AttributeId::Uuid(REVISION_MARK);
+
 /// Most earlier states of an index that are looked at.
 const EARLIER_STATES_MAX: usize = 1000;
 
@@ -59,13 +63,18 @@ pub(crate) fn largest_value_ever(chain: &Chain, keys: KeyFormat, tier2: &dyn Tie
     Ok(largest)
 }
 
-/// Which state of an index is the newest in which writers had written at most `events` events.
+/// Which state of an index is the newest that is not ahead of the segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum StateBehind {
     /// The newest of all.
     Newest,
-    /// An earlier one, which ends with this footer.
-    Earlier(Footer),
+    /// An earlier one.
+    Earlier {
+        /// With which it ends.
+        footer: Footer,
+        /// What it holds.
+        values: IndexValues,
+    },
     /// None that can still be read.
     None,
 }
@@ -80,15 +89,39 @@ pub(crate) enum StateBehind {
 /// # Errors
 /// Tier-2 errors.
 pub(crate) fn state_behind(chain: &Chain, newest: &IndexValues, events: u64, tier2: &dyn Tier2) -> Result<StateBehind> {
-    let is_behind = |values: &IndexValues| events_written(values) <= u128::from(events);
-    if is_behind(newest) {
+    newest_state(chain, newest, tier2, |values| events_written(values) <= u128::from(events))
+}
+
+/// The newest mark of a synchronizer that is not behind `end`; none if there is none. Chain and values are those of
+/// [`state_behind`].
+///
+/// # Errors
+/// Tier-2 errors.
+pub(crate) fn mark_before(chain: &Chain, newest: &IndexValues, end: u64, tier2: &dyn Tier2) -> Result<Option<i64>> {
+    let is_inside =
+        |values: &IndexValues| mark(values).is_none_or(|mark| u64::try_from(mark).is_ok_and(|mark| mark <= end));
+    Ok(match newest_state(chain, newest, tier2, is_inside)? {
+        StateBehind::Newest => mark(newest),
+        StateBehind::Earlier { values, .. } => mark(&values),
+        StateBehind::None => None,
+    })
+}
+
+/// The newest state of an index that `accept` takes.
+fn newest_state(
+    chain: &Chain,
+    newest: &IndexValues,
+    tier2: &dyn Tier2,
+    accept: impl Fn(&IndexValues) -> bool,
+) -> Result<StateBehind> {
+    if accept(newest) {
         return Ok(StateBehind::Newest);
     }
     let mut end = chain.end() - 1;
     for _ in 1..EARLIER_STATES_MAX {
         let Some((footer, values)) = read_chain(&chain.cut(end), KeyFormat::Uuid, true, tier2)? else { break };
-        if is_behind(&values) {
-            return Ok(StateBehind::Earlier(footer));
+        if accept(&values) {
+            return Ok(StateBehind::Earlier { footer, values });
         }
         end = footer.end - 1;
     }
@@ -97,7 +130,13 @@ pub(crate) fn state_behind(chain: &Chain, newest: &IndexValues, events: u64, tie
 
 /// Events that the writers in an index have written, all together.
 fn events_written(values: &IndexValues) -> u128 {
-    values.values().filter_map(|&value| u128::try_from(value).ok()).sum()
+    let of_writers = values.iter().filter(|(id, _)| **id != MARK);
+    of_writers.filter_map(|(_, &value)| u128::try_from(value).ok()).sum()
+}
+
+/// Where clients of a synchronizer begin to read.
+pub(crate) fn mark(values: &IndexValues) -> Option<i64> {
+    values.get(&MARK).copied()
 }
 
 /// How the attribute ids of a segment are stored.
@@ -231,7 +270,6 @@ impl SegmentBytes for ChainBytes<'_> {
 #[cfg(test)]
 mod tests {
     use dr_backends::tier2::MemoryTier2;
-    use dr_formats::attribute::AttributeId;
     use dr_formats::attribute_index::build_index;
     use dr_formats::primitives::Uuid;
 
@@ -260,7 +298,7 @@ mod tests {
         let newest = read_index_values(&chain, KeyFormat::Uuid, true, &tier2).unwrap().unwrap();
         let behind = |events| match state_behind(&chain, &newest, events, &tier2).unwrap() {
             StateBehind::Newest => Some(ends[2]),
-            StateBehind::Earlier(footer) => Some(footer.end),
+            StateBehind::Earlier { footer, .. } => Some(footer.end),
             StateBehind::None => None,
         };
         assert_eq!(behind(14), Some(ends[2]));
@@ -269,6 +307,26 @@ mod tests {
         assert_eq!(behind(9), Some(ends[1]));
         assert_eq!(behind(8), Some(ends[0]));
         assert_eq!(behind(6), None);
+    }
+
+    #[test]
+    fn a_mark_is_no_event_number_and_goes_back_by_itself() {
+        let mut bytes = Vec::new();
+        for (events, mark) in [(1, None), (2, Some(20)), (3, Some(40))] {
+            let writer = (AttributeId::Uuid(Uuid([1; 16])), events);
+            let values = std::iter::once(writer).chain(mark.map(|mark| (MARK, mark))).collect();
+            bytes.extend(build_index(KeyFormat::Uuid, bytes.len() as u64, values, false).unwrap());
+        }
+        let tier2 = MemoryTier2::new();
+        tier2.create("index", &bytes).unwrap();
+        let part = ChunkPart { key: "index".into(), length: bytes.len() as u64 };
+        let chain = Chain { first_start: 0, parts: vec![part] };
+        let newest = read_index_values(&chain, KeyFormat::Uuid, true, &tier2).unwrap().unwrap();
+        assert_eq!(state_behind(&chain, &newest, 3, &tier2).unwrap(), StateBehind::Newest);
+        assert_eq!(
+            [50, 40, 39, 20, 19].map(|end| mark_before(&chain, &newest, end, &tier2).unwrap()),
+            [Some(40), Some(40), Some(20), Some(20), None]
+        );
     }
 
     #[test]

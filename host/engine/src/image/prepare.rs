@@ -5,7 +5,7 @@ use std::ops::Range;
 use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{
     ATTRIBUTE_ID_LENGTH, AttributeUpdate, BUCKET_COUNT, COMPACTION_OFFSET, CoreAttribute, ENTRY_COUNT, EVENT_COUNT,
-    INDEX_OFFSET, MIN_UTILIZATION, SEGMENT_TYPE, SegmentType, TOTAL_ENTRY_COUNT,
+    INDEX_OFFSET, MIN_UTILIZATION, NULL_ATTRIBUTE_VALUE, SEGMENT_TYPE, SegmentType, TOTAL_ENTRY_COUNT,
 };
 use dr_formats::attribute_index::KeyFormat;
 use dr_formats::names::SegmentKind;
@@ -14,7 +14,7 @@ use dr_formats::segment_info::{NO_SEGMENT_ID, SegmentInfo};
 use dr_formats::table::TableEntries;
 
 use crate::attribute_index::{
-    AttributeIndex, StateBehind, key_format, largest_value_ever, read_attribute_index, state_behind,
+    AttributeIndex, StateBehind, key_format, largest_value_ever, mark, mark_before, read_attribute_index, state_behind,
 };
 use crate::chain::Chain;
 use crate::controller::ControllerEvidence;
@@ -25,6 +25,9 @@ use crate::hash_table::HashTable;
 use crate::reader_groups::Renewal;
 use crate::table_index::{FixedKeyTableIndex, HashTableIndex};
 use crate::table_scan::scan_table;
+
+/// The finding of a segment whose index knew of more events than there are.
+const EVENT_NUMBERS_AHEAD: &str = "event-numbers-ahead";
 
 /// The finding of a table whose index the log completes.
 pub(super) const TABLE_INDEX_COMPLETED: &str = "table-index-completed";
@@ -136,7 +139,7 @@ fn row(name: &str, segment: &FreshSegment) -> SegmentInfo<'static> {
 }
 
 /// The attribute index of a segment that is no table; that of a stream segment must not be ahead of its events, and its
-/// count of them goes on from what there is.
+/// count of them goes on from what there is. The mark of a synchronizer goes back by itself, to the newest that is inside of the segment.
 fn prepare_event_numbers(
     evidence: &ContainerEvidence,
     prepared: &mut Prepared,
@@ -152,16 +155,27 @@ fn prepare_event_numbers(
         prepared.row.attributes.set(EVENT_COUNT, signed(events));
     }
     let Some(stored) = index.stored.as_mut().filter(|_| keys == KeyFormat::Uuid) else { return Ok(index) };
-    match state_behind(&stored.chain, &index.values, events, tier2)? {
-        StateBehind::Newest => return Ok(index),
-        StateBehind::Earlier(footer) => {
+    let mark_to_be = mark_before(&stored.chain, &index.values, prepared.row.length, tier2)?;
+    let kept_mark = match state_behind(&stored.chain, &index.values, events, tier2)? {
+        StateBehind::Newest => mark(&index.values),
+        StateBehind::Earlier { footer, values } => {
             stored.chain = stored.chain.cut(footer.end);
             stored.start_offset = stored.start_offset.min(footer.minimum_offset);
+            prepared.findings.push(EVENT_NUMBERS_AHEAD);
+            mark(&values)
         }
-        // Without an index the store begins a new one, in which no writer is known.
-        StateBehind::None => index.stored = None,
+        StateBehind::None => {
+            // Without an index the store begins a new one, in which no writer is known.
+            index.stored = None;
+            prepared.findings.push(EVENT_NUMBERS_AHEAD);
+            None
+        }
+    };
+    // A store would not start from a log that changes the attributes of a sealed segment.
+    if kept_mark != mark_to_be && !prepared.row.sealed {
+        let value = mark_to_be.unwrap_or(NULL_ATTRIBUTE_VALUE);
+        prepared.index_updates.push(AttributeUpdate::replace(REVISION_MARK, value));
     }
-    prepared.findings.push("event-numbers-ahead");
     Ok(index)
 }
 

@@ -57,6 +57,8 @@ public final class Checker {
             checks.check("stream cut " + cut.scope + "/" + cut.stream, () -> cut(cut)));
         transactions();
         truth.byteStreams.forEach(bytes -> checks.check("byte stream " + bytes.scope + "/" + bytes.name, () -> bytes(bytes)));
+        Synchronizers synchronizers = new Synchronizers(cluster);
+        truth.synchronizers.forEach(one -> checks.check("synchronizer " + one.path(), () -> synchronizers.check(one)));
         truth.tables.forEach(this::table);
         halfReadGroup();
         for (String deleted : truth.deletedStreams) {
@@ -79,6 +81,7 @@ public final class Checker {
                 Set<String> expected = truth.streams.stream().filter(s -> s.scope.equals(scope)).map(s -> s.name)
                     .collect(Collectors.toCollection(TreeSet::new));
                 truth.byteStreams.stream().filter(b -> b.scope.equals(scope)).forEach(b -> expected.add(b.name));
+                truth.synchronizers.stream().filter(s -> s.scope.equals(scope)).forEach(s -> expected.add(s.name));
                 return Checks.same(expected, listed(cluster.streams.listStreams(scope)));
             });
             checks.check("tables of scope " + scope, () -> {

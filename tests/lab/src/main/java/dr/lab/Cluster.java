@@ -5,6 +5,7 @@ import io.pravega.client.ByteStreamClientFactory;
 import io.pravega.client.ClientConfig;
 import io.pravega.client.EventStreamClientFactory;
 import io.pravega.client.KeyValueTableFactory;
+import io.pravega.client.SynchronizerClientFactory;
 import io.pravega.client.admin.KeyValueTableManager;
 import io.pravega.client.admin.ReaderGroupManager;
 import io.pravega.client.admin.StreamInfo;
@@ -48,6 +49,7 @@ final class Cluster {
     private final Map<String, ReaderGroupManager> groups = new HashMap<>();
     private final Map<String, BatchClientFactory> batches = new HashMap<>();
     private final Map<String, ByteStreamClientFactory> byteClients = new HashMap<>();
+    private final Map<String, SynchronizerClientFactory> synchronizers = new HashMap<>();
     private final Map<String, KeyValueTableFactory> tableClients = new HashMap<>();
 
     Cluster(String controllerUri) {
@@ -71,6 +73,10 @@ final class Cluster {
 
     synchronized ByteStreamClientFactory byteClients(String scope) {
         return byteClients.computeIfAbsent(scope, name -> ByteStreamClientFactory.withScope(name, config));
+    }
+
+    synchronized SynchronizerClientFactory synchronizers(String scope) {
+        return synchronizers.computeIfAbsent(scope, name -> SynchronizerClientFactory.withScope(name, config));
     }
 
     synchronized KeyValueTableFactory tableClients(String scope) {

@@ -16,6 +16,8 @@ final class Events {
     static final Serializer<byte[]> SERIALIZER = new ByteArraySerializer();
     static final int SMALLEST = 40;
     static final int LARGEST = 100_000;
+    /** More than {@link Serializer#MAX_EVENT_SIZE}, up to which an event is one request. */
+    static final int TOO_LARGE_FOR_A_REQUEST = Serializer.MAX_EVENT_SIZE + 600_000;
     /** Within so many bytes everything stands that says what an event is, also with the longest names. */
     private static final int HEADER_MAX = 600;
 

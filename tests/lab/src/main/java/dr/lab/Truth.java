@@ -32,6 +32,8 @@ final class Truth {
     List<CutTruth> cuts = new ArrayList<>();
     List<TransactionTruth> transactions = new ArrayList<>();
     List<BytesTruth> byteStreams = new ArrayList<>();
+    /** None in truths that were recorded before there were any. */
+    List<SynchronizerTruth> synchronizers = new ArrayList<>();
     List<TableTruth> tables = new ArrayList<>();
     List<String> deletedTables = new ArrayList<>();
     List<GroupTruth> groups = new ArrayList<>();
@@ -119,6 +121,20 @@ final class Truth {
         boolean sealed;
         /** Of the bytes from head to tail. */
         String digest;
+    }
+
+    /** One stream that holds a shared state. */
+    static final class SynchronizerTruth {
+        String scope;
+        String name;
+        /** Digests, from the oldest. */
+        List<String> values = new ArrayList<>();
+        /** As text. */
+        String mark;
+
+        String path() {
+            return scope + "/" + name;
+        }
     }
 
     /** One key-value table. */

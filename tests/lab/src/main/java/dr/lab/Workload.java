@@ -58,6 +58,7 @@ public final class Workload {
         truth.scopes.remove("deleted-scope");
         truth.deletedScopes.add("deleted-scope");
         step("plain streams", this::plainStreams);
+        step("a large event", this::largeEvent);
         step("odd names", this::oddNames);
         step("scaled streams", this::scaledStreams);
         step("ended streams", this::endedStreams);
@@ -65,6 +66,7 @@ public final class Workload {
         step("policies and tags", this::policies);
         step("transactions", this::transactions);
         step("byte streams", this::byteStreams);
+        step("synchronizers", this::synchronizers);
         step("tables", this::tables);
         step("watermarks", this::watermarks);
         step("half-read groups", this::halfReadGroups);
@@ -96,6 +98,13 @@ public final class Workload {
         writing.events(writing.stream(BETA, "fixed", fixed(1)), 2, 10 * factor);
         // Names that look like Pravega's own suffixes.
         writing.events(writing.stream(BETA, "a.epoch.1-transaction.0", fixed(1)), 2, 5);
+    }
+
+    private void largeEvent() throws Exception {
+        Truth.StreamTruth large = writing.stream(BETA, "large", fixed(1));
+        writing.events(large, 2, 4);
+        writing.largeEvent(large, "key-0");
+        writing.events(large, 2, 4);
     }
 
     /** Names that look like parts of Pravega's own, or like each other; it takes letters, digits, '.' and '-'. */
@@ -261,6 +270,12 @@ public final class Workload {
         bytes.sealed = sealed;
         bytes.digest = Events.digest(Arrays.copyOfRange(content, (int) head, length));
         truth.byteStreams.add(bytes);
+    }
+
+    private void synchronizers() throws Exception {
+        Synchronizers synchronizers = new Synchronizers(cluster);
+        truth.synchronizers.add(synchronizers.make(ALPHA, "synchronizer", 20, false));
+        truth.synchronizers.add(synchronizers.make(ALPHA, "synchronizer-truncated", 12, true));
     }
 
     private void tables() throws Exception {

@@ -89,9 +89,24 @@ final class Writing {
         written.forEach((key, digests) -> stream.events.computeIfAbsent(key, k -> new ArrayList<>()).addAll(digests));
     }
 
+    /** Writes an event that is too large for one request: the client fills a segment of its own with it, which the store then merges. */
+    void largeEvent(Truth.StreamTruth stream, String key) throws Exception {
+        EventWriterConfig config = EventWriterConfig.builder().enableLargeEvents(true).build();
+        byte[] event = Events.make(stream.path(), key, nextNumber(stream, key), Events.TOO_LARGE_FOR_A_REQUEST);
+        try (EventStreamWriter<byte[]> writer =
+                 cluster.clients(stream.scope).createEventWriter(stream.name, Events.SERIALIZER, config)) {
+            writer.writeEvent(key, event).get(120, TimeUnit.SECONDS);
+        }
+        stream.events.computeIfAbsent(key, k -> new ArrayList<>()).add(Events.digest(event));
+    }
+
     private static byte[] next(Truth.StreamTruth stream, String key) {
-        int number = stream.nextNumber.merge(key, 1, Integer::sum) - 1;
+        int number = nextNumber(stream, key);
         return Events.make(stream.path(), key, number, Events.sizeOf(number));
+    }
+
+    private static int nextNumber(Truth.StreamTruth stream, String key) {
+        return stream.nextNumber.merge(key, 1, Integer::sum) - 1;
     }
 
     void scale(Truth.StreamTruth stream, int segments) throws Exception {

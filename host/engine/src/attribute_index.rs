@@ -1,7 +1,7 @@
 //! The attribute index segment of a segment: found, cut at its last whole footer, read.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{ATTRIBUTE_ID_LENGTH, AttributeId, AttributeMap};
@@ -24,6 +24,9 @@ const READ_AT_ONCE_BYTES: u64 = 256 * 1024;
 /// Lengths up to this hold no index; the store takes them for an empty one.
 const EMPTY_LENGTH_MAX: u64 = 12;
 
+/// The one attribute of a stream segment that is no writer's.
+const MARK: AttributeId = AttributeId::Uuid(REVISION_MARK);
+
 /// What became of an attribute index.
 #[derive(Debug, Default)]
 pub(crate) struct AttributeIndex {
@@ -39,9 +42,6 @@ pub(crate) struct AttributeIndex {
     /// any crash; this is not.
     pub(crate) lost: Option<Range<u64>>,
 }
-
-/// The one attribute of a stream segment that is no writer's.
-const MARK: AttributeId = AttributeId::Uuid(REVISION_MARK);
 
 /// Most earlier states of an index that are looked at.
 const EARLIER_STATES_MAX: usize = 1000;
@@ -63,7 +63,7 @@ pub(crate) fn largest_value_ever(chain: &Chain, keys: KeyFormat, tier2: &dyn Tie
     Ok(largest)
 }
 
-/// Which state of an index is the newest that is not ahead of the segment.
+/// Which state of an index is the newest that agrees with the segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum StateBehind {
     /// The newest of all.
@@ -92,15 +92,22 @@ pub(crate) fn state_behind(chain: &Chain, newest: &IndexValues, events: u64, tie
     newest_state(chain, newest, tier2, |values| events_written(values) <= u128::from(events))
 }
 
-/// The newest mark of a synchronizer that is not behind `end`; none if there is none. Chain and values are those of
-/// [`state_behind`].
+/// The newest mark of a shared state that lies inside of its segment, at the end included; none if there is none. Chain and values are
+/// those of [`state_behind`].
+///
+/// A crash can leave one behind the end, and, since truncations are flushed before attributes, one before the start offset. Clients
+/// would wait at the one for what is never written, and ask for ever for what the other one names.
 ///
 /// # Errors
 /// Tier-2 errors.
-pub(crate) fn mark_before(chain: &Chain, newest: &IndexValues, end: u64, tier2: &dyn Tier2) -> Result<Option<i64>> {
-    let is_inside =
-        |values: &IndexValues| mark(values).is_none_or(|mark| u64::try_from(mark).is_ok_and(|mark| mark <= end));
-    Ok(match newest_state(chain, newest, tier2, is_inside)? {
+pub(crate) fn mark_inside(
+    chain: &Chain,
+    newest: &IndexValues,
+    segment: RangeInclusive<u64>,
+    tier2: &dyn Tier2,
+) -> Result<Option<i64>> {
+    let is_inside = |mark: i64| u64::try_from(mark).is_ok_and(|mark| segment.contains(&mark));
+    Ok(match newest_state(chain, newest, tier2, |values| mark(values).is_none_or(is_inside))? {
         StateBehind::Newest => mark(newest),
         StateBehind::Earlier { values, .. } => mark(&values),
         StateBehind::None => None,
@@ -324,8 +331,9 @@ mod tests {
         let newest = read_index_values(&chain, KeyFormat::Uuid, true, &tier2).unwrap().unwrap();
         assert_eq!(state_behind(&chain, &newest, 3, &tier2).unwrap(), StateBehind::Newest);
         assert_eq!(
-            [50, 40, 39, 20, 19].map(|end| mark_before(&chain, &newest, end, &tier2).unwrap()),
-            [Some(40), Some(40), Some(20), Some(20), None]
+            [0..=50, 40..=40, 0..=39, 20..=20, 0..=19, 41..=50, 30..=39]
+                .map(|segment| mark_inside(&chain, &newest, segment, &tier2).unwrap()),
+            [Some(40), Some(40), Some(20), Some(20), None, None, None]
         );
     }
 

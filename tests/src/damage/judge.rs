@@ -179,13 +179,13 @@ fn is_table_with_rebuilt_index(segment: &Segment) -> bool {
     segment_type.is(SegmentType::TABLE) && !segment_type.is(SegmentType::FIXED_KEY_TABLE)
 }
 
-/// A flipped bit can make a writer's event number too high, which is found and set back like that of a crash.
+/// A flipped bit can make a writer's event number or a mark too high, which is found and set back like that of a crash.
 fn is_index_reported(segment: &Segment, recovered: &Recovered) -> bool {
     let index = format!("{}$attributes.index", segment.row.name);
     let container = recovered.plan.containers.iter().find(|container| container.container == segment.container);
     let mut findings = container.iter().flat_map(|container| &container.findings);
     recovered.plan.losses.iter().any(|loss| loss.segment == index)
-        || findings.any(|(finding, _)| finding == "event-numbers-ahead")
+        || findings.any(|(finding, _)| finding == "event-numbers-ahead" || finding == "mark-outside")
 }
 
 /// True if the plan says that the metadata of the segment's container is not whole.

@@ -399,6 +399,9 @@ pub(crate) fn in_words(finding: &str) -> String {
             "that are states of reader groups which had come further than what is left; close their readers before the stores start"
         }
         "event-numbers-ahead" => "whose writers' event numbers were ahead of the events; they are set back",
+        "mark-outside" => {
+            "whose mark, from which clients of a shared state read, lay outside of what is left; it is set back"
+        }
         "merge-begun" => "cut where the merge of a transaction was begun; the whole transaction is kept beside it",
         "merge-completed" => "to which committed transactions were added that a crash had left outside",
         "sealed-by-controller" => "sealed only by the word of the controller's tables",

@@ -14,7 +14,7 @@ use dr_formats::segment_info::{NO_SEGMENT_ID, SegmentInfo};
 use dr_formats::table::TableEntries;
 
 use crate::attribute_index::{
-    AttributeIndex, StateBehind, key_format, largest_value_ever, mark, mark_before, read_attribute_index, state_behind,
+    AttributeIndex, StateBehind, key_format, largest_value_ever, mark, mark_inside, read_attribute_index, state_behind,
 };
 use crate::chain::Chain;
 use crate::controller::ControllerEvidence;
@@ -23,11 +23,8 @@ use crate::evidence::{ContainerEvidence, table_damaged};
 use crate::fresh::FreshSegment;
 use crate::hash_table::HashTable;
 use crate::reader_groups::Renewal;
-use crate::table_index::{FixedKeyTableIndex, HashTableIndex};
+use crate::table_index::{FixedKeyTableIndex, HashTableIndex, IndexValues};
 use crate::table_scan::scan_table;
-
-/// The finding of a segment whose index knew of more events than there are.
-const EVENT_NUMBERS_AHEAD: &str = "event-numbers-ahead";
 
 /// The finding of a table whose index the log completes.
 pub(super) const TABLE_INDEX_COMPLETED: &str = "table-index-completed";
@@ -92,7 +89,7 @@ pub(super) fn prepare(
     } else if segment_type.is(SegmentType::TABLE) {
         prepare_hash_table(evidence, &mut prepared, &chain, &segment.ending_entries, tier2, controller)?
     } else {
-        prepare_event_numbers(evidence, &mut prepared, tier2)?
+        prepare_index(evidence, &mut prepared, segment.renewal.is_some(), tier2)?
     };
     if index.unreadable {
         prepared.findings.push("attribute-index-unreadable");
@@ -138,45 +135,70 @@ fn row(name: &str, segment: &FreshSegment) -> SegmentInfo<'static> {
     }
 }
 
-/// The attribute index of a segment that is no table; that of a stream segment must not be ahead of its events, and its
-/// count of them goes on from what there is. The mark of a synchronizer goes back by itself, to the newest that is inside of the segment.
-fn prepare_event_numbers(
+/// The attribute index of a segment that is no table. That of a stream segment must not be ahead of its events, and its count of them
+/// goes on from what there is. The mark of a shared state, which watermarks are as well, goes back by itself; that of a reader group that
+/// begins anew is told with its beginning.
+fn prepare_index(
     evidence: &ContainerEvidence,
     prepared: &mut Prepared,
+    begins_anew: bool,
     tier2: &dyn Tier2,
 ) -> Result<AttributeIndex> {
     let (name, keys) = (&*prepared.row.name, key_format(&prepared.row.attributes));
     let mut index = read_attribute_index(evidence, name, keys, true, tier2)?;
-    if SegmentKind::of(name) != SegmentKind::Stream {
-        return Ok(index);
+    let (mut kept_mark, mut mark_to_be) = (None, None);
+    if let Some(stored) = index.stored.as_ref().filter(|_| keys == KeyFormat::Uuid && !begins_anew) {
+        let segment = prepared.row.start_offset..=prepared.row.length;
+        kept_mark = mark(&index.values);
+        mark_to_be = mark_inside(&stored.chain, &index.values, segment, tier2)?;
     }
-    let Some(events) = evidence.appended_events(name, prepared.row.length, tier2)? else { return Ok(index) };
+    if kept_mark != mark_to_be && !prepared.row.sealed {
+        prepared.findings.push("mark-outside");
+    }
+    if SegmentKind::of(name) == SegmentKind::Stream
+        && let Some(state) = prepare_event_numbers(evidence, prepared, &mut index, tier2)?
+    {
+        kept_mark = mark(&state);
+    }
+    prepared.index_updates.extend(mark_update(kept_mark, mark_to_be, prepared.row.sealed));
+    Ok(index)
+}
+
+/// Cuts the index to a state that is not ahead of the events. Returns what it holds then, if it was cut.
+fn prepare_event_numbers(
+    evidence: &ContainerEvidence,
+    prepared: &mut Prepared,
+    index: &mut AttributeIndex,
+    tier2: &dyn Tier2,
+) -> Result<Option<IndexValues>> {
+    let (name, keys) = (&*prepared.row.name, key_format(&prepared.row.attributes));
+    let Some(events) = evidence.appended_events(name, prepared.row.length, tier2)? else { return Ok(None) };
     if events > 0 {
         prepared.row.attributes.set(EVENT_COUNT, signed(events));
     }
-    let Some(stored) = index.stored.as_mut().filter(|_| keys == KeyFormat::Uuid) else { return Ok(index) };
-    let mark_to_be = mark_before(&stored.chain, &index.values, prepared.row.length, tier2)?;
-    let kept_mark = match state_behind(&stored.chain, &index.values, events, tier2)? {
-        StateBehind::Newest => mark(&index.values),
+    let Some(stored) = index.stored.as_mut().filter(|_| keys == KeyFormat::Uuid) else { return Ok(None) };
+    let kept = match state_behind(&stored.chain, &index.values, events, tier2)? {
+        StateBehind::Newest => return Ok(None),
         StateBehind::Earlier { footer, values } => {
             stored.chain = stored.chain.cut(footer.end);
             stored.start_offset = stored.start_offset.min(footer.minimum_offset);
-            prepared.findings.push(EVENT_NUMBERS_AHEAD);
-            mark(&values)
+            values
         }
         StateBehind::None => {
             // Without an index the store begins a new one, in which no writer is known.
             index.stored = None;
-            prepared.findings.push(EVENT_NUMBERS_AHEAD);
-            None
+            IndexValues::new()
         }
     };
-    // A store would not start from a log that changes the attributes of a sealed segment.
-    if kept_mark != mark_to_be && !prepared.row.sealed {
-        let value = mark_to_be.unwrap_or(NULL_ATTRIBUTE_VALUE);
-        prepared.index_updates.push(AttributeUpdate::replace(REVISION_MARK, value));
-    }
-    Ok(index)
+    prepared.findings.push("event-numbers-ahead");
+    Ok(Some(kept))
+}
+
+/// What makes the mark in the index that is kept what it should be. A store would not start from a log that changes the attributes of a
+/// sealed segment.
+fn mark_update(kept: Option<i64>, to_be: Option<i64>, is_sealed: bool) -> Option<AttributeUpdate> {
+    let value = to_be.unwrap_or(NULL_ATTRIBUTE_VALUE);
+    (kept != to_be && !is_sealed).then(|| AttributeUpdate::replace(REVISION_MARK, value))
 }
 
 fn stored(evidence: &ContainerEvidence, name: &str, segment: &FreshSegment) -> Option<StoredSegment> {
@@ -336,6 +358,17 @@ fn prepare_fixed_key_table(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_is_written_only_where_the_index_has_another_one_and_may_be_changed() {
+        let value = |kept, to_be, is_sealed| mark_update(kept, to_be, is_sealed).map(|update| update.value);
+        assert_eq!(value(Some(5), Some(5), false), None);
+        assert_eq!(value(None, None, false), None);
+        assert_eq!(value(Some(9), Some(5), false), Some(5));
+        assert_eq!(value(None, Some(5), false), Some(5));
+        assert_eq!(value(Some(9), None, false), Some(NULL_ATTRIBUTE_VALUE));
+        assert_eq!(value(Some(9), Some(5), true), None);
+    }
 
     #[test]
     fn an_index_covers_what_the_storage_had_recorded_unless_bytes_went_ahead() {

@@ -42,13 +42,11 @@ fn named_container(name: &str) -> Option<u32> {
 /// The part of a segment name that decides about its container: without transaction, transient and epoch parts.
 #[must_use]
 pub fn primary_name(segment_name: &str) -> &str {
-    // Nearly all names are those of stream segments or tables, with one mark or none.
-    match segment_name.split_once('#') {
-        None => return segment_name,
-        Some((number, epoch)) if !epoch.contains('#') && epoch.starts_with(&EPOCH_DELIMITER[2..]) => {
-            return number.strip_suffix('.').unwrap_or(segment_name);
-        }
-        Some(_) => {}
+    // Nearly all names have one mark, that of an epoch, or none.
+    match rsplit_at(segment_name, EPOCH_DELIMITER) {
+        Some((number, epoch)) if !number.contains('#') && !epoch.contains('#') => return number,
+        None if !segment_name.contains('#') => return segment_name,
+        _ => {}
     }
     let mut name = segment_name;
     while let Some(parent) = CHILD_DELIMITERS.iter().find_map(|delimiter| parent_name(name, delimiter)) {

@@ -25,8 +25,8 @@ pub const MAXIMUM_DEPTH: usize = 64;
 /// nothing that is needed and may be deleted.
 pub const TEMPORARY_PREFIX: &str = "_dr/temporary/";
 
-/// A read of so many bytes is likely to be followed by the next one of the same file.
-const LONG_READ_BYTES: usize = 1 << 20;
+/// A read of so many bytes is one of several over the same file, as of a table; shorter ones may skip what follows.
+const LONG_READ_BYTES: usize = 4 << 20;
 
 /// Makes temporary names of this process unique.
 static TEMPORARY_COUNTER: AtomicU64 = AtomicU64::new(0);

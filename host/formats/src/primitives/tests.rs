@@ -180,6 +180,26 @@ fn uuid_halves_and_text() {
 
 proptest! {
     #[test]
+    fn the_only_body_is_what_a_reader_finds(
+        header in prop::array::uniform4(0_u8..2),
+        body in prop::collection::vec(any::<u8>(), 0..40),
+        longer in 0_usize..3,
+    ) {
+        let mut bytes = header.to_vec();
+        bytes.extend((body.len() as u32).to_be_bytes());
+        bytes.extend(&body);
+        bytes.resize(bytes.len() + longer, 0);
+        let quick = only_body_of_single(&bytes);
+        prop_assert_eq!(quick.is_some(), header == [0, 0, 1, 0] && longer == 0);
+        if let Some(quick) = quick {
+            let mut reader = Reader::new("test", &bytes);
+            let read = reader.read_single("test", |body| Ok(body.rest().to_vec())).unwrap();
+            prop_assert_eq!(read, quick);
+            prop_assert!(reader.is_empty());
+        }
+    }
+
+    #[test]
     fn compact_numbers_survive(int in 0..=COMPACT_INT_MAX, long in 0..=COMPACT_LONG_MAX,
                                signed in COMPACT_SIGNED_LONG_MIN..=COMPACT_SIGNED_LONG_MAX, shift in 0u32..62) {
         let (int, long, signed) = (int >> (shift / 2), long >> shift, signed >> shift);

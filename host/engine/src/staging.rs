@@ -163,7 +163,7 @@ impl Staging {
         // The procedure has ended and asks no more; the evidence, of which there is much, comes to a head now.
         state.controller = ControllerEvidence::default();
         let Shared { survey, znodes, directory, .. } = &*self.0;
-        let (evidence, stamps) = evidence_file::write(directory, survey.held(), &survey.take_reads(), &znodes.seen())?;
+        let (evidence, stamps) = evidence_file::write(directory, survey.held(), &survey.take_reads()?, &znodes.seen())?;
         state.stamps = stamps;
         let plan = Plan {
             format_version: PLAN_FORMAT_VERSION,

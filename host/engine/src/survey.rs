@@ -81,7 +81,7 @@ impl Survey {
         Self::through(WitnessedTier2::new, tier2, options, progress)
     }
 
-    /// As [`Survey::take`], for those who only look.
+    /// As [`Survey::take`], for those who only look: no plan can be made of it, since what is read is not remembered.
     ///
     /// # Errors
     /// As [`Survey::take`].
@@ -158,8 +158,17 @@ impl Survey {
     }
 
     /// Takes out what was read of the objects so far.
-    pub(crate) fn take_reads(&self) -> Reads {
-        self.tier2.take_reads()
+    ///
+    /// # Errors
+    /// `defect` if this survey was only to look.
+    pub(crate) fn take_reads(&self) -> Result<Reads> {
+        self.tier2.take_reads().ok_or_else(|| {
+            OperatorError::new(
+                "defect",
+                "a plan is made of a survey that was only to look",
+                "report this as a defect of dr",
+            )
+        })
     }
 
     /// The listing.
@@ -353,16 +362,14 @@ impl Survey {
         Ok(self.evidence(container)?.segments())
     }
 
-    /// Segments of containers that are not in work, each of which is read in a thread of its own and forgotten.
+    /// Segments of containers of which nothing is kept, each read in a thread of its own.
     ///
     /// # Errors
-    /// As [`Survey::evidence`].
-    pub fn segments_for_a_moment(&self, containers: &[ContainerId]) -> Result<Vec<Vec<Segment>>> {
-        map_bounded(containers.len(), containers, |&container| {
-            let segments = self.segments(container);
-            self.forget(container);
-            segments
-        })
+    /// For each container as [`Survey::evidence`].
+    pub fn segments_for_a_moment(&self, containers: &[ContainerId]) -> Vec<Result<Vec<Segment>>> {
+        let segments =
+            |&container: &ContainerId| Ok(self.evidence_for_a_moment(container).map(|evidence| evidence.segments()));
+        map_bounded(containers.len(), containers, segments).unwrap_or_default()
     }
 
     /// Loads containers until one proves the container count by the names in its metadata table.

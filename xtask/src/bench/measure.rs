@@ -59,11 +59,18 @@ impl ListSegments {
             eprint!("{diary}");
             return Err(TaskError::Command { command: process::shown(&list), status: output.status });
         }
-        let microseconds = diary.lines().filter_map(|line| line.split_once("microseconds=")).map(|(_, rest)| {
-            rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u64>().unwrap_or_default()
-        });
-        let at_a_time = thread::available_parallelism().map_or(1, |processors| processors.get() as u64);
-        Ok(Self { whole, metadata: Duration::from_micros(microseconds.sum::<u64>() / at_a_time) })
+        let microseconds: Vec<u64> = diary
+            .lines()
+            .filter_map(|line| line.split_once("microseconds="))
+            .filter_map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok())
+            .collect();
+        let at_a_time = thread::available_parallelism().map_or(1, usize::from).min(microseconds.len());
+        let Some(metadata) = microseconds.iter().sum::<u64>().checked_div(at_a_time as u64) else {
+            return Err(TaskError::Other(
+                "the diary of `dr list-segments` does not tell how long reading metadata took".to_owned(),
+            ));
+        };
+        Ok(Self { whole, metadata: Duration::from_micros(metadata) })
     }
 }
 

@@ -37,10 +37,10 @@ const COLUMNS: &[Column] = &[
     ("guest %", |_, run| 100.0 * run.stages.guest_seconds / run.recovery.as_secs_f64()),
     ("peak MiB", |_, run| run.usage.peak_bytes.map_or(f64::NAN, |bytes| bytes as f64 / f64::from(1 << 20))),
     ("/ read", |_, run| ratio(run.recovery, run.read)),
-    ("metadata %", |_, run| 100.0 * ratio(run.read_metadata, run.list_segments.metadata)),
-    ("cold %", |_, run| 100.0 * ratio(run.read_cold_metadata, run.list_segments_cold.metadata)),
-    ("listed %", |_, run| 100.0 * ratio(run.read_metadata, run.list_segments.whole)),
-    ("cold %", |_, run| 100.0 * ratio(run.read_cold_metadata, run.list_segments_cold.whole)),
+    ("meta %", |_, run| 100.0 * ratio(run.read_metadata, run.list_segments.metadata)),
+    ("meta cold%", |_, run| 100.0 * ratio(run.read_cold_metadata, run.list_segments_cold.metadata)),
+    ("list %", |_, run| 100.0 * ratio(run.read_metadata, run.list_segments.whole)),
+    ("list cold%", |_, run| 100.0 * ratio(run.read_cold_metadata, run.list_segments_cold.whole)),
     ("x official", |tree, run| {
         OFFICIAL_SECONDS * tree.segments as f64 / OFFICIAL_SEGMENTS / run.recovery.as_secs_f64()
     }),
@@ -80,9 +80,10 @@ pub(super) fn print_legend() {
         "\nStages in seconds, in their order, below them the seconds of processors that each took; `to commit` is all of them but\n\
          the verification, and so are us/segment, cpu us/seg (millionths of a second) and MB/s (of all objects). cpu s: seconds of\n\
          processors of everything. / read: times as long as reading all files of the tree in the same run.\n\
-         metadata %, cold %: speed of reading and decoding the containers' metadata, of that of only reading the same files, which\n\
-         are in the memory of the system or were dropped from it; what the system knows of the files' names stays. listed %,\n\
-         cold %: the same for `dr list-segments` as a whole, which lists all objects and prints every segment.\n\
+         meta %: speed of reading and decoding the containers' metadata (what that took for all containers together, divided by how\n\
+         many are worked on at a time), of that of only reading the same files; list %: the same for `dr list-segments` as a whole,\n\
+         which lists all objects and prints every segment. The files are in the memory of the system or, cold, were dropped from it;\n\
+         what the system knows of their names stays.\n\
          x official: times as fast as the official recovery command, which took {OFFICIAL_SECONDS} s for {OFFICIAL_SEGMENTS}\n\
          segments on another machine, scaled to the number of segments."
     );

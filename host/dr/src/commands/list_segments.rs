@@ -32,8 +32,8 @@ pub(super) fn run(session: &Session, arguments: &ListSegmentsArguments) -> Resul
             break;
         }
         let ids: Vec<ContainerId> = group.iter().map(|summary| summary.id).collect();
-        for (summary, segments) in group.iter().zip(&survey.segments_for_a_moment(&ids)?) {
-            list(session, arguments, summary, segments)?;
+        for (summary, segments) in group.iter().zip(survey.segments_for_a_moment(&ids)) {
+            list(session, arguments, summary, &segments?)?;
         }
     }
     Ok(ExitCode::Done)

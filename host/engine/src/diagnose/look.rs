@@ -217,7 +217,7 @@ fn highest_log(znodes: &dyn ZNodes, layout: &ClusterLayout) -> Result<Option<Con
 /// What Tier-2 alone would give back, container by container. Reads the metadata of all of them.
 ///
 /// # Errors
-/// Those of [`Survey::take`].
+/// Those of [`Survey::look`].
 pub fn look_at_contents(
     tier2: Arc<dyn Tier2>,
     container_count: Option<u32>,

@@ -1,14 +1,14 @@
 //! The primitives, called in any order.
 
 use dr_formats::DecodeError;
-use dr_formats::primitives::{Reader, Writer};
+use dr_formats::primitives::{Reader, Writer, only_body_of_single};
 
 use crate::decoder::{Decoder, Outcome};
 use crate::seeds::Captured;
 
 pub(super) const DECODERS: &[Decoder] = &[Decoder {
     name: "primitives",
-    covers: &["primitives::Reader::*", "primitives::ObjectReader::*"],
+    covers: &["primitives::Reader::*", "primitives::ObjectReader::*", "primitives::only_body_of_single"],
     seeds,
     mend: None,
     check,
@@ -35,6 +35,10 @@ fn seeds(captured: &Captured) -> Vec<Vec<u8>> {
 
 fn check(input: &[u8]) -> Outcome {
     let Some((program, body)) = input.split_first_chunk::<PROGRAM_LENGTH>() else { return Outcome::Refused };
+    if let Some(only) = only_body_of_single(body) {
+        let read = Reader::new("fuzz", body).read_single("fuzz", |revision| Ok(revision.rest()));
+        assert_eq!(read, Ok(only));
+    }
     let mut reader = Reader::at("fuzz", body, u64::from(program[0]) << 56);
     let mut outcome = Outcome::Refused;
     for step in program {

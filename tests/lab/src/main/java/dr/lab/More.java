@@ -82,6 +82,8 @@ public final class More {
             return Checks.same(false, cluster.controller.checkStreamExists(stream.scope, stream.name)
                 .get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS));
         });
+        truth.synchronizers.forEach(synchronizer -> checks.check("go on with synchronizer " + synchronizer.path(), () ->
+            new Synchronizers(cluster).goOn(synchronizer)));
         checks.check("truncate an old stream", () -> {
             Truth.StreamTruth stream = spare("truncate");
             writing.truncateHere(stream);

@@ -26,12 +26,7 @@ final class Synchronizers {
         truth.name = name;
         try (RevisionedStreamClient<byte[]> client = open(scope, name)) {
             for (int number = 0; number < count; number++) {
-                byte[] value = Events.make(truth.path(), "value", number, Events.sizeOf(number));
-                if (number % 2 == 0) {
-                    client.writeUnconditionally(value);
-                } else {
-                    Cluster.require(client.writeConditionally(client.fetchLatestRevision(), value) != null, "write a value of " + name);
-                }
+                byte[] value = write(client, truth);
                 if (number == count / 2) {
                     Revision mark = client.fetchLatestRevision();
                     Cluster.require(client.compareAndSetMark(null, mark), "mark " + name);
@@ -48,7 +43,32 @@ final class Synchronizers {
         return truth;
     }
 
-    /** A store that has started knows attributes only when somebody compares with them, so the mark is set to what it should be. */
+    /** Writes more values, and marks the end. */
+    String goOn(Truth.SynchronizerTruth truth) throws Exception {
+        try (RevisionedStreamClient<byte[]> client = open(truth.scope, truth.name)) {
+            for (int more = 0; more < 4; more++) {
+                truth.values.add(Events.digest(write(client, truth)));
+            }
+            Revision mark = client.fetchLatestRevision();
+            Cluster.require(client.compareAndSetMark(Revision.fromString(truth.mark), mark), "mark the end of " + truth.name);
+            truth.mark = mark.toString();
+        }
+        return check(truth);
+    }
+
+    /** Writes the next value: every second one only if nobody else wrote meanwhile. */
+    private static byte[] write(RevisionedStreamClient<byte[]> client, Truth.SynchronizerTruth truth) {
+        int number = truth.nextNumber++;
+        byte[] value = Events.make(truth.path(), "value", number, Events.sizeOf(number));
+        if (number % 2 == 0) {
+            client.writeUnconditionally(value);
+        } else {
+            Cluster.require(client.writeConditionally(client.fetchLatestRevision(), value) != null, "write a value of " + truth.name);
+        }
+        return value;
+    }
+
+    /** A store that has started tells no mark, and looks into the attribute index only to compare; the mark stays what it is. */
     String check(Truth.SynchronizerTruth truth) throws Exception {
         try (RevisionedStreamClient<byte[]> client = open(truth.scope, truth.name)) {
             List<String> values = new ArrayList<>();

@@ -127,6 +127,7 @@ final class Truth {
     static final class SynchronizerTruth {
         String scope;
         String name;
+        int nextNumber;
         /** Digests, from the oldest. */
         List<String> values = new ArrayList<>();
         /** As text. */

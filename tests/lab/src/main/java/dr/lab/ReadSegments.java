@@ -5,6 +5,7 @@ import io.pravega.client.ClientConfig;
 import io.pravega.client.connection.impl.ConnectionPoolImpl;
 import io.pravega.client.connection.impl.RawClient;
 import io.pravega.client.connection.impl.SocketConnectionFactoryImpl;
+import io.pravega.shared.protocol.netty.ConnectionFailedException;
 import io.pravega.shared.protocol.netty.PravegaNodeUri;
 import io.pravega.shared.protocol.netty.Reply;
 import io.pravega.shared.protocol.netty.WireCommands;
@@ -14,6 +15,7 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -24,9 +26,19 @@ import java.util.concurrent.TimeUnit;
 public final class ReadSegments {
     private static final int READ_BYTES = 1 << 20;
 
-    private final RawClient client;
+    /** How long a container may take to start after the controller answers. */
+    private static final long START_LIMIT_NANOSECONDS = TimeUnit.SECONDS.toNanos(60);
+    private static final long PAUSE_MILLISECONDS = 300;
+
+    private final int port;
+    private RawClient client;
 
     private ReadSegments(int port) {
+        this.port = port;
+        connect();
+    }
+
+    private void connect() {
         ClientConfig config = ClientConfig.builder().controllerURI(URI.create("tcp://127.0.0.1:1")).build();
         client = new RawClient(new PravegaNodeUri("127.0.0.1", port),
             new ConnectionPoolImpl(config, new SocketConnectionFactoryImpl(config)));
@@ -47,10 +59,8 @@ public final class ReadSegments {
     private String digest(String segment, long first, long end) throws Exception {
         MessageDigest digest = MessageDigest.getInstance("SHA-256");
         for (long offset = first; offset < end;) {
-            long id = client.getFlow().getNextSequenceNumber();
             int length = (int) Math.min(READ_BYTES, end - offset);
-            Reply reply = client.sendRequest(id, new WireCommands.ReadSegment(segment, offset, length, "", id))
-                .get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS);
+            Reply reply = ask(segment, offset, length);
             if (!(reply instanceof WireCommands.SegmentRead)) {
                 return "!" + reply.getClass().getSimpleName() + " at " + offset;
             }
@@ -66,5 +76,27 @@ public final class ReadSegments {
         }
         byte[] sum = digest.digest();
         return Events.hex(sum, sum.length);
+    }
+
+    /** A store says of a container that has not started yet that it lives elsewhere, or drops the connection. */
+    private Reply ask(String segment, long offset, int length) throws Exception {
+        long end = System.nanoTime() + START_LIMIT_NANOSECONDS;
+        while (true) {
+            boolean last = System.nanoTime() > end;
+            try {
+                long id = client.getFlow().getNextSequenceNumber();
+                Reply reply = client.sendRequest(id, new WireCommands.ReadSegment(segment, offset, length, "", id))
+                    .get(Cluster.ANSWER_SECONDS, TimeUnit.SECONDS);
+                if (last || !(reply instanceof WireCommands.WrongHost)) {
+                    return reply;
+                }
+            } catch (ExecutionException dropped) {
+                if (last || !(dropped.getCause() instanceof ConnectionFailedException)) {
+                    throw dropped;
+                }
+            }
+            Thread.sleep(PAUSE_MILLISECONDS);
+            connect();
+        }
     }
 }

@@ -64,8 +64,11 @@ final class Writing {
     }
 
     EventStreamWriter<byte[]> writer(Truth.StreamTruth stream) {
-        return cluster.clients(stream.scope)
-            .createEventWriter(stream.name, Events.SERIALIZER, EventWriterConfig.builder().build());
+        return writer(stream, EventWriterConfig.builder().build());
+    }
+
+    private EventStreamWriter<byte[]> writer(Truth.StreamTruth stream, EventWriterConfig config) {
+        return cluster.clients(stream.scope).createEventWriter(stream.name, Events.SERIALIZER, config);
     }
 
     /** Writes {@code count} events over {@code keys} routing keys and waits for all acknowledgements. */
@@ -93,8 +96,7 @@ final class Writing {
     void largeEvent(Truth.StreamTruth stream, String key) throws Exception {
         EventWriterConfig config = EventWriterConfig.builder().enableLargeEvents(true).build();
         byte[] event = Events.make(stream.path(), key, nextNumber(stream, key), Events.TOO_LARGE_FOR_A_REQUEST);
-        try (EventStreamWriter<byte[]> writer =
-                 cluster.clients(stream.scope).createEventWriter(stream.name, Events.SERIALIZER, config)) {
+        try (EventStreamWriter<byte[]> writer = writer(stream, config)) {
             writer.writeEvent(key, event).get(120, TimeUnit.SECONDS);
         }
         stream.events.computeIfAbsent(key, k -> new ArrayList<>()).add(Events.digest(event));

@@ -34,6 +34,11 @@ pub fn unpack(name: &str) -> CapturedTree {
     unpacked.unwrap_or_else(|_| unreachable!())
 }
 
+/// What had been written to the cluster of a capture, `tests/data/<name>/truth.json`.
+pub fn truth(name: &str) -> PathBuf {
+    capture(name).join("truth.json")
+}
+
 /// Directory of a capture.
 fn capture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(name)

@@ -9,10 +9,12 @@ use dr_formats::names::{SegmentKind, transaction_id};
 use crate::contract::{
     AttributeUpdate, CallError, CallResult, ContainerId, EndedTransaction, NewSegment, RenewedGroup, Truncation,
 };
+use crate::error::Result;
 use crate::evidence::{ContainerEvidence, MERGED_BY_RECOVERY};
 use crate::reader_groups::Renewal;
 use crate::reconcile::Standing;
 use crate::survey::Survey;
+use crate::unusable_names;
 
 /// Core attributes that belong to the lost log or to the old snapshot and would break the new container
 /// (`pravega-durable-log` 8.2 and 14): index root and persisted sequence number, snapshot id and epoch.
@@ -86,8 +88,24 @@ pub struct FreshSegment {
     pub attributes: BTreeMap<u64, i64>,
     /// New beginning of the state of a reader group.
     pub renewal: Option<Renewal>,
-    /// Entries that follow those of a table, to end transactions.
-    pub ending_entries: Vec<u8>,
+    /// Entries that follow those of a table.
+    pub appended: Option<AppendedEntries>,
+}
+
+/// Entries that follow those of a hash table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppendedEntries {
+    /// Whole table entries.
+    pub entries: Vec<u8>,
+    /// What they do, see the contract's `findings`.
+    pub finding: &'static str,
+}
+
+impl AppendedEntries {
+    /// None if there are no entries.
+    fn of(entries: Vec<u8>, finding: &'static str) -> Option<Self> {
+        (!entries.is_empty()).then_some(Self { entries, finding })
+    }
 }
 
 impl FreshSegment {
@@ -177,7 +195,7 @@ impl FreshSegments {
             start_offset: start,
             attributes: default_attributes(SegmentKind::of(name)),
             renewal: None,
-            ending_entries: Vec::new(),
+            appended: None,
         })
     }
 
@@ -293,10 +311,33 @@ impl FreshSegments {
         for (name, segment) in &mut self.segments {
             let Some(found) = evidence.segment(name) else { continue };
             let mut ending = unfinished.ending_entries(name, &found.chain, segment.length, survey.tier2())?;
-            segment.ending_entries = ending.entries;
+            segment.appended = AppendedEntries::of(ending.entries, "transactions-ended");
             ended.append(&mut ending.ended);
         }
         Ok(ended)
+    }
+
+    /// Takes the names of key-value tables that nobody can use out of the tables of scopes among the segments. `is_log_whole` tells the
+    /// containers that go on with their old logs. Returns `<scope>/<table>` of each.
+    ///
+    /// # Errors
+    /// Tier-2 errors.
+    pub(crate) fn free_unusable_names(
+        &mut self,
+        survey: &Survey,
+        evidence: &ContainerEvidence,
+        is_log_whole: impl Fn(ContainerId) -> bool,
+    ) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for (table, segment) in self.segments.iter_mut().filter(|(name, _)| unusable_names::is_table_of_names(name)) {
+            let Some(found) = evidence.segment(table) else { continue };
+            let mut unusable = survey.unusable_names(table, &found.chain, segment.length, &is_log_whole)?;
+            if !unusable.names.is_empty() {
+                segment.appended = AppendedEntries::of(unusable.removals, "names-freed");
+                names.append(&mut unusable.names);
+            }
+        }
+        Ok(names)
     }
 
     /// Objects of segments whose old content is of no use any more: groups that begin anew, transactions that are ended.

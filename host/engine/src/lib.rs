@@ -46,5 +46,6 @@ mod table_index;
 mod table_scan;
 pub mod time;
 mod unfinished;
+mod unusable_names;
 pub mod verify;
 mod witness;

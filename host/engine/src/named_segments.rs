@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
-    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, STATE_KEY, StreamState, TRUNCATION_KEY, decode_is_key_value_table_active,
+    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, KeyValueTableState, STATE_KEY, StreamState, TRUNCATION_KEY,
     decode_key_length, decode_key_value_table_epoch, decode_stream_epoch, decode_table_id, decode_truncation,
     epoch_of_key, is_key_value_table_configuration, sealed_segment_of_key,
 };
@@ -17,7 +17,7 @@ use dr_formats::names::{
 };
 use dr_formats::table::TableEntry;
 
-use crate::chain::chain_by_names;
+use crate::chain::{Chain, chain_by_names};
 use crate::contract::ContainerId;
 use crate::error::Result;
 use crate::listing::{ChunkObject, Listing};
@@ -82,21 +82,28 @@ impl NamedSegments {
 
     fn add_key_value_table(&mut self, scope: &str, table: &str, id: &str, tables: &Tables<'_>) -> Result<()> {
         let rows = tables.rows(&stream_table(scope, table, "metadata", id))?;
-        self.0.extend(of_key_value_table(scope, table, &rows));
+        self.0.extend(of_key_value_table(scope, table, id, &rows));
         Ok(())
     }
 }
 
-/// Segments that the rows of a key-value table's metadata table name; nothing if it is still being created or already being deleted.
-pub(crate) fn of_key_value_table(scope: &str, table: &str, rows: &Rows) -> Vec<(String, Named)> {
-    let is_active = rows.get(STATE_KEY).and_then(|row| decode_is_key_value_table_active(row).ok());
+/// Segments that the rows of a key-value table's metadata table name, and that table itself; nothing if it is still being created or already
+/// being deleted.
+pub(crate) fn of_key_value_table(scope: &str, table: &str, id: &str, rows: &Rows) -> Vec<(String, Named)> {
+    let is_active = key_value_table_state(rows) == Some(KeyValueTableState::Active);
     let key_length = rows.get(CONFIGURATION_KEY).and_then(|row| decode_key_length(row).ok());
-    let (Some(true), Some(epoch), Some(_)) = (is_active, current_epoch(rows), key_length) else { return Vec::new() };
+    let (true, Some(epoch), Some(_)) = (is_active, current_epoch(rows), key_length) else { return Vec::new() };
     let epochs = rows.iter().filter(|(key, _)| epoch_of_key(key) == Some(epoch));
     let segments = epochs.filter_map(|(_, row)| decode_key_value_table_epoch(row).ok()).flatten();
     let stream = format!("{table}{KEY_VALUE_TABLE_SUFFIX}");
     let named = Named { sealed: false, key_length };
-    segments.map(|segment| (stream_segment_name(scope, &stream, segment), named)).collect()
+    let segments = segments.map(|segment| (stream_segment_name(scope, &stream, segment), named));
+    segments.chain([(stream_table(scope, table, "metadata", id), Named::default())]).collect()
+}
+
+/// What the rows of a key-value table's metadata table say of it; none if they do not, or not legibly.
+pub(crate) fn key_value_table_state(rows: &Rows) -> Option<KeyValueTableState> {
+    KeyValueTableState::decode(rows.get(STATE_KEY)?).ok()
 }
 
 /// True if the rows of a metadata table are those of a key-value table, and not of a stream.
@@ -104,8 +111,8 @@ pub(crate) fn is_key_value_table(rows: &Rows) -> bool {
     rows.get(CONFIGURATION_KEY).is_some_and(|row| is_key_value_table_configuration(row))
 }
 
-/// Segments and tables that the rows of a stream's metadata table name; nothing if it is still being created, or if they are those of a
-/// key-value table.
+/// Segments and tables that the rows of a stream's metadata table name, and that table itself; nothing if it is still being created, or if
+/// they are those of a key-value table.
 pub(crate) fn of_stream(scope: &str, stream: &str, id: &str, rows: &Rows) -> Vec<(String, Named)> {
     let state = rows.get(STATE_KEY).and_then(|state| StreamState::decode(state).ok());
     let (Some(current), Some(state)) = (current_epoch(rows), state) else { return Vec::new() };
@@ -115,7 +122,7 @@ pub(crate) fn of_stream(scope: &str, stream: &str, id: &str, rows: &Rows) -> Vec
     {
         return Vec::new();
     }
-    let tables = ["epochsWithTransactions", "writersPositions"];
+    let tables = ["metadata", "epochsWithTransactions", "writersPositions"];
     let tables = tables.map(|table| (stream_table(scope, stream, table, id), Named::default()));
     let replaced: HashSet<i64> = rows.keys().filter_map(|key| sealed_segment_of_key(key)).collect();
     let cut = rows.get(TRUNCATION_KEY).and_then(|row| decode_truncation(row).ok());
@@ -151,9 +158,22 @@ pub(crate) fn newest_rows(
     tier2: &dyn Tier2,
     is_wanted: impl Fn(&TableEntry<'_>) -> bool,
 ) -> Result<Rows> {
-    let mut newest: BTreeMap<String, Ranked> = BTreeMap::new();
     let chain = chain_by_names(&chunks.iter().collect::<Vec<_>>());
-    scan_table(&chain, chain.first_start, chain.end(), tier2, &mut |entry| {
+    newest_rows_before(&chain, chain.end(), tier2, is_wanted)
+}
+
+/// The rows of a table that ends at `end`, as [`newest_rows`] has them.
+///
+/// # Errors
+/// Tier-2 errors.
+pub(crate) fn newest_rows_before(
+    chain: &Chain,
+    end: u64,
+    tier2: &dyn Tier2,
+    is_wanted: impl Fn(&TableEntry<'_>) -> bool,
+) -> Result<Rows> {
+    let mut newest: BTreeMap<String, Ranked> = BTreeMap::new();
+    scan_table(chain, chain.first_start, end, tier2, &mut |entry| {
         if let Ok(key) = std::str::from_utf8(entry.key)
             && is_wanted(entry)
             && newest.get(key).is_none_or(|(rank, _)| entry.rank() >= *rank)

@@ -11,15 +11,17 @@ use std::sync::{Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
-    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, STATE_KEY, StreamState, TRUNCATION_KEY, decode_truncation, epoch_of_key,
-    sealed_segment_of_key,
+    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, KeyValueTableState, STATE_KEY, StreamState, TRUNCATION_KEY,
+    decode_truncation, epoch_of_key, sealed_segment_of_key,
 };
 use dr_formats::names::{CONTROLLER_TABLES_PREFIX, ControllerTable, owning_container, stream_segment_name};
 
 use crate::contract::ContainerId;
 use crate::error::Result;
 use crate::listing::{ChunkObject, ListedContainer, Listing};
-use crate::named_segments::{Named, Rows, is_key_value_table, newest_rows, of_key_value_table, of_stream};
+use crate::named_segments::{
+    Named, Rows, is_key_value_table, key_value_table_state, newest_rows, of_key_value_table, of_stream,
+};
 use crate::pool::{PARALLEL_READS, for_each_bounded, map_bounded, processors};
 
 /// Metadata tables up to this size, without the names of scope and stream, tell of one segment at most: the rows of a new stream with one segment take 761
@@ -32,6 +34,7 @@ pub struct StreamTables {
     replaced: HashSet<Box<str>>,
     truncated: HashMap<Box<str>, u64>,
     named: HashMap<ContainerId, BTreeMap<Box<str>, Named>>,
+    unfinished: HashSet<Box<str>>,
 }
 
 impl StreamTables {
@@ -47,6 +50,8 @@ impl StreamTables {
             told.named.retain(|(name, named)| is_worth_a_look(listing, name, *named));
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
             let (tables, namesakes) = &mut *all;
+            // Their ids are never given twice, so that namesakes do not matter.
+            tables.unfinished.extend(told.unfinished.take());
             if *has_namesakes {
                 namesakes.entry((stream_key(chunks), told.is_key_value_table)).or_default().push(told);
             } else {
@@ -87,6 +92,12 @@ impl StreamTables {
     /// Segments of a container that must exist by the word of the controller, as far as there may be doubts.
     pub(crate) fn named_in(&self, container: ContainerId) -> impl Iterator<Item = (&str, Named)> {
         self.named.get(&container).into_iter().flatten().map(|(name, named)| (&**name, *named))
+    }
+
+    /// True for a metadata table with objects that does not tell what it is the table of: not how it was made, or not that this had come to
+    /// its end. Of streams not all are known, of key-value tables all are.
+    pub(crate) fn is_unfinished(&self, metadata_table: &str) -> bool {
+        self.unfinished.contains(metadata_table)
     }
 
     /// The first offset of a segment that may be read, if the controller had truncated its stream there.
@@ -173,12 +184,13 @@ struct Told {
     replaced: Vec<Box<str>>,
     truncated: Vec<(Box<str>, u64)>,
     named: Vec<(String, Named)>,
+    /// Its name, if it does not tell the end of a creation.
+    unfinished: Option<Box<str>>,
 }
 
 fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
-    let Some(ControllerTable::Stream { scope, stream, id, .. }) =
-        chunks.first().and_then(|chunk| ControllerTable::parse(chunk.segment()))
-    else {
+    let table = chunks.first().map(ChunkObject::segment).unwrap_or_default();
+    let Some(ControllerTable::Stream { scope, stream, id, .. }) = ControllerTable::parse(table) else {
         return Ok(Told::default());
     };
     let rows = rows_of_segments(chunks, tier2)?;
@@ -186,7 +198,7 @@ fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
     let cut = rows.get(TRUNCATION_KEY).and_then(|value| decode_truncation(value).ok()).unwrap_or_default();
     let is_key_value_table = is_key_value_table(&rows);
     let named = if is_key_value_table {
-        of_key_value_table(scope, stream, &rows)
+        of_key_value_table(scope, stream, id, &rows)
     } else if is_in_use(&rows) {
         of_stream(scope, stream, id, &rows)
     } else {
@@ -197,7 +209,14 @@ fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
         replaced: rows.keys().filter_map(|key| sealed_segment_of_key(key)).map(name).collect(),
         truncated: cut.into_iter().map(|(segment, offset)| (name(segment), offset)).collect(),
         named,
+        unfinished: is_unfinished(&rows).then(|| table.into()),
     })
+}
+
+fn is_unfinished(rows: &Rows) -> bool {
+    let is_begun =
+        matches!(key_value_table_state(rows), Some(KeyValueTableState::Unknown | KeyValueTableState::Creating));
+    !rows.contains_key(STATE_KEY) || (is_key_value_table(rows) && is_begun)
 }
 
 /// The rows that tell of segments. A truncation that cannot be read tells nothing: the one before it stands.

@@ -219,6 +219,11 @@ impl Survey {
         &self.read_segments
     }
 
+    /// What the controller says of streams and key-value tables.
+    pub(crate) fn stream_tables(&self) -> &StreamTables {
+        &self.stream_tables
+    }
+
     pub(crate) fn unfinished_cache(&self) -> &ReadOnce<UnfinishedTransactions> {
         &self.unfinished
     }

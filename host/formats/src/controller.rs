@@ -391,24 +391,39 @@ pub fn is_key_value_table_configuration(bytes: &[u8]) -> bool {
     StreamConfiguration::decode(bytes).is_err() && decode_key_length(bytes).is_ok()
 }
 
-/// True if the row `state` of a key-value table says that it is in use: not being created, not being deleted
-/// (`KVTStateRecord`, whose numbers differ from those of streams).
-///
-/// # Errors
-/// If the bytes do not follow the format or the number is unknown.
-pub fn decode_is_key_value_table_active(bytes: &[u8]) -> Result<bool, DecodeError> {
-    let mut reader = Reader::new("state of a key-value table", bytes);
-    let is_active = reader.read_single("state of a key-value table", |body| {
-        let error = body.error("a state from 0 to 3");
-        // UNKNOWN, CREATING, DELETING, ACTIVE.
-        match body.compact_int()? {
-            0..=2 => Ok(false),
-            3 => Ok(true),
-            _ => Err(error),
-        }
-    })?;
-    reader.expect_end()?;
-    Ok(is_active)
+/// What the row `state` of a key-value table says (`KVTableState`, whose numbers differ from those of streams).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyValueTableState {
+    /// Nothing is known; a controller takes it for one that does not exist.
+    Unknown,
+    /// Its segments are being created; nobody can use it yet.
+    Creating,
+    /// It is being deleted.
+    Deleting,
+    /// It is in use.
+    Active,
+}
+
+impl KeyValueTableState {
+    /// Decodes the row (`KVTStateRecord`).
+    ///
+    /// # Errors
+    /// If the bytes do not follow the format or the number is unknown.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new("state of a key-value table", bytes);
+        let state = reader.read_single("state of a key-value table", |body| {
+            let error = body.error("a state from 0 to 3");
+            match body.compact_int()? {
+                0 => Ok(Self::Unknown),
+                1 => Ok(Self::Creating),
+                2 => Ok(Self::Deleting),
+                3 => Ok(Self::Active),
+                _ => Err(error),
+            }
+        })?;
+        reader.expect_end()?;
+        Ok(state)
+    }
 }
 
 /// Id of a transaction: upper half `stream epoch << 32 | counter most`, lower half `counter least`.

@@ -277,6 +277,14 @@ impl Lab {
         Report::read(&self.run_with_report("EachContainer", truth_file, &arguments)?)
     }
 
+    /// Creates a key-value table of the truth, `<scope>/<table>`, once more, and compares what it holds with the truth; deletes it at the end.
+    ///
+    /// # Errors
+    /// As [`Lab::run_checker`].
+    pub fn create_again(&self, truth_file: &Path, table: &str) -> Result<Report> {
+        Report::read(&self.run_with_report("CreateAgain", truth_file, &[("--table", table)])?)
+    }
+
     /// Reads bytes of segments from the segment store, as they are. For each in order: their SHA-256 in hex, or what the store said
     /// instead.
     ///

@@ -1,7 +1,7 @@
 //! One cluster on its way through losses and recoveries: the steps that histories are made of.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dr_formats::names::owning_container;
 use dr_lab::{LabOptions, Server, WorkloadSize};
@@ -151,6 +151,12 @@ impl Course {
         let report = must("work", lab.work_in_each_container(&self.truth, &scope, [&streams, &tables], seconds));
         self.count("every container takes work", &report);
         assert_no_container_failed("new work", &self.test.lab);
+    }
+
+    /// Creates a key-value table once more that held what this truth says.
+    pub fn create_again(&mut self, truth: &Path, table: &str) {
+        let report = must("create a table again", self.test.lab.create_again(truth, table));
+        self.count("a table whose name was freed", &report);
     }
 
     /// Kill -9 of store and controller, and a start on what is there.

@@ -393,6 +393,7 @@ pub(crate) fn in_words(finding: &str) -> String {
         "no-record" => "without objects, as nothing was ever written to them",
         "no-row" => "that the old container metadata did not name yet",
         "sealed-differs" => "sealed by one source and open by another",
+        "names-freed" => "that are tables of the controller and named key-value tables which nobody could use",
         "transactions-ended" => "that are tables of the controller and told how transactions under way ended",
         "reader-group-renewed" => "that are states of reader groups and begin anew, without readers",
         "reader-group-ahead" => {

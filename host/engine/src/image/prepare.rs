@@ -20,7 +20,7 @@ use crate::chain::Chain;
 use crate::controller::ControllerEvidence;
 use crate::error::Result;
 use crate::evidence::{ContainerEvidence, table_damaged};
-use crate::fresh::FreshSegment;
+use crate::fresh::{AppendedEntries, FreshSegment};
 use crate::hash_table::HashTable;
 use crate::reader_groups::Renewal;
 use crate::table_index::{FixedKeyTableIndex, HashTableIndex, IndexValues};
@@ -87,7 +87,7 @@ pub(super) fn prepare(
     let index = if segment_type.is(SegmentType::FIXED_KEY_TABLE) {
         prepare_fixed_key_table(evidence, &mut prepared, &chain, tier2)?
     } else if segment_type.is(SegmentType::TABLE) {
-        prepare_hash_table(evidence, &mut prepared, &chain, &segment.ending_entries, tier2, controller)?
+        prepare_hash_table(evidence, &mut prepared, &chain, segment.appended.as_ref(), tier2, controller)?
     } else {
         prepare_index(evidence, &mut prepared, segment.renewal.is_some(), tier2)?
     };
@@ -231,7 +231,7 @@ fn prepare_hash_table(
     evidence: &ContainerEvidence,
     prepared: &mut Prepared,
     chain: &Chain,
-    ending_entries: &[u8],
+    appended: Option<&AppendedEntries>,
     tier2: &dyn Tier2,
     controller: &mut ControllerEvidence,
 ) -> Result<AttributeIndex> {
@@ -249,8 +249,8 @@ fn prepare_hash_table(
     let index = read_attribute_index(evidence, &name, KeyFormat::Uuid, true, tier2)?;
     complete_index(prepared, table.updates(&index.values), index.values.len());
     set_table_attributes(&mut prepared.row, table.live_keys(), scan.entries);
-    if !ending_entries.is_empty() {
-        append_entries(prepared, table, scan.entries, ending_entries, &index);
+    if let Some(appended) = appended {
+        append_entries(prepared, table, scan.entries, appended, &index);
     }
     Ok(index)
 }
@@ -260,7 +260,7 @@ fn append_entries(
     prepared: &mut Prepared,
     mut table: HashTableIndex,
     entries_before: u64,
-    appended: &[u8],
+    AppendedEntries { entries: appended, finding }: &AppendedEntries,
     index: &AttributeIndex,
 ) {
     let mut entries = entries_before;
@@ -278,8 +278,8 @@ fn append_entries(
     ];
     let update = |(attribute, value)| AttributeUpdate::replace(attribute, signed(value));
     prepared.index_updates.extend(counts.map(update));
-    prepared.appended = appended.to_vec();
-    prepared.findings.push("transactions-ended");
+    prepared.appended.clone_from(appended);
+    prepared.findings.push(finding);
 }
 
 /// What the store's own indexer would have left on a table that is indexed to its end.

@@ -1,6 +1,6 @@
 //! What the host itself reports of a container: damage to its metadata and to indexes, of which no procedure learns.
 
-use crate::contract::{Decision, LostRange};
+use crate::contract::{ContainerId, Decision, LostRange};
 use crate::evidence::ContainerEvidence;
 use crate::image::BuiltImage;
 
@@ -28,4 +28,16 @@ pub(super) fn told(evidence: &ContainerEvidence, built: &BuiltImage) -> (Vec<Dec
     let leading = leading.map(|(name, gone)| range(name, gone.start, gone.end, "leading-object-gone"));
     let tables = tables.chain(leading);
     (evidence.journal_notes().iter().map(decision).collect(), tables.chain(indexes).collect())
+}
+
+/// The name of a key-value table that nobody could use was taken out.
+pub(super) fn name_freed(container: ContainerId, table: &str) -> Decision {
+    Decision {
+        container: Some(container),
+        subject: format!("key-value table {table}"),
+        choice: "its name was freed".to_owned(),
+        reason: "nothing tells how it was made, so that no controller could use, create or delete it; create it once more with the same \
+                 configuration, and it goes on with what its segments hold"
+            .to_owned(),
+    }
 }

@@ -2,9 +2,9 @@
 
 use dr_formats::controller::{
     ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CompletedTransaction, EPOCH_TRANSITION_KEY,
-    EpochTransition, RetentionKind, RetentionPolicy, STATE_KEY, ScalingPolicy, StreamConfiguration, StreamState,
-    TRUNCATION_KEY, TransactionCounter, TransactionId, bucket_node, bucket_of, completed_transaction_of_key,
-    decode_committing_transactions, decode_is_key_value_table_active, decode_key_length, decode_key_value_table_epoch,
+    EpochTransition, KeyValueTableState, RetentionKind, RetentionPolicy, STATE_KEY, ScalingPolicy, StreamConfiguration,
+    StreamState, TRUNCATION_KEY, TransactionCounter, TransactionId, bucket_node, bucket_of,
+    completed_transaction_of_key, decode_committing_transactions, decode_key_length, decode_key_value_table_epoch,
     decode_stream_epoch, decode_table_id, decode_truncation, epoch_of_key, is_key_value_table_configuration,
     is_truncation_under_way, sealed_segment_of_key,
 };
@@ -85,7 +85,7 @@ pub(super) const DECODERS: &[Decoder] = &[
             "controller::decode_stream_epoch",
             "controller::decode_key_value_table_epoch",
             "controller::decode_key_length",
-            "controller::decode_is_key_value_table_active",
+            "controller::KeyValueTableState::decode",
             "controller::is_key_value_table_configuration",
         ],
         seeds: |captured| {
@@ -98,7 +98,7 @@ pub(super) const DECODERS: &[Decoder] = &[
             outcome(
                 epochs.iter().any(Result::is_ok)
                     || decode_key_length(input).is_ok()
-                    || decode_is_key_value_table_active(input).is_ok()
+                    || KeyValueTableState::decode(input).is_ok()
                     || is_key_value_table_configuration(input),
             )
         },

@@ -180,6 +180,11 @@ impl LedgerEvidence {
         }
     }
 
+    /// True for a container that can go on with its old log.
+    pub fn is_log_whole(&self, container: ContainerId) -> bool {
+        matches!(self.judged.get(&container), Some(Judged::Whole(_)))
+    }
+
     /// What was put together of a log that cannot be restored.
     pub fn salvaged(&self, container: ContainerId) -> Option<&Salvaged> {
         match self.judged.get(&container)? {

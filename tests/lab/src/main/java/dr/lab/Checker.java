@@ -282,20 +282,23 @@ public final class Checker {
     }
 
     private void table(Truth.TableTruth table) {
-        checks.check("table " + table.path(), () -> {
-            try (KeyValueTable open = new Writing(cluster, truth).open(table)) {
-                Map<String, String> expected = new TreeMap<>();
-                table.entries.forEach((key, entry) ->
-                    expected.put(key, entry.digest + (table.touchedByChecker ? "" : " " + entry.version)));
-                Map<String, String> found = entries(table, open);
-                if (!expected.equals(found)) {
-                    return Checks.BAD + firstDifference(expected, found);
-                }
-                return found.size() + " entries, " + getOneByOne(table, open);
-            }
-        });
+        checks.check("table " + table.path(), () -> compare(cluster, truth, table));
         if (table.touchedByChecker) {
             checks.check("conditional updates " + table.path(), () -> conditional(table));
+        }
+    }
+
+    /** Compares all entries of a table, iterated and one by one, with the truth. */
+    static String compare(Cluster cluster, Truth truth, Truth.TableTruth table) throws Exception {
+        try (KeyValueTable open = new Writing(cluster, truth).open(table)) {
+            Map<String, String> expected = new TreeMap<>();
+            table.entries.forEach((key, entry) ->
+                expected.put(key, entry.digest + (table.touchedByChecker ? "" : " " + entry.version)));
+            Map<String, String> found = entries(table, open);
+            if (!expected.equals(found)) {
+                return Checks.BAD + firstDifference(expected, found);
+            }
+            return found.size() + " entries, " + getOneByOne(table, open);
         }
     }
 

@@ -1,6 +1,7 @@
 package dr.lab;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -9,6 +10,8 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Collectors;
 
 /** A list of named checks, each bounded in time: against a badly recovered cluster requests may hang for ever. */
 final class Checks {
@@ -47,14 +50,18 @@ final class Checks {
     void check(String name, Body body) {
         Check check = new Check();
         check.name = name;
-        Future<String> running = runner.submit(body::run);
+        AtomicReference<Thread> worker = new AtomicReference<>();
+        Future<String> running = runner.submit(() -> {
+            worker.set(Thread.currentThread());
+            return body.run();
+        });
         long start = System.nanoTime();
         try {
             check.detail = running.get(limitSeconds, TimeUnit.SECONDS);
             check.ok = !check.detail.startsWith(BAD);
         } catch (TimeoutException hanging) {
+            check.detail = "no answer in " + limitSeconds + " s; waiting " + ownPlaces(worker.get());
             running.cancel(true);
-            check.detail = "no answer in " + limitSeconds + " s";
         } catch (Exception failure) {
             Throwable cause = failure.getCause() == null ? failure : failure.getCause();
             check.detail = cause.toString();
@@ -63,6 +70,14 @@ final class Checks {
         System.out.printf("%-4s %5d ms  %s: %s%n", check.ok ? "ok" : "FAIL", (System.nanoTime() - start) / 1_000_000, name,
             check.detail);
         list.add(check);
+    }
+
+    /** Where in the lab's own code a thread is, the innermost place first: what it waits for there is what gave no answer. */
+    private static String ownPlaces(Thread worker) {
+        return worker == null ? "to begin" : Arrays.stream(worker.getStackTrace())
+            .filter(frame -> frame.getClassName().startsWith("dr.lab."))
+            .map(frame -> "at " + frame.getFileName() + ":" + frame.getLineNumber())
+            .collect(Collectors.joining(" "));
     }
 
     /** A check whose answer is yes or no. */

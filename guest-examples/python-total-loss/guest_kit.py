@@ -95,6 +95,16 @@ def streams():
     return (stream for page in pages(controller.list_streams()) for stream in page)
 
 
+def pending_work():
+    """What controllers had under way; only in `finish`."""
+    return (work for page in pages(controller.list_pending_work()) for work in page)
+
+
 def info(message: str):
     """Tells the operator what happens."""
     report.log(report.Level.INFO, message)
+
+
+def warning(message: str):
+    """Tells the operator what to look at."""
+    report.log(report.Level.WARNING, message)

@@ -9,8 +9,8 @@ The built-in procedure `total-loss` once more, as an operator would write it. Fo
 5. read the old metadata table, copy start offsets and core attributes;
 6. close.
 
-When all containers are done, restore what only ZooKeeper knew and Tier-2 can tell: the transaction counter and the
-streams under retention. What is decided on the way stands in `decisions.py`, one small function each.
+When all containers are done, restore what only ZooKeeper knew and Tier-2 can tell: the transaction counter, the
+streams under retention, and what was being done with streams. What is decided on the way stands in `decisions.py`, one small function each.
 """
 
 import decisions
@@ -75,6 +75,7 @@ CAPABILITIES = [
     "containers.open-old-metadata",
     "controller.list-streams",
     "controller.highest-transaction-counter",
+    "controller.list-pending-work",
     "coordination.get",
     "coordination.create",
     "coordination.set",
@@ -106,6 +107,7 @@ class WitWorld:
     def finish(self, _settings: list[types.Setting]) -> None:
         raise_transaction_counter()
         put_streams_under_retention()
+        hand_over_pending_work()
 
 
 def recover(container: int, policy: Policy) -> None:
@@ -301,3 +303,15 @@ def report_moved_start(segment: Segment, kept: int, start_offset: int, recorded:
             "start offset moved back to the end of the segment",
             f"it was truncated at {recorded}, behind the {kept} bytes that are left",
         )
+
+
+def hand_over_pending_work() -> None:
+    """Creates the ZNodes by which a controller goes on with what was being done with streams. What no ZNode helps with is told to
+    the operator."""
+    for work in guest_kit.pending_work():
+        if work.znode is None:
+            guest_kit.warning(f"{work.subject}: {work.reason}")
+            report.decision(None, work.subject, "left to the operator", work.reason)
+        elif coordination.get(work.znode.path) is None:
+            coordination.create(work.znode.path, work.znode.data)
+            report.decision(None, work.subject, "handed over to the next controller", work.reason)

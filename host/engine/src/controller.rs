@@ -2,6 +2,7 @@
 
 mod event_processors;
 mod pending;
+mod progress;
 mod tables;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,9 +16,9 @@ use dr_formats::names::{self, ControllerTable};
 use dr_formats::primitives::Uuid;
 use dr_formats::table::TableEntry;
 
-use crate::contract::{Retention, StreamState, TransactionCounter};
-
+use self::progress::StreamProgress;
 pub(crate) use self::tables::ControllerTables;
+use crate::contract::{Retention, StreamState, TransactionCounter};
 
 /// Scope and stream.
 pub(crate) type StreamName = (String, String);
@@ -27,6 +28,8 @@ pub(crate) type StreamName = (String, String);
 #[derive(Debug, Default)]
 pub struct ControllerEvidence {
     streams: BTreeMap<StreamName, StreamEvidence>,
+    /// Those with which something was being done, with the id that ends the table's name.
+    under_way: BTreeMap<StreamName, Vec<(String, StreamProgress)>>,
     highest: Option<TransactionCounter>,
 }
 
@@ -76,6 +79,9 @@ impl ControllerEvidence {
         for (name, stream) in other.streams {
             self.streams.entry(name).or_default().absorb(stream);
         }
+        for (name, mut tables) in other.under_way {
+            self.under_way.entry(name).or_default().append(&mut tables);
+        }
         self.highest = self.highest.max(other.highest);
     }
 
@@ -97,6 +103,33 @@ impl ControllerEvidence {
         let behind = self.streams.range::<StreamName, _>((from, Bound::Unbounded));
         let known = behind.filter_map(|(name, stream)| Some(stream_state(name, stream.table()?, retention_buckets)));
         known.take(limit).collect()
+    }
+
+    /// Streams with which something was being done, by scope and name.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = (&StreamName, &StreamProgress)> {
+        self.under_way.iter().flat_map(|(stream, tables)| {
+            let present = tables.iter().filter(|(id, _)| self.is_present(stream, id));
+            present.map(move |(_, progress)| (stream, progress))
+        })
+    }
+
+    /// What was being done with one stream, if anything was.
+    fn progress(&self, stream: &StreamName) -> Option<&StreamProgress> {
+        let present = |(id, _): &&(String, StreamProgress)| self.is_present(stream, id);
+        self.under_way.get(stream)?.iter().find(present).map(|(_, progress)| progress)
+    }
+
+    /// Threads add tables in any order.
+    fn sort_under_way(&mut self) {
+        self.under_way.values_mut().for_each(|tables| tables.sort_by(|(one, _), (other, _)| one.cmp(other)));
+    }
+
+    /// False for what a deleted stream left: a table whose name ends with another id.
+    fn is_present(&self, stream: &StreamName, id: &str) -> bool {
+        match self.present(stream) {
+            Some(present) => present.to_string() == id,
+            None => !self.is_deleted(stream),
+        }
     }
 
     /// Id that ends the names of a stream's present tables, if that is known.
@@ -126,8 +159,8 @@ type Newest = Option<((i64, u64), Option<Box<[u8]>>)>;
 #[derive(Debug)]
 pub struct TableWatch<'a> {
     table: ControllerTable<'a>,
-    state: Newest,
-    configuration: Newest,
+    /// The rows of a stream that are looked at, in the order of [`StreamProgress::KEYS`].
+    rows: [Newest; StreamProgress::KEYS.len()],
     streams: HashMap<String, Newest>,
     transactions: Vec<TransactionId>,
 }
@@ -142,7 +175,7 @@ impl<'a> TableWatch<'a> {
             ControllerTable::Stream { name, .. } => name == "metadata" || name.starts_with("transactionsInEpoch-"),
             ControllerTable::ReaderGroup { .. } => false,
         };
-        let watch = Self { table, state: None, configuration: None, streams: HashMap::new(), transactions: Vec::new() };
+        let watch = Self { table, rows: Default::default(), streams: HashMap::new(), transactions: Vec::new() };
         is_watched.then_some(watch)
     }
 
@@ -152,11 +185,10 @@ impl<'a> TableWatch<'a> {
         match self.table {
             ControllerTable::Cluster { .. } => self.transactions.extend(controller::completed_transaction_of_key(key)),
             ControllerTable::Scope { .. } => keep_newest(self.streams.entry(key.to_owned()).or_default(), entry),
-            ControllerTable::Stream { name: "metadata", .. } => match key {
-                STATE_KEY => keep_newest(&mut self.state, entry),
-                CONFIGURATION_KEY => keep_newest(&mut self.configuration, entry),
-                _ => {}
-            },
+            ControllerTable::Stream { name: "metadata", .. } => {
+                let row = StreamProgress::KEYS.iter().position(|known| *known == key);
+                row.into_iter().for_each(|row| keep_newest(&mut self.rows[row], entry));
+            }
             ControllerTable::Stream { .. } => self.transactions.extend(TransactionId::parse(key)),
             ControllerTable::ReaderGroup { .. } => {}
         }
@@ -179,11 +211,16 @@ impl<'a> TableWatch<'a> {
             }
             ControllerTable::Stream { scope, stream, name: "metadata", id } => {
                 // A key-value table has a table of this name too, with states of its own.
-                if value(&self.configuration).is_some_and(controller::is_key_value_table_configuration) {
+                if self.row(CONFIGURATION_KEY).is_some_and(controller::is_key_value_table_configuration) {
                     return;
                 }
-                let state = value(&self.state).and_then(|bytes| controller::StreamState::decode(bytes).ok());
-                let configuration = value(&self.configuration).and_then(|bytes| decode_configuration(stream, bytes));
+                let progress = StreamProgress::of(|key| self.row(key));
+                if !progress.is_at_rest() {
+                    let stream = (scope.to_owned(), stream.to_owned());
+                    evidence.under_way.entry(stream).or_default().push((id.to_owned(), progress));
+                }
+                let state = self.row(STATE_KEY).and_then(|bytes| controller::StreamState::decode(bytes).ok());
+                let configuration = self.row(CONFIGURATION_KEY).and_then(|bytes| decode_configuration(stream, bytes));
                 if state.is_some() || configuration.is_some() {
                     let state = state.unwrap_or(controller::StreamState::Unknown);
                     let retention = configuration.and_then(|configuration| configuration.retention);
@@ -193,6 +230,11 @@ impl<'a> TableWatch<'a> {
             }
             _ => {}
         }
+    }
+
+    /// The newest value of a key of [`StreamProgress::KEYS`].
+    fn row(&self, key: &str) -> Option<&[u8]> {
+        StreamProgress::KEYS.iter().zip(&self.rows).find(|(known, _)| **known == key).and_then(|(_, row)| value(row))
     }
 }
 
@@ -248,9 +290,34 @@ mod tests {
         evidence
     }
 
+    const METADATA: &str = "_system/_tables/scope/name/metadata.#.00000000-0000-0000-0000-000000000001";
+
+    #[test]
+    fn what_is_being_done_with_streams_is_kept_and_streams_at_rest_are_not() {
+        use controller::StreamState::{Active, Sealed, Truncating};
+        let truncation =
+            |is_under_way: bool| [&[0, 0, 1, 0, 0, 0, 0, 13][..], &[0; 12], &[u8::from(is_under_way)]].concat();
+        let asked = |state: controller::StreamState, is_under_way| {
+            let rows = [(STATE_KEY, state.encode().unwrap()), ("truncation", truncation(is_under_way))];
+            let works = told(METADATA, &rows).pending_requests().unwrap();
+            works.into_iter().map(|work| (work.subject, work.znode.unwrap().path)).collect::<Vec<_>>()
+        };
+        assert_eq!([(Active, false), (Sealed, false)].map(|(state, cut)| asked(state, cut)), [[], []]);
+        let path = "hostRequestIndex/recovery-00000000-0000-0000-0000-000000000000/truncate_%_scope_%_name";
+        for (state, is_under_way) in [(Truncating, false), (Truncating, true), (Active, true)] {
+            assert_eq!(asked(state, is_under_way), [("stream scope/name".to_owned(), path.to_owned())]);
+        }
+        // Of another stream of that name, which was deleted.
+        let mut both = told(METADATA, &[(STATE_KEY, Truncating.encode().unwrap()), ("truncation", truncation(true))]);
+        both.absorb(told(
+            "_system/_tables/scope/streamsInScope.#.00000000-0000-0000-0000-000000000009",
+            &[("name", vec![7; 16])],
+        ));
+        assert_eq!(both.pending_requests().unwrap(), []);
+    }
+
     #[test]
     fn key_value_tables_are_no_streams() {
-        let table = "_system/_tables/scope/name/metadata.#.00000000-0000-0000-0000-000000000001";
         let state = || (STATE_KEY, controller::StreamState::Updating.encode().unwrap());
         let mut configuration = Writer::new();
         configuration.write_single(|body| {
@@ -259,7 +326,7 @@ mod tests {
             [2, 8, 0].into_iter().for_each(|number| body.u32(number));
         });
         let configuration = (CONFIGURATION_KEY, configuration.finish().unwrap());
-        assert_eq!(told(table, &[configuration, state()]).streams(None, 9, 1), []);
-        assert_eq!(told(table, &[state()]).streams(None, 9, 1).len(), 1);
+        assert_eq!(told(METADATA, &[configuration, state()]).streams(None, 9, 1), []);
+        assert_eq!(told(METADATA, &[state()]).streams(None, 9, 1).len(), 1);
     }
 }

@@ -365,8 +365,15 @@ impl RecoveryHost for Staging {
         self.after_tasks(ControllerEvidence::highest_transaction_counter)
     }
 
+    /// Where containers were built anew from Tier-2 alone, the groups and transactions of the old ones are not gone on with.
     fn list_pending_work(&self) -> CallResult<Box<dyn Pages<PendingWork>>> {
-        Ok(Box::new(VecPages::new(self.controller_survey()?.pending_work()?)))
+        let is_total_loss = self.0.ledgers.is_none() && !self.lock().closed.is_empty();
+        let works = if is_total_loss {
+            self.after_tasks(ControllerEvidence::pending_requests)??
+        } else {
+            self.controller_survey()?.pending_work()?
+        };
+        Ok(Box::new(VecPages::new(works)))
     }
 
     fn znode(&self, path: &str) -> CallResult<Option<ZNode>> {

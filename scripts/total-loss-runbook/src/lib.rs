@@ -8,8 +8,8 @@
 //! 5. read the old metadata table, copy start offsets and core attributes;
 //! 6. close.
 //!
-//! When all containers are done, restore what only ZooKeeper knew and Tier-2 can tell: the transaction counter and the
-//! streams under retention.
+//! When all containers are done, restore what only ZooKeeper knew and Tier-2 can tell: the transaction counter, the
+//! streams under retention, and what was being done with streams, since the requests for it can be lost.
 //!
 //! What is decided on the way stands in [`decisions`], one small function each; a [`Policy`] can decide otherwise. The procedure
 //! `total-loss` is this runbook with the policy of its settings, [`Rules`].
@@ -20,15 +20,15 @@ mod policy;
 use dr_guest_kit::containers::{AttributeUpdate, FreshContainer, MetadataRow, NewSegment, Truncation};
 use dr_guest_kit::storage::{Measurement, ObjectListing, Segment};
 use dr_guest_kit::{
-    ContainerId, Pages, Result, containers, leftover_object_pages, metadata_object_pages, metadata_row_pages,
-    put_streams_under_retention, raise_transaction_counter, report, segment_pages, storage,
+    ContainerId, Pages, Result, containers, hand_over_pending_work, leftover_object_pages, metadata_object_pages,
+    metadata_row_pages, put_streams_under_retention, raise_transaction_counter, report, segment_pages, storage,
 };
 
 use decisions::{Fate, Kept};
 pub use policy::{Policy, Rules, parameters, parameters_without_transactions};
 
 /// The functions of the contract that the runbook calls.
-pub const CAPABILITIES: [&str; 13] = [
+pub const CAPABILITIES: [&str; 14] = [
     "storage.containers",
     "storage.list-segments",
     "storage.measure",
@@ -39,6 +39,7 @@ pub const CAPABILITIES: [&str; 13] = [
     "containers.open-old-metadata",
     "controller.list-streams",
     "controller.highest-transaction-counter",
+    "controller.list-pending-work",
     "coordination.get",
     "coordination.create",
     "coordination.set",
@@ -74,7 +75,8 @@ pub fn recover_container(container: ContainerId, policy: &impl Policy) -> Result
 /// Whatever the host answers; `conflict` if the counter of transactions cannot rise any more.
 pub fn restore_what_only_zookeeper_knew() -> Result<()> {
     raise_transaction_counter()?;
-    put_streams_under_retention()
+    put_streams_under_retention()?;
+    hand_over_pending_work()
 }
 
 /// A segment that is to live again.

@@ -12,9 +12,10 @@ use dr_formats::controller::{
 };
 use dr_formats::names::SYSTEM_SCOPE;
 
-use super::StreamName;
 use super::event_processors::{EventProcessors, event_processors};
-use super::tables::{ControllerTables, StreamProgress, TransactionRow};
+use super::progress::StreamProgress;
+use super::tables::{ControllerTables, TransactionRow};
+use super::{ControllerEvidence, StreamName};
 use crate::contract::{PendingWork, PendingZNode};
 use crate::error::Result;
 use crate::image::unencodable;
@@ -39,11 +40,23 @@ fn pending_work(tables: &ControllerTables, groups: &[EventProcessors]) -> Result
     let mut list = List::default();
     groups.iter().try_for_each(|group| list.add_event_processors(group))?;
     for (stream, row) in tables.transactions() {
-        let committing = tables.progress(stream).map_or(&[][..], |progress| &progress.committing);
+        let committing = tables.evidence.progress(stream).map_or(&[][..], |progress| &progress.committing);
         list.add_transaction(stream, row, committing)?;
     }
-    tables.streams().try_for_each(|(stream, progress)| list.add_stream(stream, progress))?;
+    list.add_streams(&tables.evidence)?;
     Ok(list.works)
+}
+
+impl ControllerEvidence {
+    /// What was being done with streams, and a controller can go on with, or somebody has to.
+    ///
+    /// # Errors
+    /// `name-unencodable`.
+    pub(crate) fn pending_requests(&self) -> Result<Vec<PendingWork>> {
+        let mut list = List::default();
+        list.add_streams(self)?;
+        Ok(list.works)
+    }
 }
 
 #[derive(Default)]
@@ -136,6 +149,10 @@ impl List {
         if self.shared.insert(seal.clone()) {
             self.add("commit-order", &subject, reason, seal, Vec::new());
         }
+    }
+
+    fn add_streams(&mut self, evidence: &ControllerEvidence) -> Result<()> {
+        evidence.under_way().try_for_each(|(stream, progress)| self.add_stream(stream, progress))
     }
 
     fn add_stream(&mut self, stream: &StreamName, progress: &StreamProgress) -> Result<()> {

@@ -84,6 +84,8 @@ def renewal(group: RenewedGroup) -> tuple[str, str]:
             "left as it is",
             "its state is empty; create the group once more with `ReaderGroupManager.createReaderGroup`",
         )
+    if group.outcome == "sealed":
+        return "left as it is", "it is sealed, since the group was being deleted; delete it once more"
     if group.outcome != "renewed":
         return (
             "left as it is",

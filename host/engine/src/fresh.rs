@@ -275,8 +275,13 @@ impl FreshSegments {
     ) -> CallResult<Vec<RenewedGroup>> {
         let mut outcomes = Vec::with_capacity(names.len());
         for name in names {
-            let length = self.existing(name)?.length;
-            let (outcome, renewal) = renew(name, length)?;
+            let segment = self.existing(name)?;
+            let (outcome, renewal) = if segment.sealed {
+                // No store starts from a log that appends to it, and its group was being deleted.
+                (RenewedGroup { outcome: "sealed".to_owned(), ..RenewedGroup::default() }, None)
+            } else {
+                renew(name, segment.length)?
+            };
             outcomes.push(outcome);
             if let Some(segment) = self.segments.get_mut(name) {
                 segment.renewal = renewal;

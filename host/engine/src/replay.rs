@@ -199,7 +199,12 @@ impl LogReplay {
     }
 
     fn writable(&mut self, segment_id: i64) -> Result<&mut ReplayedSegment, String> {
-        self.segments.get_mut(&segment_id).ok_or_else(|| format!("no segment has the id {segment_id}"))
+        let segment =
+            self.segments.get_mut(&segment_id).ok_or_else(|| format!("no segment has the id {segment_id}"))?;
+        if segment.sealed {
+            return Err(format!("a change of the segment `{}`, which is sealed", segment.name));
+        }
+        Ok(segment)
     }
 }
 
@@ -214,5 +219,38 @@ fn set_attributes(segment: &mut ReplayedSegment, updates: Vec<AttributeUpdate>) 
                 segment.extended.insert(update.id, value);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use dr_formats::attribute::AttributeMap;
+    use dr_formats::operation::SegmentMapping;
+
+    use super::*;
+
+    #[test]
+    fn a_sealed_segment_cannot_be_changed() {
+        let change = |sealed: bool, action: Action<'_>| {
+            let mut replay = LogReplay::new(0);
+            let mapping = SegmentMapping {
+                segment_id: 7,
+                name: Cow::Borrowed("s/t/0.#epoch.0"),
+                start_offset: 0,
+                length: 10,
+                sealed,
+                attributes: AttributeMap::default(),
+                pinned: false,
+            };
+            replay.apply(Action::Map(mapping)).map_err(|_| "mapped").unwrap();
+            replay.apply(action).is_ok()
+        };
+        let append =
+            || Action::Append { segment_id: 7, offset: 10, data: Cow::Borrowed(b"event"), attributes: Vec::new() };
+        let update = || Action::UpdateAttributes { segment_id: 7, attributes: Vec::new() };
+        assert!(change(false, append()) && change(false, update()));
+        assert!(!change(true, append()) && !change(true, update()));
     }
 }

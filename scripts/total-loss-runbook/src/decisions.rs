@@ -78,6 +78,10 @@ pub fn renewal(group: &RenewedGroup) -> (String, String) {
             "left as it is".to_owned(),
             "its state is empty; create the group once more with `ReaderGroupManager.createReaderGroup`".to_owned(),
         ),
+        "sealed" => (
+            "left as it is".to_owned(),
+            "it is sealed, since the group was being deleted; delete it once more".to_owned(),
+        ),
         _ => (
             "left as it is".to_owned(),
             "its state cannot be read; stop its readers and set it back with `ReaderGroup.resetReaderGroup`".to_owned(),
@@ -293,6 +297,7 @@ mod tests {
         assert!(told(group("renewed", &[], 2, 0)).contains("in 2 segments"));
         assert!(told(group("renewed", &[], 0, 3)).contains("its last 3 changes"));
         assert!(told(group("empty", &[], 0, 0)).contains("createReaderGroup"));
+        assert!(told(group("sealed", &[], 0, 0)).contains("was being deleted"));
         assert!(told(group("something-new", &[], 0, 0)).contains("resetReaderGroup"));
     }
 

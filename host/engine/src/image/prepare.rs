@@ -97,8 +97,13 @@ pub(super) fn prepare(
     if index.cut_bytes > 0 {
         prepared.findings.push("attribute-index-cut");
     }
-    if let Some(renewal) = &segment.renewal {
+    if let Some(renewal) = segment.renewal.as_ref().filter(|_| !segment.sealed) {
         begin_anew(&mut prepared, renewal);
+    }
+    if prepared.row.sealed {
+        // No store starts from a log that changes a sealed segment.
+        prepared.appended.clear();
+        prepared.index_updates.clear();
     }
     prepared.stored_attributes = index.stored;
     // The index of a hash table is made whole from its entries.

@@ -133,6 +133,24 @@ impl ContainerEvidence {
         }
     }
 
+    /// Segments of streams that are sealed though the controller did not put others in their place.
+    pub(crate) fn sealed_without_successors(&self) -> Vec<String> {
+        let is_meant = |(name, segment): &(&str, &Reconciled)| {
+            segment.sealed
+                && segment.standing == Standing::Live
+                && SegmentKind::of(name) == SegmentKind::Stream
+                && !self.stream_tables.is_replaced(name)
+        };
+        self.reconciled().filter(is_meant).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// Takes the seal of a segment back.
+    pub(crate) fn take_seal_back(&mut self, name: &str) {
+        if let Some(segment) = self.segments.get_mut(name) {
+            segment.take_seal_back();
+        }
+    }
+
     /// Length of the keys of a table, if the controller's word of it was needed.
     pub(crate) fn named_key_length(&self, name: &str) -> Option<u64> {
         self.key_lengths.get(name).copied()

@@ -142,7 +142,8 @@ fn is_left(segment: i64, cut: &[(i64, u64)]) -> bool {
     cut.iter().any(|(at, _)| *at == segment) || cut.iter().all(|(at, _)| segment >> 32 > at >> 32)
 }
 
-fn current_epoch(rows: &Rows) -> Option<u32> {
+/// The number of the present epoch, of a stream or key-value table.
+pub(crate) fn current_epoch(rows: &Rows) -> Option<u32> {
     Some(u32::from_be_bytes(rows.get(CURRENT_EPOCH_KEY)?.as_ref().try_into().ok()?))
 }
 

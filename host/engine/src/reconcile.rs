@@ -100,6 +100,12 @@ impl Reconciled {
         self.truncate(truncated_at);
     }
 
+    /// The controller, whose word is older than the seal, goes on sending writers here.
+    pub fn take_seal_back(&mut self) {
+        self.sealed = false;
+        self.findings.push("seal-ahead");
+    }
+
     /// What the objects hold of the segment, and its first offset that the storage had not truncated.
     pub fn held(&self) -> (&Chain, u64) {
         match &self.truncated {

@@ -7,20 +7,23 @@
 //! the crash, or use a key-value table, if the row of a new segment is lost.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
-    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, KeyValueTableState, STATE_KEY, StreamState, TRUNCATION_KEY,
-    decode_truncation, epoch_of_key, sealed_segment_of_key,
+    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, EPOCH_TRANSITION_KEY, EpochTransition, KeyValueTableState, STATE_KEY,
+    StreamState, TRUNCATION_KEY, decode_truncation, epoch_of_key, sealed_segment_of_key,
 };
-use dr_formats::names::{CONTROLLER_TABLES_PREFIX, ControllerTable, owning_container, stream_segment_name};
+use dr_formats::names::{
+    CONTROLLER_TABLES_PREFIX, ControllerTable, StreamSegment, owning_container, stream_segment_name, stream_table,
+};
 
 use crate::contract::ContainerId;
 use crate::error::Result;
 use crate::listing::{ChunkObject, ListedContainer, Listing};
 use crate::named_segments::{
-    Named, Rows, is_key_value_table, key_value_table_state, newest_rows, of_key_value_table, of_stream,
+    Named, Rows, current_epoch, is_key_value_table, key_value_table_state, newest_rows, of_key_value_table, of_stream,
 };
 use crate::pool::{PARALLEL_READS, for_each_bounded, map_bounded, processors};
 
@@ -35,7 +38,11 @@ pub struct StreamTables {
     truncated: HashMap<Box<str>, u64>,
     named: HashMap<ContainerId, BTreeMap<Box<str>, Named>>,
     unfinished: HashSet<Box<str>>,
+    places: Places,
 }
+
+/// Which containers the metadata tables of streams lie in: a hash of scope and stream, and the container. Sorted; names would take much memory.
+type Places = Vec<(u64, ContainerId)>;
 
 impl StreamTables {
     /// Reads the metadata table of every stream that may have been scaled, truncated or created just before the crash, and of
@@ -44,8 +51,10 @@ impl StreamTables {
     /// # Errors
     /// Tier-2 errors. Damage in a table is left to the container that owns it: here it only ends what can be known.
     pub fn read(listing: &Listing, tier2: &dyn Tier2) -> Result<Self> {
-        let all = Mutex::new((Self::default(), BTreeMap::<Owner, Vec<Told>>::new()));
-        for_each_bounded(PARALLEL_READS, &telling_tables(listing)?, |Table { chunks, has_namesakes }| {
+        let places = places(listing)?;
+        let telling = telling_tables(listing, &places)?;
+        let all = Mutex::new((Self { places, ..Self::default() }, BTreeMap::<Owner, Vec<Told>>::new()));
+        for_each_bounded(PARALLEL_READS, &telling, |Table { chunks, has_namesakes }| {
             let mut told = read_table(chunks, tier2)?;
             told.named.retain(|(name, named)| is_worth_a_look(listing, name, *named));
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,6 +98,52 @@ impl StreamTables {
         self.replaced.contains(segment)
     }
 
+    /// True if the controller goes on sending writers to this segment of a stream, or will, so that nobody could write if it stayed sealed: it
+    /// is one of the present epoch or of a later one of which the controller does not know yet, and the stream is in use. A scale under way
+    /// seals it again, and is not hindered by the seal. The only segment of a stream can be sealed by its writer, if it is a byte stream; the
+    /// controller never knows, and the seal stays.
+    ///
+    /// # Errors
+    /// Tier-2 errors.
+    pub(crate) fn is_written(&self, segment: &str, listing: &Listing, tier2: &dyn Tier2) -> Result<bool> {
+        let Some(StreamSegment { scope, stream, epoch, .. }) = StreamSegment::parse(segment) else { return Ok(false) };
+        let mut tables = Vec::new();
+        for chunks in self.tables_of(scope, stream, listing).chunk_by(are_of_one_table) {
+            let rows = newest_rows(chunks, tier2, |_| true)?;
+            // A stream and a key-value table can have one name.
+            if !is_key_value_table(&rows) {
+                tables.push(rows);
+            }
+        }
+        // With the leftovers of a deleted namesake beside it, no table alone is the truth.
+        let [rows] = &*tables else { return Ok(false) };
+        let Some(current) = current_epoch(rows).filter(|_| is_in_use(rows) && !is_scaling_only(rows)) else {
+            return Ok(false);
+        };
+        let own = format!("{scope}/{stream}/");
+        let mut open = of_stream(scope, stream, "", rows);
+        open.retain(|(name, named)| name.starts_with(&own) && !named.sealed);
+        let is_of_events = open.len() > 1 || transition(rows).is_some();
+        let is_present = is_of_events && open.iter().any(|(name, _)| name == segment);
+        Ok(is_present || epoch > Some(current.into()))
+    }
+
+    /// The chunks of all metadata tables of a stream, by key.
+    fn tables_of(&self, scope: &str, stream: &str, listing: &Listing) -> Vec<ChunkObject> {
+        let hash = hash_of(scope, stream);
+        let first = self.places.partition_point(|(other, _)| *other < hash);
+        let mut containers: Vec<_> = self.places[first..]
+            .iter()
+            .take_while(|(other, _)| *other == hash)
+            .map(|(_, container)| *container)
+            .collect();
+        containers.dedup();
+        let prefix = stream_table(scope, stream, "metadata", "");
+        let listed = containers.into_iter().filter_map(|container| listing.containers.get(container as usize));
+        let chunks = listed.flat_map(|listed| listed.chunks_below(&prefix));
+        chunks.filter(|chunk| stream_of(chunk) == Some((scope, stream))).collect()
+    }
+
     /// Segments of a container that must exist by the word of the controller, as far as there may be doubts.
     pub(crate) fn named_in(&self, container: ContainerId) -> impl Iterator<Item = (&str, Named)> {
         self.named.get(&container).into_iter().flatten().map(|(name, named)| (&**name, *named))
@@ -116,22 +171,37 @@ struct Table {
     has_namesakes: bool,
 }
 
-/// The metadata tables that may tell of a segment.
-fn telling_tables(listing: &Listing) -> Result<Vec<Table>> {
-    let mut tables_of: HashMap<Box<str>, u32> = HashMap::new();
-    let streams = |container: &ListedContainer| {
-        let tables = tables_of_streams(container);
-        Ok(tables.chunk_by(are_of_one_table).map(|table| stream_key(table).into()).collect::<Vec<Box<str>>>())
+/// Where the metadata tables of all streams are.
+fn places(listing: &Listing) -> Result<Places> {
+    let numbered: Vec<(ContainerId, &ListedContainer)> = (0..).zip(&listing.containers).collect();
+    let of_container = |(container, listed): &(ContainerId, &ListedContainer)| {
+        let tables = tables_of_streams(listed);
+        let streams = tables.chunk_by(are_of_one_table).filter_map(|table| stream_of(table.first()?));
+        Ok(streams.map(|(scope, stream)| (hash_of(scope, stream), *container)).collect::<Places>())
     };
-    for stream in map_bounded(processors(), &listing.containers, streams)?.into_iter().flatten() {
-        *tables_of.entry(stream).or_default() += 1;
-    }
-    tables_of.retain(|_, count| *count > 1);
+    let mut places: Places = map_bounded(processors(), &numbered, of_container)?.into_iter().flatten().collect();
+    places.sort_unstable();
+    Ok(places)
+}
+
+fn hash_of(scope: &str, stream: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (scope, stream).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The metadata tables that may tell of a segment.
+fn telling_tables(listing: &Listing, places: &Places) -> Result<Vec<Table>> {
+    let with_namesakes: HashSet<u64> =
+        places.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[0].0).collect();
     let telling = |container: &ListedContainer| {
         let tables = tables_of_streams(container);
         let tables = tables.chunk_by(are_of_one_table).filter_map(|table| {
             let stream = stream_key(table);
-            let has_namesakes = tables_of.contains_key(&*stream);
+            let has_namesakes = table
+                .first()
+                .and_then(stream_of)
+                .is_some_and(|(scope, stream)| with_namesakes.contains(&hash_of(scope, stream)));
             let is_long =
                 table.iter().map(|chunk| chunk.size).sum::<u64>() > ONE_SEGMENT_BYTES_MAX + stream.len() as u64;
             // The tables of key-value tables are short, and no segment has such a name there.
@@ -229,6 +299,19 @@ fn rows_of_segments(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Rows> {
     })
 }
 
+/// True if the only thing that is to be done with a stream is a scale, which does not mind that the segments it replaces are sealed already.
+/// Nobody writes before it came to its end, so that events keep their order.
+fn is_scaling_only(rows: &Rows) -> bool {
+    use StreamState::{Active, Scaling, Truncating};
+    let state = rows.get(STATE_KEY).and_then(|state| StreamState::decode(state).ok());
+    transition(rows).is_some() && matches!(state, Some(Active | Scaling | Truncating))
+}
+
+/// The scale under way.
+fn transition(rows: &Rows) -> Option<EpochTransition> {
+    rows.get(EPOCH_TRANSITION_KEY).and_then(|row| EpochTransition::decode(row).ok()).flatten()
+}
+
 /// False for a stream that is sealed: it may have been deleted, and the objects of its table be what is left.
 fn is_in_use(rows: &Rows) -> bool {
     let state = rows.get(STATE_KEY).and_then(|state| StreamState::decode(state).ok());
@@ -311,5 +394,75 @@ mod tests {
         let tables = read(&[(TABLE, table)]);
         let at = |segment: &str| tables.truncated_at(&format!("scope/stream/{segment}"));
         assert_eq!((at("0.#epoch.0"), at("1.#epoch.1"), at("1.#epoch.0")), (Some(0), Some(200), None));
+    }
+
+    /// The row of an epoch with these segments.
+    fn epoch(segments: &[i64]) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.write_single(|body| {
+            body.u32(0);
+            body.u32(0);
+            body.list(segments, |body, id| {
+                body.write_single(|body| {
+                    body.u32((id & 0xffff_ffff).try_into().unwrap());
+                    body.i64(0);
+                    body.u32((id >> 32).try_into().unwrap());
+                    [0, 0, 0].into_iter().for_each(|word| body.i64(word));
+                });
+            });
+        });
+        writer.finish().unwrap()
+    }
+
+    /// The row of the scale that replaces segment 1 of epoch 1, or of none.
+    fn transition(is_under_way: bool) -> Vec<u8> {
+        let none = [&[0, 0, 1, 0, 0, 0, 0, 14, 0x80, 0, 0, 0, 0x80][..], &[0; 7], &[0, 0]].concat();
+        let scale = [
+            &[0, 0, 1, 0, 0, 0, 0, 47, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 1][..],
+            &[0; 8],
+            &[1, 0, 0, 0, 1, 0, 0, 0, 1, 1],
+            &[0; 8],
+            &[0x3f, 0xe0, 0, 0, 0, 0, 0, 0],
+        ]
+        .concat();
+        let row = if is_under_way { scale } else { none };
+        assert_eq!(EpochTransition::decode(&row).unwrap().is_some(), is_under_way);
+        row
+    }
+
+    #[test]
+    fn the_controller_goes_on_writing_to_segments_of_the_present_epoch_and_of_later_ones_it_does_not_know() {
+        use StreamState::{Active, Scaling, Sealed, Sealing, Updating};
+        let two = &[1 << 32 | 1, 1 << 32 | 2][..];
+        let written = |state: StreamState, is_scaling: bool, segments: &[i64], others: &[(&str, Vec<u8>)]| {
+            let (state, now) = (state.encode().unwrap(), epoch(segments));
+            let (transition, current) = (transition(is_scaling), 1_u32.to_be_bytes());
+            let table = rows(&[
+                ("state", Some(&state)),
+                ("currentEpochRecord", Some(&current)),
+                ("epochRecord-0", Some(&epoch(&[0]))),
+                ("epochRecord-1", Some(&now)),
+                ("segmentSealedEpochPath-0", Some(&[0, 0, 0, 1])),
+                ("epochTransition", Some(&transition)),
+            ]);
+            let tier2 = MemoryTier2::new();
+            for (name, bytes) in others.iter().chain([&(TABLE, table)]) {
+                tier2.create(&ChunkObject::for_test(name, 0, 1, 0).key, bytes).unwrap();
+            }
+            let listing = Listing::take_known(&tier2, 4, &Silent).unwrap();
+            let tables = StreamTables::read(&listing, &tier2).unwrap();
+            ["0.#epoch.0", "1.#epoch.1", "2.#epoch.1", "4.#epoch.2"]
+                .map(|segment| tables.is_written(&format!("scope/stream/{segment}"), &listing, &tier2).unwrap())
+        };
+        let (open, none) = ([false, true, true, true], [false; 4]);
+        assert_eq!((written(Active, false, two, &[]), written(Updating, true, two, &[])), (open, open));
+        // It may be a byte stream that its writer has sealed; a scale would not be under way then.
+        assert_eq!(written(Active, false, &two[..1], &[]), [false, false, false, true]);
+        assert_eq!(written(Updating, true, &two[..1], &[]), [false, true, false, true]);
+        // What is sealed stays so; a scale that can go on is not hindered.
+        for (state, is_scaling) in [(Sealed, false), (Sealing, false), (Active, true), (Scaling, true)] {
+            assert_eq!(written(state, is_scaling, two, &[]), none, "{state:?}");
+        }
+        assert_eq!(written(Active, false, two, &[(OTHER, rows(&[]))]), none);
     }
 }

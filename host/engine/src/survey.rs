@@ -51,6 +51,7 @@ pub struct Survey {
     unfinished: ReadOnce<UnfinishedTransactions>,
     controller_tables: ReadOnce<ControllerTables>,
     scratch: ReadOnce<Scratch>,
+    are_seals_kept: bool,
 }
 
 /// What a container tells of transactions, remembered when the rest of its evidence is forgotten.
@@ -110,6 +111,7 @@ impl Survey {
             unfinished: ReadOnce::default(),
             controller_tables: ReadOnce::default(),
             scratch: ReadOnce::default(),
+            are_seals_kept: false,
         };
         survey.check_container_count()?;
         Ok(survey)
@@ -140,6 +142,12 @@ impl Survey {
         let mut survey = Self::take(Arc::new(tailed), options, &Silent)?;
         survey.held = Arc::clone(&self.held);
         Ok(survey)
+    }
+
+    /// Takes no seal for ahead of the controller's tables: their newest rows can stand in a log that goes on, which is not seen here. To be
+    /// called before a container is looked at.
+    pub fn keep_seals(&mut self) {
+        self.are_seals_kept = true;
     }
 
     /// The objects that Tier-2 holds, without those that only this survey sees.
@@ -256,6 +264,12 @@ impl Survey {
         if evidence.lacks_rows() {
             let named = self.named_segments()?;
             evidence.add_named(named.in_container(container, self.container_count()));
+        }
+        let sealed = if self.are_seals_kept { Vec::new() } else { evidence.sealed_without_successors() };
+        for segment in sealed {
+            if self.stream_tables.is_written(&segment, &self.listing, self.tier2())? {
+                evidence.take_seal_back(&segment);
+            }
         }
         self.told().insert(container, Arc::new(Told::of(&evidence)));
         Ok(evidence)

@@ -221,7 +221,11 @@ impl<'a> Recovery<'a> {
             }
             _ => None,
         };
-        let survey = Arc::new(judged.unwrap_or(survey));
+        let mut survey = judged.unwrap_or(survey);
+        if ledgers.as_ref().is_some_and(LedgerEvidence::has_whole_log) {
+            survey.keep_seals();
+        }
+        let survey = Arc::new(survey);
         let lost: Vec<Decision> = target.lost_bookies.iter().map(|id| taken_as_lost(id, ledgers.as_ref())).collect();
         let (znodes, layout) = (tier1.znodes.clone(), tier1.layout.clone());
         let staging = Staging::with_disks(survey.clone(), znodes, ledgers, layout, &self.directory, progress.clone());

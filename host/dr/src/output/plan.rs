@@ -393,6 +393,9 @@ pub(crate) fn in_words(finding: &str) -> String {
         "no-record" => "without objects, as nothing was ever written to them",
         "no-row" => "that the old container metadata did not name yet",
         "sealed-differs" => "sealed by one source and open by another",
+        "seal-ahead" => {
+            "that had just been sealed for a scale of which the controller's tables know nothing yet; they are open again"
+        }
         "names-freed" => "that are tables of the controller and named key-value tables which nobody could use",
         "transactions-ended" => "that are tables of the controller and told how transactions under way ended",
         "reader-group-renewed" => "that are states of reader groups and begin anew, without readers",

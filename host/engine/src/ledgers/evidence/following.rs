@@ -185,6 +185,11 @@ impl LedgerEvidence {
         matches!(self.judged.get(&container), Some(Judged::Whole(_)))
     }
 
+    /// True if any container can go on with its old log.
+    pub fn has_whole_log(&self) -> bool {
+        self.judged.values().any(|judged| matches!(judged, Judged::Whole(_)))
+    }
+
     /// What was put together of a log that cannot be restored.
     pub fn salvaged(&self, container: ContainerId) -> Option<&Salvaged> {
         match self.judged.get(&container)? {

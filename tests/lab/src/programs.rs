@@ -241,6 +241,27 @@ impl Lab {
         Ok(RunningLoad { child, acknowledged_file })
     }
 
+    /// Starts changes of every kind that a controller makes, many at a time, each of which is acknowledged in the file.
+    ///
+    /// # Errors
+    /// As [`Lab::start_load`].
+    pub fn start_changes(&self, acknowledged_file: &Path) -> Result<RunningLoad> {
+        let acknowledged_file = std::path::absolute(acknowledged_file).context("find", acknowledged_file)?;
+        let arguments = [("--acknowledged", &*text(&acknowledged_file))];
+        let child = self.spawn_program("Changes", &arguments, Lifetime::Tied)?;
+        Ok(RunningLoad { child, acknowledged_file })
+    }
+
+    /// Makes every change to every stream, key-value table and reader group that is left of [`Lab::start_changes`], and deletes them.
+    ///
+    /// # Errors
+    /// As [`Lab::run_checker`].
+    pub fn check_changes(&self) -> Result<Report> {
+        let report = self.report_path("ChangesCheck");
+        self.run_reporting("ChangesCheck", &[], &report)?;
+        Report::read(&report)
+    }
+
     /// Reads back what a load wrote and compares it with what was acknowledged.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use dr_formats::names::owning_container;
 use dr_lab::{LabOptions, Server, WorkloadSize};
@@ -9,6 +10,9 @@ use dr_lab::{LabOptions, Server, WorkloadSize};
 use crate::history::{self, Flush, Load};
 use crate::kept::Kept;
 use crate::real_servers::{self, TestLab, assert_all_ok, assert_no_container_failed, must};
+
+/// Longest time for the changes before a kill.
+const CHANGES_LIMIT: Duration = Duration::from_secs(240);
 
 /// What was seen, for the table.
 #[derive(Debug, Default, Clone)]
@@ -71,6 +75,25 @@ impl Course {
     /// Kill -9 of everything under load.
     pub fn crash(&mut self, seed: u64, flush: Flush) {
         self.loads.push(history::crash_under_load(&mut self.test, seed, flush));
+    }
+
+    /// Kill -9 of everything while a controller makes changes of every kind: so many, at least.
+    pub fn crash_under_changes(&mut self, changes: u64) {
+        let file = self.test.directory.path().join("changes");
+        let running = must("start changes", self.test.lab.start_changes(&file));
+        let limit = Instant::now() + CHANGES_LIMIT;
+        while must("count changes", running.acknowledged()) < changes {
+            assert!(Instant::now() < limit, "fewer than {changes} changes in {CHANGES_LIMIT:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        must("kill everything", self.test.lab.kill_all());
+        running.kill();
+    }
+
+    /// Whatever is left of the changes takes every other one.
+    pub fn check_changes(&mut self) {
+        let report = must("check the changes", self.test.lab.check_changes());
+        self.count("what a controller was changing", &report);
     }
 
     /// From the next start on the store moves data to Tier-2 after so many milliseconds. A flush on purpose can wait as long as this time: the

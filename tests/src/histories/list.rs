@@ -55,6 +55,7 @@ pub fn all() -> Vec<History> {
             "duplicate chunks of other epochs, empty and foreign objects, renamed journals",
             leftovers,
         ),
+        history("changes", "killed while a controller makes changes of every kind; everything takes new ones", changes),
         history("damaged", "an object of each class is damaged, in several ways one after the other", damaged),
         history(
             "damaged-capture",
@@ -218,6 +219,16 @@ fn write(root: &Path, key: &str, content: &[u8]) {
     let path = root.join(key);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, content).unwrap();
+}
+
+/// Each container is flushed on its own, so that of a change any part can be in Tier-2 and any other not.
+fn changes() -> Summary {
+    let mut course = Course::begin(|options| options.writer_flush_milliseconds = 2000);
+    course.crash_under_changes(130);
+    course.lose_and_recover();
+    course.check_changes();
+    course.check("after the changes");
+    course.summary
 }
 
 /// Rounds of damage, each on the tree as the flush left it.

@@ -2,6 +2,7 @@ package dr.lab;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -13,7 +14,7 @@ import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Collectors;
 
-/** A list of named checks, each bounded in time: against a badly recovered cluster requests may hang for ever. */
+/** A list of named checks, from any thread, each bounded in time: against a badly recovered cluster requests may hang for ever. */
 final class Checks {
     private static final int LIMIT_SECONDS = 150;
 
@@ -40,7 +41,7 @@ final class Checks {
         String detail;
     }
 
-    private final List<Check> list = new ArrayList<>();
+    private final List<Check> list = Collections.synchronizedList(new ArrayList<>());
     private final ExecutorService runner = Executors.newCachedThreadPool(work -> {
         Thread thread = new Thread(work, "check");
         thread.setDaemon(true);

@@ -2,26 +2,38 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::BookieDiskError;
 use super::directories::Directory;
 
+/// How long a process is given to run its own program. Until then it holds every file of the process that starts it, our own
+/// among them: it is no bookie, and a bookie still has its files open afterwards.
+const STARTING_A_PROGRAM: Duration = Duration::from_millis(200);
+
 /// Refuses the directories if a process writes into them. What the system does not show (processes of other users) is not
 /// seen here; files that change while they are read are.
 pub(super) fn refuse(directories: &[Directory]) -> Result<(), BookieDiskError> {
-    let Ok(processes) = fs::read_dir("/proc") else { return Ok(()) };
-    for process in processes.flatten() {
-        let Some(id) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        if id == std::process::id() {
-            continue;
-        }
-        if let Some((directory, file)) = written_file(&process.path(), directories) {
-            let program = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            let (path, program) = (directory.path.clone(), program.trim().to_owned());
-            return Err(BookieDiskError::Running { path, process: id, program, file });
-        }
+    if writer(directories).is_none() {
+        return Ok(());
     }
-    Ok(())
+    thread::sleep(STARTING_A_PROGRAM);
+    writer(directories).map_or(Ok(()), Err)
+}
+
+/// The first process but this one that has a file of the directories open for writing, as an error.
+fn writer(directories: &[Directory]) -> Option<BookieDiskError> {
+    fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
+        let id = process.file_name().to_str()?.parse::<u32>().ok()?;
+        if id == std::process::id() {
+            return None;
+        }
+        let (directory, file) = written_file(&process.path(), directories)?;
+        let program = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+        let (path, program) = (directory.path.clone(), program.trim().to_owned());
+        Some(BookieDiskError::Running { path, process: id, program, file })
+    })
 }
 
 /// A file of the directories that a process has open for writing.

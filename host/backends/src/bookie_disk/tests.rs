@@ -1,6 +1,5 @@
 use std::fs;
 use std::io::Write as _;
-use std::sync::RwLock;
 
 use dr_formats::ledger_entry::{EntryCodec, LedgerPassword};
 use tempfile::TempDir;
@@ -9,10 +8,6 @@ use super::*;
 
 const COOKIE: &str =
     "4\nbookieHost: \"127.0.0.1:3181\"\njournalDir: \"/bk/journal\"\nledgerDirs: \"1\\t/bk/ledgers\"\n";
-
-/// Locked for writing while a process is started. Until it runs its program it holds every file that is open here, and would
-/// be taken for the bookie of a disk that another test has just written.
-static STARTING_A_PROCESS: RwLock<()> = RwLock::new(());
 
 /// A bookie's directories, made by hand.
 struct Disk {
@@ -34,7 +29,6 @@ impl Disk {
     fn write(&self, name: &str, content: &[u8]) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let _no_process_starts = STARTING_A_PROCESS.read().unwrap();
         fs::write(path, content).unwrap();
     }
 
@@ -366,10 +360,7 @@ fn a_running_bookie_is_refused() {
     let disk = Disk::new();
     disk.write("journal/current/1.txn", &journal(&[]));
     let file = fs::File::options().append(true).open(disk.path("journal/current/1.txn")).unwrap();
-    let mut process = {
-        let _nobody_writes = STARTING_A_PROCESS.write().unwrap();
-        std::process::Command::new("sleep").arg("60").stdout(file).spawn().unwrap()
-    };
+    let mut process = std::process::Command::new("sleep").arg("60").stdout(file).spawn().unwrap();
     let refused = disk.open().map(|_| ());
     process.kill().unwrap();
     process.wait().unwrap();

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
+mod beside;
 mod browser;
 mod demo;
 mod error;
@@ -14,7 +15,6 @@ mod fuzz;
 mod guests;
 mod histories;
 mod lab;
-mod lints;
 mod process;
 mod scaffolds;
 mod setup;

@@ -15,6 +15,7 @@ use crate::{guests, process};
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// A compiler that has a standard library for the guests' target.
+#[derive(Debug, Clone)]
 pub(crate) struct Toolchain {
     pub(crate) sysroot: PathBuf,
 }

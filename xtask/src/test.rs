@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::beside::Beside;
 use crate::error::TaskError;
-use crate::lints::Lints;
-use crate::{browser, examples, failures, process, scaffolds, setup};
+use crate::{browser, examples, failures, process, setup};
 
 /// Tells the tests on real servers whether to run; see `tests/src/real_servers.rs`.
 const REAL_SERVERS: &str = "DR_TEST_REAL_SERVERS";
@@ -54,15 +54,13 @@ pub(crate) fn run(root: &Path, _arguments: &[String]) -> Result<(), TaskError> {
     for step in STEPS {
         step.run(root, &environment, &mut || ())?;
     }
-    let mut lints = None;
+    let mut beside = None;
     // Not before a test runs: until then cargo itself holds the target directory.
     let tests = HOST_TESTS.run(root, &environment, &mut || {
-        lints.get_or_insert_with(|| Lints::start(root));
+        beside.get_or_insert_with(|| Beside::start(root, &toolchain));
     });
-    let lints = lints.unwrap_or_else(|| Lints::start(root)).finish();
-    tests.and(lints)?;
-    println!("\n=== projects of `dr procedure new`");
-    scaffolds::check(root, &toolchain)?;
+    let beside = beside.unwrap_or_else(|| Beside::start(root, &toolchain)).finish();
+    tests.and(beside)?;
     if real_servers {
         println!("\nAll tests passed, those on real servers included.");
     } else {

@@ -1,4 +1,5 @@
-//! The lints, beside the tests on real servers: those wait most of the time, and one after the other takes minutes longer.
+//! What is checked beside the tests: the lints, then the projects of `dr procedure new`. Tests on real servers wait most of the time,
+//! and one after the other takes minutes longer.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -6,11 +7,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::error::TaskError;
-use crate::process;
+use crate::setup::Toolchain;
 use crate::test::{EXAMPLE, guests_target};
+use crate::{process, scaffolds};
 
-/// Takes only the time of processors that nobody else wants.
-const LOWEST_PRIORITY: [&str; 3] = ["nice", "-n", "19"];
+/// Only takes the time of processors that nobody else wants.
+const LOWEST_PRIORITY: i32 = 19;
 
 /// What is linted, where, and the words behind those that all have.
 const LINTED: [(&str, &str, &[&str]); 3] = [
@@ -19,9 +21,16 @@ const LINTED: [(&str, &str, &[&str]); 3] = [
     ("lints of the example in Rust", EXAMPLE, &[]),
 ];
 
-/// Lints under way.
+/// Checks under way.
 #[derive(Debug)]
-pub(crate) struct Lints(JoinHandle<Vec<Linted>>);
+pub(crate) struct Beside(JoinHandle<Found>);
+
+/// What they found.
+#[derive(Debug)]
+struct Found {
+    lints: Vec<Linted>,
+    scaffolds: Result<(), TaskError>,
+}
 
 #[derive(Debug)]
 struct Linted {
@@ -31,11 +40,16 @@ struct Linted {
     time: Duration,
 }
 
-impl Lints {
+impl Beside {
     /// Begins with them.
-    pub(crate) fn start(root: &Path) -> Self {
-        let root = root.to_path_buf();
-        Self(thread::spawn(move || LINTED.iter().map(|linted| lint(&root, linted)).collect()))
+    pub(crate) fn start(root: &Path, toolchain: &Toolchain) -> Self {
+        let (root, toolchain) = (root.to_path_buf(), toolchain.clone());
+        Self(thread::spawn(move || {
+            // Of this thread, and of all that it starts. Where it is refused, the tests only take longer.
+            let _ = rustix::process::nice(LOWEST_PRIORITY);
+            let lints = LINTED.iter().map(|linted| lint(&root, linted)).collect();
+            Found { lints, scaffolds: scaffolds::check(&root, &toolchain) }
+        }))
     }
 
     /// Waits for their end and tells what they found.
@@ -43,15 +57,16 @@ impl Lints {
     /// # Errors
     /// If one found something, or could not be started.
     pub(crate) fn finish(self) -> Result<(), TaskError> {
-        let all = self.0.join().map_err(|_| TaskError::Other("the lints panicked".to_owned()))?;
-        all.into_iter().try_for_each(Linted::tell)
+        let found =
+            self.0.join().map_err(|_| TaskError::Other("what is checked beside the tests panicked".to_owned()))?;
+        found.lints.into_iter().try_for_each(Linted::tell)?;
+        found.scaffolds
     }
 }
 
 fn lint(root: &Path, &(name, directory, more): &(&'static str, &str, &[&str])) -> Linted {
-    let [nice, priority @ ..] = LOWEST_PRIORITY;
-    let mut command = Command::new(nice);
-    command.args(priority).args(["cargo", "clippy", "--quiet"]).args(more).args(["--locked", "--", "-D", "warnings"]);
+    let mut command = Command::new("cargo");
+    command.args(["clippy", "--quiet"]).args(more).args(["--locked", "--", "-D", "warnings"]);
     command.current_dir(root.join(directory));
     if directory != "." {
         command.env("CARGO_TARGET_DIR", guests_target(root));

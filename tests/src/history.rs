@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use dr_lab::LoadReport;
+use dr_lab::{LoadReport, RunningLoad};
 
 use crate::dr;
 use crate::held::{Held, acknowledged};
@@ -17,6 +17,8 @@ use crate::real_servers::{TestLab, assert_all_ok, assert_no_container_failed, mu
 /// How long a load runs at least before and after its flush, and how much longer at most, in milliseconds.
 const LOAD_MILLISECONDS: (u64, u64) = (5_000, 6_000);
 const EVENTS_PER_SECOND: u32 = 800;
+/// Longest time for what is to be acknowledged before a kill.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(240);
 /// Answers that are under way when a load is stopped arrive in this time.
 const SETTLED: Duration = Duration::from_secs(1);
 
@@ -153,9 +155,7 @@ fn keep_tree(root: &Path, seed: u64) {
 pub fn load_until_kill(test: &mut TestLab, seed: u64, flush: Flush) -> PathBuf {
     let file = test.directory.path().join(format!("acknowledged-{seed}"));
     let load = must("start a load", test.lab.start_load(&file, Some(EVENTS_PER_SECOND)));
-    while must("count acknowledgements", load.acknowledged()) < 100 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_for_acknowledgements(&load, 100);
     let part = |seed: u64| Duration::from_millis(LOAD_MILLISECONDS.0 + random(seed) % LOAD_MILLISECONDS.1);
     std::thread::sleep(part(seed));
     if flush == Flush::Once {
@@ -168,6 +168,18 @@ pub fn load_until_kill(test: &mut TestLab, seed: u64, flush: Flush) -> PathBuf {
     must("kill everything", test.lab.kill_all());
     load.kill();
     file
+}
+
+/// Waits until so many lines are acknowledged to a load.
+///
+/// # Panics
+/// If that takes too long.
+pub fn wait_for_acknowledgements(load: &RunningLoad, count: u64) {
+    let limit = Instant::now() + ACKNOWLEDGED_WITHIN;
+    while must("count acknowledgements", load.acknowledged()) < count {
+        assert!(Instant::now() < limit, "fewer than {count} acknowledgements in {ACKNOWLEDGED_WITHIN:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 impl Load {

@@ -231,14 +231,9 @@ impl Lab {
     /// # Errors
     /// [`LabError::MissingProgram`] if Java cannot be started.
     pub fn start_load(&self, acknowledged_file: &Path, events_per_second: Option<u32>) -> Result<RunningLoad> {
-        let acknowledged_file = std::path::absolute(acknowledged_file).context("find", acknowledged_file)?;
-        let file = text(&acknowledged_file);
         // 0 is "no limit".
         let rate = events_per_second.unwrap_or(0).to_string();
-        let arguments = [("--acknowledged", file.as_str()), ("--events-per-second", &rate)];
-        // Always tied: a load without its driver has no purpose.
-        let child = self.spawn_program("Load", &arguments, Lifetime::Tied)?;
-        Ok(RunningLoad { child, acknowledged_file })
+        self.start_acknowledging("Load", acknowledged_file, &[("--events-per-second", &rate)])
     }
 
     /// Starts changes of every kind that a controller makes, many at a time, each of which is acknowledged in the file.
@@ -246,9 +241,21 @@ impl Lab {
     /// # Errors
     /// As [`Lab::start_load`].
     pub fn start_changes(&self, acknowledged_file: &Path) -> Result<RunningLoad> {
+        self.start_acknowledging("Changes", acknowledged_file, &[])
+    }
+
+    fn start_acknowledging(
+        &self,
+        program: &str,
+        acknowledged_file: &Path,
+        more: &[(&str, &str)],
+    ) -> Result<RunningLoad> {
         let acknowledged_file = std::path::absolute(acknowledged_file).context("find", acknowledged_file)?;
-        let arguments = [("--acknowledged", &*text(&acknowledged_file))];
-        let child = self.spawn_program("Changes", &arguments, Lifetime::Tied)?;
+        let file = text(&acknowledged_file);
+        let arguments: Vec<(&str, &str)> =
+            [("--acknowledged", &*file)].into_iter().chain(more.iter().copied()).collect();
+        // Always tied: a load without its driver has no purpose.
+        let child = self.spawn_program(program, &arguments, Lifetime::Tied)?;
         Ok(RunningLoad { child, acknowledged_file })
     }
 

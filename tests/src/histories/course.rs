@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use dr_formats::names::owning_container;
 use dr_lab::{LabOptions, Server, WorkloadSize};
@@ -10,9 +9,6 @@ use dr_lab::{LabOptions, Server, WorkloadSize};
 use crate::history::{self, Flush, Load};
 use crate::kept::Kept;
 use crate::real_servers::{self, TestLab, assert_all_ok, assert_no_container_failed, must};
-
-/// Longest time for the changes before a kill.
-const CHANGES_LIMIT: Duration = Duration::from_secs(240);
 
 /// What was seen, for the table.
 #[derive(Debug, Default, Clone)]
@@ -81,11 +77,7 @@ impl Course {
     pub fn crash_under_changes(&mut self, changes: u64) {
         let file = self.test.directory.path().join("changes");
         let running = must("start changes", self.test.lab.start_changes(&file));
-        let limit = Instant::now() + CHANGES_LIMIT;
-        while must("count changes", running.acknowledged()) < changes {
-            assert!(Instant::now() < limit, "fewer than {changes} changes in {CHANGES_LIMIT:?}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        history::wait_for_acknowledgements(&running, changes);
         must("kill everything", self.test.lab.kill_all());
         running.kill();
     }

@@ -14,8 +14,9 @@ use std::time::Instant;
 
 use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{EVENT_COUNT, SEGMENT_TYPE, SegmentType};
+use dr_formats::events::EVENT_HEADER_LENGTH;
 use dr_formats::names::{
-    ChunkName, SegmentKind, SystemSegment, SystemTable, container_metadata_segment, container_named_in,
+    ChunkName, SegmentKind, StreamSegment, SystemSegment, SystemTable, container_metadata_segment, container_named_in,
     main_segment_of, owning_container, parent_segment_of, transaction_id,
 };
 use dr_formats::segment_info::SegmentInfo;
@@ -133,15 +134,43 @@ impl ContainerEvidence {
         }
     }
 
-    /// Segments of streams that are sealed though the controller did not put others in their place.
-    pub(crate) fn sealed_without_successors(&self) -> Vec<String> {
-        let is_meant = |(name, segment): &(&str, &Reconciled)| {
-            segment.sealed
+    /// Segments of streams that are sealed though the controller did not put others in their place, by scope and stream.
+    pub(crate) fn sealed_without_successors(&self) -> BTreeMap<(String, String), Vec<String>> {
+        let mut sealed: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+        for (name, segment) in self.reconciled() {
+            let is_meant = segment.sealed
                 && segment.standing == Standing::Live
                 && SegmentKind::of(name) == SegmentKind::Stream
-                && !self.stream_tables.is_replaced(name)
+                && !self.stream_tables.is_replaced(name);
+            if let Some(StreamSegment { scope, stream, .. }) = StreamSegment::parse(name).filter(|_| is_meant) {
+                sealed.entry((scope.to_owned(), stream.to_owned())).or_default().push(name.to_owned());
+            }
+        }
+        sealed
+    }
+
+    /// Segments of streams that begin behind what the controller says of them, with their first offsets; none if it knows of no truncation.
+    pub(crate) fn truncated_further(&self) -> Vec<(Box<str>, u64)> {
+        if !self.stream_tables.tell_of_truncations() {
+            return Vec::new();
+        }
+        let is_meant = |(name, segment): &(&str, &Reconciled)| {
+            segment.standing == Standing::Live
+                && segment.start_offset > self.stream_tables.truncated_at(name).unwrap_or(0)
+                && SegmentKind::of(name) == SegmentKind::Stream
         };
-        self.reconciled().filter(is_meant).map(|(name, _)| name.to_owned()).collect()
+        self.reconciled().filter(is_meant).map(|(name, segment)| (name.into(), segment.start_offset)).collect()
+    }
+
+    /// True if events were written to a segment: what it holds are such, and not all of them are empty, as those that zeros look like.
+    ///
+    /// # Errors
+    /// Tier-2 errors.
+    pub(crate) fn holds_events(&self, name: &str, tier2: &dyn Tier2) -> Result<bool> {
+        let Some(segment) = self.segment(name) else { return Ok(false) };
+        let measure = measure_events(&segment.chain, segment.start_offset, tier2)?;
+        let bytes = measure.whole_length.saturating_sub(segment.start_offset);
+        Ok(measure.content == "events" && bytes > measure.items.saturating_mul(EVENT_HEADER_LENGTH as u64))
     }
 
     /// Takes the seal of a segment back.

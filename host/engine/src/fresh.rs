@@ -345,6 +345,24 @@ impl FreshSegments {
         Ok(names)
     }
 
+    /// Lets the metadata tables of streams among the segments say where their streams begin now. Returns `<scope>/<stream>` of each of which
+    /// they said something else.
+    ///
+    /// # Errors
+    /// Tier-2 errors.
+    pub(crate) fn raise_heads(&mut self, survey: &Survey, evidence: &ContainerEvidence) -> Result<Vec<String>> {
+        let further = survey.truncated_further()?;
+        let mut raised = Vec::new();
+        for (table, segment) in &mut self.segments {
+            let Some(found) = evidence.segment(table) else { continue };
+            if let Some(head) = further.raised_head(table, &found.chain, segment.length, survey.tier2())? {
+                segment.appended = AppendedEntries::of(head.entry, "truncation-ahead");
+                raised.push(head.stream);
+            }
+        }
+        Ok(raised)
+    }
+
     /// Objects of segments whose old content is of no use any more: groups that begin anew, transactions that are ended.
     pub fn objects_of_no_use<'a>(&'a self, evidence: &'a ContainerEvidence) -> BTreeMap<String, u64> {
         let renewed = self.iter().filter(|(_, segment)| segment.renewal.is_some());

@@ -40,6 +40,7 @@ pub mod report;
 mod run_file;
 pub mod scratch;
 pub mod staging;
+mod stream_heads;
 mod stream_tables;
 pub mod survey;
 mod table_index;

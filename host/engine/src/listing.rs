@@ -390,6 +390,12 @@ impl Listing {
         self.containers.get(container as usize).map(ListedContainer::objects).unwrap_or_default()
     }
 
+    /// True if a segment has objects in its container, by their names.
+    pub(crate) fn has_objects_of(&self, segment: &str) -> bool {
+        let container = self.containers.get(owning_container(segment, self.container_count()) as usize);
+        container.is_some_and(|container| container.chunks_below(segment).any(|chunk| chunk.segment() == segment))
+    }
+
     /// Digest of what was listed.
     pub fn digest(&self) -> EvidenceDigest {
         self.digest.clone()

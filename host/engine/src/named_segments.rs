@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
-    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, KeyValueTableState, STATE_KEY, StreamState, TRUNCATION_KEY,
-    decode_key_length, decode_key_value_table_epoch, decode_stream_epoch, decode_table_id, decode_truncation,
-    epoch_of_key, is_key_value_table_configuration, sealed_segment_of_key,
+    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, KeyValueTableState, STATE_KEY, StreamState, TRUNCATION_KEY, Truncation,
+    decode_key_length, decode_key_value_table_epoch, decode_stream_epoch, decode_table_id, epoch_of_key,
+    is_key_value_table_configuration, sealed_segment_of_key,
 };
 use dr_formats::names::{
     CONTROLLER_TABLES_PREFIX, ControllerTable, KEY_VALUE_TABLE_SUFFIX, SCOPE_TABLES, SegmentKind, owning_container,
@@ -125,7 +125,7 @@ pub(crate) fn of_stream(scope: &str, stream: &str, id: &str, rows: &Rows) -> Vec
     let tables = ["metadata", "epochsWithTransactions", "writersPositions"];
     let tables = tables.map(|table| (stream_table(scope, stream, table, id), Named::default()));
     let replaced: HashSet<i64> = rows.keys().filter_map(|key| sealed_segment_of_key(key)).collect();
-    let cut = rows.get(TRUNCATION_KEY).and_then(|row| decode_truncation(row).ok());
+    let cut = rows.get(TRUNCATION_KEY).and_then(|row| Truncation::decode(row).ok()).map(|truncation| truncation.cut);
     let is_wanted =
         |epoch: u32, segment: i64| epoch == current || cut.as_ref().is_some_and(|cut| is_left(segment, cut));
     let segments = epochs.into_iter().filter(|(epoch, _)| *epoch <= current);

@@ -551,6 +551,7 @@ impl FreshContainer for OpenContainer {
         let shared = &self.staging.0;
         let is_log_whole = |container| shared.ledgers.as_ref().is_some_and(|ledgers| ledgers.is_log_whole(container));
         let freed = self.segments.free_unusable_names(&shared.survey, &evidence, is_log_whole)?;
+        let raised = self.segments.raise_heads(&shared.survey, &evidence)?;
         let path = shared.directory.join(image_file_name(self.container));
         let Built { image: mut built, controller, unused_chunks } =
             image::build(&evidence, &self.segments, shared.survey.tier2(), &path)?;
@@ -562,6 +563,7 @@ impl FreshContainer for OpenContainer {
         state.open.remove(&self.container);
         let (mut decisions, mut losses) = damage::told(&evidence, &built);
         decisions.extend(freed.iter().map(|table| damage::name_freed(self.container, table)));
+        decisions.extend(raised.iter().map(|stream| damage::head_raised(self.container, stream)));
         let salvaged = shared.ledgers.as_ref().and_then(|ledgers| ledgers.salvaged(self.container));
         losses.extend(salvaged.into_iter().flat_map(|salvaged| salvaged.gaps.iter().cloned()));
         decisions.into_iter().for_each(|decision| state.decide(decision));

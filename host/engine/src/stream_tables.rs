@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
     CONFIGURATION_KEY, CURRENT_EPOCH_KEY, EPOCH_TRANSITION_KEY, EpochTransition, KeyValueTableState, STATE_KEY,
-    StreamState, TRUNCATION_KEY, decode_truncation, epoch_of_key, sealed_segment_of_key,
+    StreamState, TRUNCATION_KEY, Truncation, epoch_of_key, sealed_segment_of_key,
 };
 use dr_formats::names::{
     CONTROLLER_TABLES_PREFIX, ControllerTable, StreamSegment, owning_container, stream_segment_name, stream_table,
@@ -98,34 +98,30 @@ impl StreamTables {
         self.replaced.contains(segment)
     }
 
-    /// True if the controller goes on sending writers to this segment of a stream, or will, so that nobody could write if it stayed sealed: it
-    /// is one of the present epoch or of a later one of which the controller does not know yet, and the stream is in use. A scale under way
-    /// seals it again, and is not hindered by the seal. The only segment of a stream can be sealed by its writer, if it is a byte stream; the
-    /// controller never knows, and the seal stays.
+    /// Where the controller goes on sending the writers of a stream; none if the stream is not in use, or if a scale under way is all that
+    /// is to be done with it: that seals the segments once more, and is not hindered by their seals.
     ///
     /// # Errors
     /// Tier-2 errors.
-    pub(crate) fn is_written(&self, segment: &str, listing: &Listing, tier2: &dyn Tier2) -> Result<bool> {
-        let Some(StreamSegment { scope, stream, epoch, .. }) = StreamSegment::parse(segment) else { return Ok(false) };
+    pub(crate) fn written(
+        &self,
+        scope: &str,
+        stream: &str,
+        listing: &Listing,
+        tier2: &dyn Tier2,
+    ) -> Result<Option<Written>> {
         let mut tables = Vec::new();
         for chunks in self.tables_of(scope, stream, listing).chunk_by(are_of_one_table) {
-            let rows = newest_rows(chunks, tier2, |_| true)?;
+            let rows = rows_of_segments(chunks, tier2)?;
             // A stream and a key-value table can have one name.
             if !is_key_value_table(&rows) {
                 tables.push(rows);
             }
         }
         // With the leftovers of a deleted namesake beside it, no table alone is the truth.
-        let [rows] = &*tables else { return Ok(false) };
-        let Some(current) = current_epoch(rows).filter(|_| is_in_use(rows) && !is_scaling_only(rows)) else {
-            return Ok(false);
-        };
-        let own = format!("{scope}/{stream}/");
-        let mut open = of_stream(scope, stream, "", rows);
-        open.retain(|(name, named)| name.starts_with(&own) && !named.sealed);
-        let is_of_events = open.len() > 1 || transition(rows).is_some();
-        let is_present = is_of_events && open.iter().any(|(name, _)| name == segment);
-        Ok(is_present || epoch > Some(current.into()))
+        let [rows] = &*tables else { return Ok(None) };
+        let is_written = is_in_use(rows) && !is_scaling_only(rows);
+        Ok(current_epoch(rows).filter(|_| is_written).map(|epoch| Written::of(scope, stream, epoch, rows)))
     }
 
     /// The chunks of all metadata tables of a stream, by key.
@@ -155,9 +151,51 @@ impl StreamTables {
         self.unfinished.contains(metadata_table)
     }
 
+    /// True if the controller knows of any truncation.
+    pub(crate) fn tell_of_truncations(&self) -> bool {
+        !self.truncated.is_empty()
+    }
+
     /// The first offset of a segment that may be read, if the controller had truncated its stream there.
     pub fn truncated_at(&self, segment: &str) -> Option<u64> {
         self.truncated.get(segment).copied()
+    }
+}
+
+/// Where the controller sends the writers of a stream.
+#[derive(Debug)]
+pub(crate) struct Written {
+    epoch: u32,
+    /// Segments of the present epoch that are open by the word of the controller.
+    open: Vec<String>,
+    is_scaling: bool,
+}
+
+impl Written {
+    fn of(scope: &str, stream: &str, epoch: u32, rows: &Rows) -> Self {
+        let own = format!("{scope}/{stream}/");
+        let is_open = |(name, named): &(String, Named)| name.starts_with(&own) && !named.sealed;
+        let open = of_stream(scope, stream, "", rows).into_iter().filter(is_open).map(|(name, _)| name).collect();
+        Self { epoch, open, is_scaling: transition(rows).is_some() }
+    }
+
+    /// True if nobody could write if this segment stayed sealed: it is one of the present epoch, or of a later one of which the controller does
+    /// not know yet and which it will make by the same name.
+    ///
+    /// The only segment of a stream can be sealed by its writer, without the controller, if it is a byte stream. That seal stays; so
+    /// what the segment holds decides unless the stream was scaled, or is being scaled.
+    ///
+    /// # Errors
+    /// Those of `holds_events`.
+    pub(crate) fn takes(&self, segment: &str, holds_events: impl FnOnce() -> Result<bool>) -> Result<bool> {
+        let epoch = StreamSegment::parse(segment).and_then(|segment| segment.epoch);
+        if epoch > Some(self.epoch.into()) {
+            return Ok(true);
+        }
+        if !self.open.iter().any(|open| open == segment) {
+            return Ok(false);
+        }
+        if self.open.len() > 1 || self.is_scaling { Ok(true) } else { holds_events() }
     }
 }
 
@@ -205,7 +243,7 @@ fn telling_tables(listing: &Listing, places: &Places) -> Result<Vec<Table>> {
             let is_long =
                 table.iter().map(|chunk| chunk.size).sum::<u64>() > ONE_SEGMENT_BYTES_MAX + stream.len() as u64;
             // The tables of key-value tables are short, and no segment has such a name there.
-            let is_telling = has_namesakes || is_long || !has_objects(listing, &format!("{stream}/0.#epoch.0"));
+            let is_telling = has_namesakes || is_long || !listing.has_objects_of(&format!("{stream}/0.#epoch.0"));
             is_telling.then(|| Table { chunks: table.to_vec(), has_namesakes })
         });
         Ok(tables.collect::<Vec<_>>())
@@ -223,15 +261,9 @@ fn are_of_one_table(a: &ChunkObject, b: &ChunkObject) -> bool {
     a.segment() == b.segment()
 }
 
-fn has_objects(listing: &Listing, segment: &str) -> bool {
-    let container = owning_container(segment, listing.container_count());
-    let objects = listing.containers.get(container as usize);
-    objects.is_some_and(|objects| objects.chunks_below(segment).any(|chunk| chunk.segment() == segment))
-}
-
 /// False for an older segment of a stream that was scaled: of what has objects the storage metadata tells, unless it is very new.
 fn is_worth_a_look(listing: &Listing, name: &str, named: Named) -> bool {
-    !named.sealed || !has_objects(listing, name)
+    !named.sealed || !listing.has_objects_of(name)
 }
 
 /// Scope and stream of a chunk of a stream's metadata table.
@@ -265,7 +297,7 @@ fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
     };
     let rows = rows_of_segments(chunks, tier2)?;
     let name = |segment: i64| stream_segment_name(scope, stream, segment).into();
-    let cut = rows.get(TRUNCATION_KEY).and_then(|value| decode_truncation(value).ok()).unwrap_or_default();
+    let truncation = rows.get(TRUNCATION_KEY).and_then(|row| Truncation::decode(row).ok()).unwrap_or_default();
     let is_key_value_table = is_key_value_table(&rows);
     let named = if is_key_value_table {
         of_key_value_table(scope, stream, id, &rows)
@@ -277,7 +309,7 @@ fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
     Ok(Told {
         is_key_value_table,
         replaced: rows.keys().filter_map(|key| sealed_segment_of_key(key)).map(name).collect(),
-        truncated: cut.into_iter().map(|(segment, offset)| (name(segment), offset)).collect(),
+        truncated: truncation.cut.into_iter().map(|(segment, offset)| (name(segment), offset)).collect(),
         named,
         unfinished: is_unfinished(&rows).then(|| table.into()),
     })
@@ -292,8 +324,8 @@ fn is_unfinished(rows: &Rows) -> bool {
 /// The rows that tell of segments. A truncation that cannot be read tells nothing: the one before it stands.
 fn rows_of_segments(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Rows> {
     newest_rows(chunks, tier2, |entry| match std::str::from_utf8(entry.key) {
-        Ok(TRUNCATION_KEY) => entry.value.is_some_and(|value| decode_truncation(value).is_ok()),
-        Ok(STATE_KEY | CONFIGURATION_KEY | CURRENT_EPOCH_KEY) => true,
+        Ok(TRUNCATION_KEY) => entry.value.is_some_and(|value| Truncation::decode(value).is_ok()),
+        Ok(STATE_KEY | CONFIGURATION_KEY | CURRENT_EPOCH_KEY | EPOCH_TRANSITION_KEY) => true,
         Ok(key) => sealed_segment_of_key(key).is_some() || epoch_of_key(key).is_some(),
         Err(_) => false,
     })
@@ -379,15 +411,8 @@ mod tests {
 
     #[test]
     fn the_newest_truncation_tells_where_streams_begin() {
-        let cut = |offset: i64| {
-            let mut writer = Writer::new();
-            writer.write_single(|body| {
-                body.list(&[(0, 0), (1 << 32 | 1, offset)], |body, (segment, offset)| {
-                    body.i64(*segment);
-                    body.i64(*offset);
-                });
-            });
-            writer.finish().unwrap()
+        let cut = |offset: u64| {
+            Truncation { cut: vec![(0, 0), (1 << 32 | 1, offset)], ..Truncation::default() }.encode().unwrap()
         };
         let (first, second) = (cut(100), cut(200));
         let table = rows(&[("truncation", Some(&first)), ("truncation", Some(&second)), ("truncation", Some(b"?"))]);
@@ -451,18 +476,28 @@ mod tests {
             }
             let listing = Listing::take_known(&tier2, 4, &Silent).unwrap();
             let tables = StreamTables::read(&listing, &tier2).unwrap();
-            ["0.#epoch.0", "1.#epoch.1", "2.#epoch.1", "4.#epoch.2"]
-                .map(|segment| tables.is_written(&format!("scope/stream/{segment}"), &listing, &tier2).unwrap())
+            tables.written("scope", "stream", &listing, &tier2).unwrap()
+        };
+        let taken = |written: Option<Written>, holds_events: bool| {
+            ["0.#epoch.0", "1.#epoch.1", "2.#epoch.1", "4.#epoch.2"].map(|segment| {
+                let segment = format!("scope/stream/{segment}");
+                written.as_ref().is_some_and(|written| written.takes(&segment, || Ok(holds_events)).unwrap())
+            })
         };
         let (open, none) = ([false, true, true, true], [false; 4]);
-        assert_eq!((written(Active, false, two, &[]), written(Updating, true, two, &[])), (open, open));
+        for written in [written(Active, false, two, &[]), written(Updating, true, two, &[])] {
+            assert_eq!(taken(written, false), open);
+        }
         // It may be a byte stream that its writer has sealed; a scale would not be under way then.
-        assert_eq!(written(Active, false, &two[..1], &[]), [false, false, false, true]);
-        assert_eq!(written(Updating, true, &two[..1], &[]), [false, true, false, true]);
+        assert_eq!(taken(written(Active, false, &two[..1], &[]), false), [false, false, false, true]);
+        for (is_scaling, holds_events) in [(true, false), (false, true)] {
+            let written = written(Updating, is_scaling, &two[..1], &[]);
+            assert_eq!(taken(written, holds_events), [false, true, false, true]);
+        }
         // What is sealed stays so; a scale that can go on is not hindered.
         for (state, is_scaling) in [(Sealed, false), (Sealing, false), (Active, true), (Scaling, true)] {
-            assert_eq!(written(state, is_scaling, two, &[]), none, "{state:?}");
+            assert_eq!(taken(written(state, is_scaling, two, &[]), true), none, "{state:?}");
         }
-        assert_eq!(written(Active, false, two, &[(OTHER, rows(&[]))]), none);
+        assert_eq!(taken(written(Active, false, two, &[(OTHER, rows(&[]))]), true), none);
     }
 }

@@ -25,6 +25,7 @@ use crate::progress::{Progress, Silent};
 use crate::read_once::ReadOnce;
 use crate::reader_groups::ReadSegments;
 use crate::scratch::Scratch;
+use crate::stream_heads::TruncatedFurther;
 use crate::stream_tables::StreamTables;
 use crate::unfinished::UnfinishedTransactions;
 use crate::witness::{Reads, WitnessedTier2};
@@ -49,22 +50,29 @@ pub struct Survey {
     named: ReadOnce<NamedSegments>,
     read_segments: ReadSegments,
     unfinished: ReadOnce<UnfinishedTransactions>,
+    truncated_further: ReadOnce<TruncatedFurther>,
     controller_tables: ReadOnce<ControllerTables>,
     scratch: ReadOnce<Scratch>,
     are_seals_kept: bool,
 }
 
-/// What a container tells of transactions, remembered when the rest of its evidence is forgotten.
+/// What a container tells of the streams of others, remembered when the rest of its evidence is forgotten.
 #[derive(Debug, Default)]
-struct Told {
+pub(crate) struct Told {
     committed: Committed,
     /// Those with content that is not part of another segment.
     open: BTreeSet<TransactionId>,
+    /// Segments that begin behind what the controller says, with their first offsets; not looked for where it knows of no truncation.
+    pub(crate) truncated_further: Vec<(Box<str>, u64)>,
 }
 
 impl Told {
     fn of(evidence: &ContainerEvidence) -> Self {
-        Self { committed: evidence.committed().clone(), open: evidence.open_transactions().ids }
+        Self {
+            committed: evidence.committed().clone(),
+            open: evidence.open_transactions().ids,
+            truncated_further: evidence.truncated_further(),
+        }
     }
 
     fn committed_of<'a>(&'a self, transactions: &'a Open) -> impl Iterator<Item = (TransactionId, Fate)> + 'a {
@@ -109,6 +117,7 @@ impl Survey {
             named: ReadOnce::default(),
             read_segments: ReadSegments::default(),
             unfinished: ReadOnce::default(),
+            truncated_further: ReadOnce::default(),
             controller_tables: ReadOnce::default(),
             scratch: ReadOnce::default(),
             are_seals_kept: false,
@@ -236,6 +245,10 @@ impl Survey {
         &self.unfinished
     }
 
+    pub(crate) fn truncated_further_cache(&self) -> &ReadOnce<TruncatedFurther> {
+        &self.truncated_further
+    }
+
     pub(crate) fn controller_tables_cache(&self) -> &ReadOnce<ControllerTables> {
         &self.controller_tables
     }
@@ -265,14 +278,25 @@ impl Survey {
             let named = self.named_segments()?;
             evidence.add_named(named.in_container(container, self.container_count()));
         }
-        let sealed = if self.are_seals_kept { Vec::new() } else { evidence.sealed_without_successors() };
-        for segment in sealed {
-            if self.stream_tables.is_written(&segment, &self.listing, self.tier2())? {
-                evidence.take_seal_back(&segment);
-            }
+        if !self.are_seals_kept {
+            self.take_seals_back(&mut evidence)?;
         }
         self.told().insert(container, Arc::new(Told::of(&evidence)));
         Ok(evidence)
+    }
+
+    /// Opens the segments again that were sealed ahead of the controller's tables.
+    fn take_seals_back(&self, evidence: &mut ContainerEvidence) -> Result<()> {
+        for ((scope, stream), segments) in evidence.sealed_without_successors() {
+            let written = self.stream_tables.written(&scope, &stream, &self.listing, self.tier2())?;
+            let Some(written) = written else { continue };
+            for segment in segments {
+                if written.takes(&segment, || evidence.holds_events(&segment, self.tier2()))? {
+                    evidence.take_seal_back(&segment);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What the controller's tables name; read once, and only if a container lacks rows.
@@ -308,15 +332,15 @@ impl Survey {
         Ok((fates, left))
     }
 
-    /// What a container tells of transactions. One that cannot be read says nothing here; its own task says why.
-    fn told_by(&self, container: ContainerId) -> Arc<Told> {
+    /// What a container tells of the streams of others. One that cannot be read says nothing here; its own task says why.
+    pub(crate) fn told_by(&self, container: ContainerId) -> Arc<Told> {
         if let Some(told) = self.told().get(&container) {
             return told.clone();
         }
         match self.load(container) {
             Ok(evidence) => Arc::new(Told::of(&evidence)),
             Err(error) => {
-                tracing::warn!(container, %error, "cannot be asked for transactions of other containers");
+                tracing::warn!(container, %error, "cannot be asked for the streams of other containers");
                 Arc::default()
             }
         }

@@ -4,7 +4,7 @@
 //! leases. A transaction that was being committed would stay so for ever, and so would a client that waits for its end; an
 //! open one could be committed without those of its events that had not reached Tier-2.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use dr_backends::tier2::Tier2;
@@ -20,8 +20,8 @@ use crate::contract::EndedTransaction;
 use crate::error::Result;
 use crate::image::unencodable;
 use crate::listing::{ChunkObject, Listing};
+use crate::named_segments::{self, newest_rows_before};
 use crate::survey::Survey;
-use crate::table_scan::scan_table;
 
 /// How a transaction under way ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +110,8 @@ impl UnfinishedTransactions {
             Some(ControllerTable::Cluster { name })
                 if batch_number(name).is_some_and(|batch| Some(batch) >= self.newest_batch) =>
             {
-                let entries = self.completions(&keys(chain, end, tier2)?, table)?;
+                let present = newest_rows_before(chain, end, tier2, |_| true)?;
+                let entries = self.completions(&present, table)?;
                 Ok(EndingEntries { entries, ended: Vec::new() })
             }
             _ => Ok(EndingEntries::default()),
@@ -133,12 +134,12 @@ impl UnfinishedTransactions {
     }
 
     /// A row for each transaction whose end is known, if the table has none yet.
-    fn completions(&self, present: &BTreeSet<String>, table: &str) -> Result<Vec<u8>> {
+    fn completions(&self, present: &named_segments::Rows, table: &str) -> Result<Vec<u8>> {
         let mut entries = Vec::new();
         for transaction in &self.transactions {
             let Some(status) = transaction.ending.status() else { continue };
             let key = key_of_completed_transaction(&transaction.scope, &transaction.stream, transaction.id);
-            if present.contains(&key) {
+            if present.contains_key(&key) {
                 continue;
             }
             // Not the present time: a plan follows from its evidence alone.
@@ -222,31 +223,9 @@ type Row = Option<ActiveTransaction>;
 /// The rows of a table of transactions under way, by key.
 type Rows = BTreeMap<String, Row>;
 
-/// Version and offset of an entry.
-type Rank = (i64, u64);
-
 fn rows_under_way(chain: &Chain, end: u64, tier2: &dyn Tier2) -> Result<Rows> {
-    // Without a row: removed.
-    let mut newest: HashMap<String, (Rank, Option<Row>)> = HashMap::new();
-    scan_table(chain, chain.first_start, end, tier2, &mut |entry| {
-        let Ok(key) = std::str::from_utf8(entry.key) else { return };
-        let row = entry.value.map(|value| ActiveTransaction::decode(value).ok());
-        if newest.get(key).is_none_or(|(rank, _)| entry.rank() >= *rank) {
-            newest.insert(key.to_owned(), (entry.rank(), row));
-        }
-    })?;
-    Ok(newest.into_iter().filter_map(|(key, (_, row))| Some((key, row?))).collect())
-}
-
-/// The keys of a table that have a value.
-fn keys(chain: &Chain, end: u64, tier2: &dyn Tier2) -> Result<BTreeSet<String>> {
-    let mut keys = BTreeSet::new();
-    scan_table(chain, chain.first_start, end, tier2, &mut |entry| {
-        if let Ok(key) = std::str::from_utf8(entry.key) {
-            keys.insert(key.to_owned());
-        }
-    })?;
-    Ok(keys)
+    let rows = newest_rows_before(chain, end, tier2, |_| true)?;
+    Ok(rows.into_iter().map(|(key, row)| (key, ActiveTransaction::decode(&row).ok())).collect())
 }
 
 #[cfg(test)]

@@ -79,13 +79,7 @@ impl Survey {
 
     /// True if a metadata table does not tell that a creation had come to its end.
     fn is_without_end(&self, metadata_table: &str) -> bool {
-        self.chunks_of(metadata_table).next().is_none() || self.stream_tables().is_unfinished(metadata_table)
-    }
-
-    fn chunks_of<'a>(&'a self, segment: &'a str) -> impl Iterator<Item = ChunkObject> + 'a {
-        let container = owning_container(segment, self.container_count());
-        let listed = self.listing().containers.get(container as usize).into_iter();
-        listed.flat_map(move |listed| listed.chunks_below(segment)).filter(move |chunk| chunk.segment() == segment)
+        !self.listing().has_objects_of(metadata_table) || self.stream_tables().is_unfinished(metadata_table)
     }
 
     /// Those of the ids that a request names: controllers begin the stream of requests anew, and make the table then.
@@ -175,7 +169,8 @@ mod tests {
             tier2.create(&ChunkObject::for_test(segment, 0, 1, 0).key, content).unwrap();
         }
         let survey = Survey::look(Arc::new(tier2), SurveyOptions { container_count: Some(2) }, &Silent).unwrap();
-        let chunks: Vec<ChunkObject> = survey.chunks_of(NAMES).collect();
+        let of_container = survey.listing().containers.iter().flat_map(|listed| listed.chunks_below(NAMES));
+        let chunks: Vec<ChunkObject> = of_container.collect();
         let chain = chain_by_names(&chunks.iter().collect::<Vec<_>>());
         let found = survey.unusable_names(NAMES, &chain, chain.end(), |_| is_log_whole).unwrap();
         let removals = TableEntries::new(&found.removals, 0).map(|entry| entry.unwrap());

@@ -6,6 +6,7 @@
 
 mod takeover;
 mod transition;
+mod truncation;
 
 use std::fmt;
 
@@ -13,9 +14,8 @@ pub use self::takeover::{
     CommitOrder, Request, encode_event_processors, event_processors_node, transaction_index_data,
     transaction_index_node,
 };
-pub use self::transition::{
-    EPOCH_TRANSITION_KEY, EpochTransition, SegmentRange, WAITING_PROCESSOR_KEY, is_truncation_under_way,
-};
+pub use self::transition::{EPOCH_TRANSITION_KEY, EpochTransition, SegmentRange, WAITING_PROCESSOR_KEY};
+pub use self::truncation::{SegmentRecord, Truncation};
 use crate::error::{DecodeError, EncodeError};
 use crate::primitives::{ObjectReader, Reader, Uuid, Writer};
 
@@ -661,24 +661,6 @@ pub fn decode_committing_transactions(bytes: &[u8]) -> Result<Vec<TransactionId>
     })?;
     reader.expect_end()?;
     Ok(transactions)
-}
-
-/// Decodes the row `truncation`: the stream cut, as segment ids with the first offset of each that may be read; empty if the
-/// stream was never truncated. The controller writes it before it truncates the segments.
-///
-/// # Errors
-/// If the bytes do not follow the format or an offset is negative.
-pub fn decode_truncation(bytes: &[u8]) -> Result<Vec<(i64, u64)>, DecodeError> {
-    let mut reader = Reader::new("truncation of a stream", bytes);
-    let cut = reader.read_single("truncation of a stream", |body| {
-        body.list(16, |body| {
-            let segment = body.i64()?;
-            let error = body.error("an offset of at least 0");
-            Ok((segment, u64::try_from(body.i64()?).map_err(|_| error)?))
-        })
-    })?;
-    reader.expect_end()?;
-    Ok(cut)
 }
 
 /// Bucket of a stream in retention or watermarking, for a cluster with `bucket_count` buckets; a count of 0 counts as 1.

@@ -3,8 +3,8 @@
 use dr_formats::DecodeError;
 use dr_formats::controller::{
     self, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, EPOCH_TRANSITION_KEY, EpochTransition, STATE_KEY,
-    StreamConfiguration, TRUNCATION_KEY, TransactionId, WAITING_PROCESSOR_KEY, decode_committing_transactions,
-    is_truncation_under_way,
+    StreamConfiguration, TRUNCATION_KEY, TransactionId, Truncation, WAITING_PROCESSOR_KEY,
+    decode_committing_transactions,
 };
 
 /// What is being done with a stream.
@@ -47,7 +47,8 @@ impl StreamProgress {
         progress.is_updating = progress
             .decode(&row, CONFIGURATION_KEY, StreamConfiguration::decode)
             .is_some_and(|configuration| configuration.updating);
-        progress.is_truncating = progress.decode(&row, TRUNCATION_KEY, is_truncation_under_way).unwrap_or(false);
+        progress.is_truncating =
+            progress.decode(&row, TRUNCATION_KEY, Truncation::decode).is_some_and(|truncation| truncation.is_under_way);
         progress.transition = progress.decode(&row, EPOCH_TRANSITION_KEY, EpochTransition::decode).flatten();
         progress.committing =
             progress.decode(&row, COMMITTING_TRANSACTIONS_KEY, decode_committing_transactions).unwrap_or_default();

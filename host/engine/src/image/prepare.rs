@@ -152,12 +152,13 @@ fn prepare_index(
     let (name, keys) = (&*prepared.row.name, key_format(&prepared.row.attributes));
     let mut index = read_attribute_index(evidence, name, keys, true, tier2)?;
     let (mut kept_mark, mut mark_to_be) = (None, None);
-    if let Some(stored) = index.stored.as_ref().filter(|_| keys == KeyFormat::Uuid && !begins_anew) {
+    let may_be_set = !begins_anew && !prepared.row.sealed;
+    if let Some(stored) = index.stored.as_ref().filter(|_| keys == KeyFormat::Uuid && may_be_set) {
         let segment = prepared.row.start_offset..=prepared.row.length;
         kept_mark = mark(&index.values);
         mark_to_be = mark_inside(&stored.chain, &index.values, segment, tier2)?;
     }
-    if kept_mark != mark_to_be && !prepared.row.sealed {
+    if kept_mark != mark_to_be {
         prepared.findings.push("mark-outside");
     }
     if SegmentKind::of(name) == SegmentKind::Stream
@@ -165,7 +166,7 @@ fn prepare_index(
     {
         kept_mark = mark(&state);
     }
-    prepared.index_updates.extend(mark_update(kept_mark, mark_to_be, prepared.row.sealed));
+    prepared.index_updates.extend(mark_update(kept_mark, mark_to_be));
     Ok(index)
 }
 
@@ -199,11 +200,10 @@ fn prepare_event_numbers(
     Ok(Some(kept))
 }
 
-/// What makes the mark in the index that is kept what it should be. A store would not start from a log that changes the attributes of a
-/// sealed segment.
-fn mark_update(kept: Option<i64>, to_be: Option<i64>, is_sealed: bool) -> Option<AttributeUpdate> {
+/// What makes the mark in the index that is kept what it should be.
+fn mark_update(kept: Option<i64>, to_be: Option<i64>) -> Option<AttributeUpdate> {
     let value = to_be.unwrap_or(NULL_ATTRIBUTE_VALUE);
-    (kept != to_be && !is_sealed).then(|| AttributeUpdate::replace(REVISION_MARK, value))
+    (kept != to_be).then(|| AttributeUpdate::replace(REVISION_MARK, value))
 }
 
 fn stored(evidence: &ContainerEvidence, name: &str, segment: &FreshSegment) -> Option<StoredSegment> {
@@ -365,14 +365,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_is_written_only_where_the_index_has_another_one_and_may_be_changed() {
-        let value = |kept, to_be, is_sealed| mark_update(kept, to_be, is_sealed).map(|update| update.value);
-        assert_eq!(value(Some(5), Some(5), false), None);
-        assert_eq!(value(None, None, false), None);
-        assert_eq!(value(Some(9), Some(5), false), Some(5));
-        assert_eq!(value(None, Some(5), false), Some(5));
-        assert_eq!(value(Some(9), None, false), Some(NULL_ATTRIBUTE_VALUE));
-        assert_eq!(value(Some(9), Some(5), true), None);
+    fn a_mark_is_written_only_where_the_index_has_another_one() {
+        let value = |kept, to_be| mark_update(kept, to_be).map(|update| update.value);
+        assert_eq!(value(Some(5), Some(5)), None);
+        assert_eq!(value(None, None), None);
+        assert_eq!(value(Some(9), Some(5)), Some(5));
+        assert_eq!(value(None, Some(5)), Some(5));
+        assert_eq!(value(Some(9), None), Some(NULL_ATTRIBUTE_VALUE));
     }
 
     #[test]

@@ -41,3 +41,15 @@ pub(super) fn name_freed(container: ContainerId, table: &str) -> Decision {
             .to_owned(),
     }
 }
+
+/// The table of a stream says that it begins where its segments do.
+pub(super) fn head_raised(container: ContainerId, stream: &str) -> Decision {
+    Decision {
+        container: Some(container),
+        subject: format!("stream {stream}"),
+        choice: "it begins where its segments do".to_owned(),
+        reason: "they begin later than the controller's tables, as Tier-2 has them, say: they were truncated just before the crash, or by the \
+                 writer of a byte stream, or their first objects are gone; nobody could read them from there"
+            .to_owned(),
+    }
+}

@@ -85,18 +85,31 @@ fn transaction_vectors() {
     mutations(&none, |bytes| drop(decode_committing_transactions(bytes)));
 }
 
+/// As the classes of 0.13.0 serialize them.
 #[test]
 fn truncation_vectors() {
     let never = unhex("00000100 0000000d 00 00 00 00 0000000000000000 00");
-    assert_eq!(decode_truncation(&never), Ok(Vec::new()));
-    let cut = unhex(
-        "00000100 0000002d 02 0000000000000001 0000000000000010 0000000100000002 0000000000000000
-         00 00 00 0000000000000010 00",
-    );
-    assert_eq!(decode_truncation(&cut), Ok(vec![(1, 16), (0x1_0000_0002, 0)]));
-    mutations(&cut, |bytes| drop(decode_truncation(bytes)));
-    let negative = unhex("00000100 00000011 01 0000000000000001 8000000000000000");
-    assert!(decode_truncation(&negative).is_err());
+    assert_eq!(Truncation::decode(&never), Ok(Truncation::default()));
+    let segment = "00000100 00000020 00000002 0000000000000005 00000001 0000000000000000 3ff0000000000000";
+    let cut = unhex(&format!(
+        "00000100 00000061 01 0000000100000002 0000000000000010 01 {segment} 00000003
+         02 0000000000000000 0000000000000001 01 0000000100000001 0000000000000020 01"
+    ));
+    let truncation = Truncation::decode(&cut).unwrap();
+    assert_eq!(truncation.cut, [(0x1_0000_0002, 16)]);
+    assert_eq!(truncation.span.iter().map(|(_, epoch)| *epoch).collect::<Vec<_>>(), [3]);
+    assert_eq!((&*truncation.deleted, &*truncation.to_delete), (&[0, 1][..], &[0x1_0000_0001][..]));
+    assert_eq!((truncation.size_till, truncation.is_under_way), (32, true));
+    let epoch = unhex(&format!("00000100 00000039 00000000 00000000 01 {segment} 0000000000000007"));
+    let first = Truncation::of_first_epoch(&epoch).unwrap();
+    assert_eq!((first.cut, first.span), (vec![(0x1_0000_0002, 0)], vec![(truncation.span[0].0.clone(), 0)]));
+    for bytes in [never, cut] {
+        assert_eq!(Truncation::decode(&bytes).unwrap().encode().unwrap(), bytes);
+        mutations(&bytes, |bytes| drop(Truncation::decode(bytes)));
+    }
+    mutations(&epoch, |bytes| drop(Truncation::of_first_epoch(bytes)));
+    let negative = unhex("00000100 0000001d 01 0000000000000001 8000000000000000 00 00 00 0000000000000000 00");
+    assert!(Truncation::decode(&negative).is_err());
 }
 
 #[test]
@@ -205,16 +218,8 @@ fn transitions_of_streams() {
     let range = SegmentRange { low: 0, high: 0.5_f64.to_bits() };
     let expected = EpochTransition { time: 7, segments_to_seal: vec![0], new_segments: vec![(1 << 32 | 1, range)] };
     assert_eq!(EpochTransition::decode(&scale), Ok(Some(expected)));
-    let never = unhex("00000100 0000000d 00 00 00 00 0000000000000000 00");
-    assert_eq!(is_truncation_under_way(&never), Ok(false));
-    let under_way = unhex(
-        "00000100 00000051 01 0000000000000001 0000000000000010
-         01 00000100 00000020 00000001 0000000000000005 00000000 0000000000000000 3ff0000000000000 00000003
-         01 0000000000000009 00 0000000000000010 01",
-    );
-    assert_eq!(is_truncation_under_way(&under_way), Ok(true));
-    for bytes in [none, scale, never, under_way] {
-        mutations(&bytes, |bytes| drop((EpochTransition::decode(bytes), is_truncation_under_way(bytes))));
+    for bytes in [none, scale] {
+        mutations(&bytes, |bytes| drop(EpochTransition::decode(bytes)));
     }
 }
 

@@ -61,19 +61,3 @@ fn read_new_segment(body: &mut Reader<'_>) -> Result<(i64, SegmentRange), Decode
         _ => Err(error),
     }
 }
-
-/// Whether the row `truncation` tells of a truncation that is not finished.
-///
-/// # Errors
-/// If the bytes do not follow the format.
-pub fn is_truncation_under_way(bytes: &[u8]) -> Result<bool, DecodeError> {
-    let mut reader = Reader::new("truncation of a stream", bytes);
-    let flag = reader.read_single("truncation of a stream", |body| {
-        // The flag stands last, behind segments that are objects of their own.
-        let mut flag = body.sub_reader("truncation of a stream", body.remaining())?;
-        flag.bytes(flag.remaining().saturating_sub(1))?;
-        flag.bool()
-    })?;
-    reader.expect_end()?;
-    Ok(flag)
-}

@@ -3,10 +3,9 @@
 use dr_formats::controller::{
     ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CompletedTransaction, EPOCH_TRANSITION_KEY,
     EpochTransition, KeyValueTableState, RetentionKind, RetentionPolicy, STATE_KEY, ScalingPolicy, StreamConfiguration,
-    StreamState, TRUNCATION_KEY, TransactionCounter, TransactionId, bucket_node, bucket_of,
+    StreamState, TRUNCATION_KEY, TransactionCounter, TransactionId, Truncation, bucket_node, bucket_of,
     completed_transaction_of_key, decode_committing_transactions, decode_key_length, decode_key_value_table_epoch,
-    decode_stream_epoch, decode_table_id, decode_truncation, epoch_of_key, is_key_value_table_configuration,
-    is_truncation_under_way, sealed_segment_of_key,
+    decode_stream_epoch, decode_table_id, epoch_of_key, is_key_value_table_configuration, sealed_segment_of_key,
 };
 use dr_formats::primitives::Writer;
 
@@ -64,12 +63,13 @@ pub(super) const DECODERS: &[Decoder] = &[
     },
     Decoder {
         name: "stream-truncation",
-        covers: &["controller::decode_truncation", "controller::is_truncation_under_way"],
+        covers: &["controller::Truncation::decode", "controller::Truncation::of_first_epoch"],
         seeds: truncation_seeds,
         mend: None,
         check: |input| {
-            let is_under_way = is_truncation_under_way(input);
-            outcome(decode_truncation(input).is_ok() || is_under_way.is_ok())
+            let _ = Truncation::of_first_epoch(input);
+            let decoded = Truncation::decode(input);
+            round_trip(decoded, Truncation::encode, |bytes, value| Truncation::decode(bytes).as_ref() == Ok(value))
         },
     },
     Decoder {
@@ -181,6 +181,7 @@ fn truncation_seeds(captured: &Captured) -> Vec<Vec<u8>> {
         body.bool(true);
     });
     let mut seeds = captured.controller_values(TRUNCATION_KEY);
+    seeds.extend(captured.controller_values("epochRecord-0"));
     seeds.extend(writer.finish());
     seeds
 }

@@ -81,7 +81,7 @@ public final class Changes {
 
     private void makeStream(int round) throws Exception {
         String stream = "stream-" + worker + "-" + round;
-        cluster.createStream(SCOPE, stream, configuration(2, "new"));
+        cluster.createStream(SCOPE, stream, configuration(1 + worker % 2, "new"));
         try (EventStreamWriter<byte[]> writer = writer(cluster, stream);
                 TransactionalEventStreamWriter<byte[]> transactions = transactions(cluster, stream)) {
             for (int step = 0; step < STEPS; step++) {

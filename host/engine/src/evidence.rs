@@ -36,6 +36,7 @@ use crate::listing::{ChunkObject, ContainerObjects};
 use crate::named_segments::Named;
 use crate::plan::AbsentMetadata;
 use crate::reconcile::{Reconciled, SegmentFacts, Standing};
+use crate::stream_heads::Begin;
 use crate::stream_tables::StreamTables;
 use crate::table_scan::{TableScan, scan_table};
 
@@ -149,17 +150,31 @@ impl ContainerEvidence {
         sealed
     }
 
-    /// Segments of streams that begin behind what the controller says of them, with their first offsets; none if it knows of no truncation.
-    pub(crate) fn truncated_further(&self) -> Vec<(Box<str>, u64)> {
+    /// Segments of streams that begin behind what the controller says of them, or were deleted; none if it knows of no truncation.
+    pub(crate) fn truncated_further(&self) -> Vec<(Box<str>, Begin)> {
         if !self.stream_tables.tell_of_truncations() {
             return Vec::new();
         }
-        let is_meant = |(name, segment): &(&str, &Reconciled)| {
+        let is_further = |(name, segment): &(&str, &Reconciled)| {
             segment.standing == Standing::Live
                 && segment.start_offset > self.stream_tables.truncated_at(name).unwrap_or(0)
                 && SegmentKind::of(name) == SegmentKind::Stream
         };
-        self.reconciled().filter(is_meant).map(|(name, segment)| (name.into(), segment.start_offset)).collect()
+        let further = self.reconciled().filter(is_further);
+        let further = further.map(|(name, segment)| (name.into(), Begin::At(segment.start_offset)));
+        further.chain(self.deleted().map(|name| (name.into(), Begin::Deleted))).collect()
+    }
+
+    /// Segments that were deleted, of streams that are there.
+    fn deleted(&self) -> impl Iterator<Item = &str> {
+        let removed: BTreeSet<&str> =
+            self.tables.removed_rows.iter().chain(&self.tables.removed_records).map(|name| &**name).collect();
+        let is_there = |segment: &str| {
+            StreamSegment::parse(segment)
+                .is_some_and(|segment| self.stream_tables.have_table_of(segment.scope, segment.stream))
+        };
+        let is_gone = |segment: &str| self.segment(segment).is_none_or(|segment| segment.standing == Standing::Deleted);
+        removed.into_iter().filter(move |segment| is_there(segment) && is_gone(segment))
     }
 
     /// True if events were written to a segment: what it holds are such, and not all of them are empty, as those that zeros look like.

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
-    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, KeyValueTableState, STATE_KEY, StreamState, TRUNCATION_KEY, Truncation,
-    decode_key_length, decode_key_value_table_epoch, decode_stream_epoch, decode_table_id, epoch_of_key,
+    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, EpochSegment, KeyValueTableState, STATE_KEY, StreamState, TRUNCATION_KEY,
+    Truncation, decode_key_length, decode_key_value_table_epoch, decode_stream_epoch, decode_table_id, epoch_of_key,
     is_key_value_table_configuration, sealed_segment_of_key,
 };
 use dr_formats::names::{
@@ -95,6 +95,7 @@ pub(crate) fn of_key_value_table(scope: &str, table: &str, id: &str, rows: &Rows
     let (true, Some(epoch), Some(_)) = (is_active, current_epoch(rows), key_length) else { return Vec::new() };
     let epochs = rows.iter().filter(|(key, _)| epoch_of_key(key) == Some(epoch));
     let segments = epochs.filter_map(|(_, row)| decode_key_value_table_epoch(row).ok()).flatten();
+    let segments = segments.map(|segment| segment.id());
     let stream = format!("{table}{KEY_VALUE_TABLE_SUFFIX}");
     let named = Named { sealed: false, key_length };
     let segments = segments.map(|segment| (stream_segment_name(scope, &stream, segment), named));
@@ -116,7 +117,7 @@ pub(crate) fn is_key_value_table(rows: &Rows) -> bool {
 pub(crate) fn of_stream(scope: &str, stream: &str, id: &str, rows: &Rows) -> Vec<(String, Named)> {
     let state = rows.get(STATE_KEY).and_then(|state| StreamState::decode(state).ok());
     let (Some(current), Some(state)) = (current_epoch(rows), state) else { return Vec::new() };
-    let epochs: Vec<(u32, Vec<i64>)> =
+    let epochs: Vec<(u32, Vec<EpochSegment>)> =
         rows.iter().filter_map(|(key, row)| Some((epoch_of_key(key)?, decode_stream_epoch(row).ok()?))).collect();
     if state == StreamState::Creating || epochs.iter().all(|(epoch, segments)| *epoch != current || segments.is_empty())
     {
@@ -129,7 +130,8 @@ pub(crate) fn of_stream(scope: &str, stream: &str, id: &str, rows: &Rows) -> Vec
     let is_wanted =
         |epoch: u32, segment: i64| epoch == current || cut.as_ref().is_some_and(|cut| is_left(segment, cut));
     let segments = epochs.into_iter().filter(|(epoch, _)| *epoch <= current);
-    let segments = segments.flat_map(|(epoch, segments)| segments.into_iter().map(move |segment| (epoch, segment)));
+    let segments =
+        segments.flat_map(|(epoch, segments)| segments.into_iter().map(move |segment| (epoch, segment.id())));
     let segments = segments.filter(|(epoch, segment)| is_wanted(*epoch, *segment)).map(|(_, segment)| {
         let sealed = state == StreamState::Sealed || replaced.contains(&segment);
         (stream_segment_name(scope, stream, segment), Named { sealed, key_length: None })
@@ -138,7 +140,7 @@ pub(crate) fn of_stream(scope: &str, stream: &str, id: &str, rows: &Rows) -> Vec
 }
 
 /// False for a segment that a truncation of its stream may have deleted. Ids have the epoch in their upper half.
-fn is_left(segment: i64, cut: &[(i64, u64)]) -> bool {
+fn is_left(segment: i64, cut: &[(i64, i64)]) -> bool {
     cut.iter().any(|(at, _)| *at == segment) || cut.iter().all(|(at, _)| segment >> 32 > at >> 32)
 }
 

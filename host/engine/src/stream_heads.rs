@@ -1,14 +1,17 @@
 //! Streams whose segments begin behind what the controller says. See design note 004.
 //!
-//! A controller writes down where a stream is to begin, then truncates the segments. Its row reaches Tier-2 with another container than
-//! they, so that a crash can leave the deed without the word. Readers in groups are told of it and go on; whoever reads a segment from where the
-//! controller says that it begins is refused, whatever is left of it.
+//! A controller writes down where a stream is to begin, then truncates the segments and deletes those before. Its row reaches Tier-2 with
+//! another container than they, so that a crash can leave the deed without the word. Readers in groups are told of it and go on; whoever reads a
+//! segment from where the controller says that it begins is refused, whatever is left of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dr_backends::tier2::Tier2;
-use dr_formats::controller::{CONFIGURATION_KEY, TRUNCATION_KEY, Truncation};
+use dr_formats::controller::{
+    EpochSegment, TRUNCATION_KEY, Truncation, decode_sealed_sizes, decode_stream_epoch, key_of_epoch,
+    key_of_sealed_segment, key_of_sealed_size,
+};
 use dr_formats::names::{ControllerTable, StreamSegment};
 use dr_formats::table::write_entry;
 
@@ -20,12 +23,18 @@ use crate::named_segments::{Rows, is_key_value_table, newest_rows_before};
 use crate::pool::{map_bounded, processors};
 use crate::survey::Survey;
 
-/// Key of the first epoch of a stream in its table `metadata`.
-const FIRST_EPOCH_KEY: &str = "epochRecord-0";
+/// Where a segment begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// At this offset.
+    At(u64),
+    /// Nowhere: it was deleted.
+    Deleted,
+}
 
-/// Segments that begin behind what the controller says of them, with their first offsets, by stream: `<scope>/<stream>`.
+/// Segments that begin behind what the controller says of them, by stream: `<scope>/<stream>`.
 #[derive(Debug, Default)]
-pub(crate) struct TruncatedFurther(BTreeMap<Box<str>, Vec<(i64, u64)>>);
+pub(crate) struct TruncatedFurther(BTreeMap<Box<str>, BTreeMap<i64, Begin>>);
 
 /// A stream that begins later than its table says.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,16 +46,14 @@ pub(crate) struct RaisedHead {
 }
 
 impl TruncatedFurther {
-    fn add(&mut self, segment: &str, begin: u64) {
+    fn add(&mut self, segment: &str, begin: Begin) {
         let Some(parsed) = StreamSegment::parse(segment) else { return };
         if let (Some(id), Some((stream, _))) = (parsed.id(), segment.rsplit_once('/')) {
-            self.0.entry(stream.into()).or_default().push((id, begin));
+            self.0.entry(stream.into()).or_default().insert(id, begin);
         }
     }
 
     /// What a metadata table is to say of the beginning of its stream; none if that is what it says, as for nearly all.
-    ///
-    /// Only offsets are raised. Where a segment of the beginning was deleted, nothing tells at which offsets its successors begin.
     ///
     /// # Errors
     /// Tier-2 errors.
@@ -63,11 +70,9 @@ impl TruncatedFurther {
         };
         let stream = format!("{scope}/{stream}");
         let Some(begins) = self.0.get(&*stream) else { return Ok(None) };
-        let is_wanted =
-            |key: &[u8]| [TRUNCATION_KEY, FIRST_EPOCH_KEY, CONFIGURATION_KEY].map(str::as_bytes).contains(&key);
-        let rows = newest_rows_before(chain, end, tier2, |entry| is_wanted(entry.key))?;
-        let Some(before) = beginning(&rows) else { return Ok(None) };
-        let after = raised(&before, begins);
+        let rows = StreamRows(newest_rows_before(chain, end, tier2, |_| true)?);
+        let Some(before) = rows.beginning() else { return Ok(None) };
+        let after = rows.raised(&before, begins);
         if after == before {
             return Ok(None);
         }
@@ -79,25 +84,98 @@ impl TruncatedFurther {
     }
 }
 
-/// Where a stream begins by the rows of its table; none if they do not tell, or if they are those of a key-value table.
-fn beginning(rows: &Rows) -> Option<Truncation> {
-    let truncation = Truncation::decode(rows.get(TRUNCATION_KEY)?).ok().filter(|_| !is_key_value_table(rows))?;
-    if truncation.cut.is_empty() {
-        Truncation::of_first_epoch(rows.get(FIRST_EPOCH_KEY)?).ok()
-    } else {
-        Some(truncation)
-    }
-}
+/// The rows of a metadata table.
+struct StreamRows(Rows);
 
-/// The same beginning, in no segment before its first offset.
-fn raised(before: &Truncation, begins: &[(i64, u64)]) -> Truncation {
-    let mut after = before.clone();
-    for (segment, offset) in &mut after.cut {
-        let begin = begins.iter().find(|(id, _)| id == segment).map_or(0, |(_, begin)| *begin);
-        after.size_till = after.size_till.saturating_add(begin.saturating_sub(*offset));
-        *offset = begin.max(*offset);
+impl StreamRows {
+    /// Where the stream begins; none if the rows do not tell, or if they are those of a key-value table.
+    fn beginning(&self) -> Option<Truncation> {
+        let truncation = Truncation::decode(self.0.get(TRUNCATION_KEY)?).ok()?;
+        match (is_key_value_table(&self.0), truncation.cut.is_empty()) {
+            (true, _) => None,
+            (false, true) => Some(Truncation::of_first_epoch(&self.epoch(0)?)),
+            (false, false) => Some(truncation),
+        }
     }
-    after
+
+    /// The same beginning, in no segment that was deleted, as far as it can be told what came after those, and in none before its first offset.
+    fn raised(&self, before: &Truncation, begins: &BTreeMap<i64, Begin>) -> Truncation {
+        let mut after = self.behind_deleted(before, begins).unwrap_or_else(|| before.clone());
+        for (segment, offset) in &mut after.cut {
+            let Some(Begin::At(begin)) = begins.get(segment) else { continue };
+            let (begin, old) = (i64::try_from(*begin).unwrap_or(i64::MAX), (*offset).max(0));
+            if begin > old {
+                after.size_till = after.size_till.saturating_add(begin - old);
+                *offset = begin;
+            }
+        }
+        after
+    }
+
+    /// The beginning with the successors of the segments that were deleted in their place. None if the rows do not tell them, or if
+    /// one of them follows a segment that is left, too: then nobody knows what of that may still be read.
+    fn behind_deleted(&self, before: &Truncation, begins: &BTreeMap<i64, Begin>) -> Option<Truncation> {
+        let is_deleted = |segment: i64| begins.get(&segment) == Some(&Begin::Deleted);
+        let mut after = before.clone();
+        let mut segments: Vec<EpochSegment> = after.span.iter().map(|(segment, _)| *segment).collect();
+        let is_whole = before.cut.iter().all(|(id, _)| segments.iter().any(|segment| segment.id() == *id));
+        if !is_whole || !before.cut.iter().any(|(id, _)| is_deleted(*id)) {
+            return None;
+        }
+        // Each round goes on to a later epoch.
+        while let Some(deleted) = segments.iter().find(|segment| is_deleted(segment.id())).copied() {
+            let successors = self.successors(deleted)?;
+            let is_replaced =
+                |segment: &EpochSegment| successors.iter().any(|successor| successor.range.overlaps(segment.range));
+            let (replaced, left): (Vec<_>, Vec<_>) = segments.into_iter().partition(is_replaced);
+            if !replaced.iter().all(|segment| is_deleted(segment.id())) {
+                return None;
+            }
+            for id in replaced.iter().map(EpochSegment::id) {
+                let offset =
+                    after.cut.iter().find(|(segment, _)| *segment == id).map_or(0, |(_, offset)| (*offset).max(0));
+                after.size_till = after.size_till.saturating_add((self.sealed_size(id) - offset).max(0));
+                after.deleted.push(id);
+            }
+            segments = left.into_iter().chain(successors).collect();
+        }
+        after.deleted.sort_unstable();
+        after.deleted.dedup();
+        let offset = |id: i64| before.cut.iter().find(|(segment, _)| *segment == id).map_or(0, |(_, offset)| *offset);
+        after.cut = segments.iter().map(|segment| (segment.id(), offset(segment.id()))).collect();
+        after.span = self.span(&segments)?;
+        Some(after)
+    }
+
+    /// The segments that took the place of one, alone or with others; none if the rows do not tell.
+    fn successors(&self, segment: EpochSegment) -> Option<Vec<EpochSegment>> {
+        let row = self.0.get(&key_of_sealed_segment(segment.id()))?;
+        let epoch = u32::from_be_bytes(row.as_ref().try_into().ok()?);
+        let is_successor =
+            |other: &EpochSegment| other.epoch == epoch && epoch > segment.epoch && other.range.overlaps(segment.range);
+        let successors: Vec<_> = self.epoch(epoch)?.into_iter().filter(is_successor).collect();
+        (!successors.is_empty()).then_some(successors)
+    }
+
+    /// Each segment of a cut with the newest epoch up to the cut's own that has it (`computeStreamCutSpanInternal`).
+    fn span(&self, cut: &[EpochSegment]) -> Option<Vec<(EpochSegment, u32)>> {
+        let newest = cut.iter().map(|segment| segment.epoch).max()?;
+        let span = |segment: &EpochSegment| {
+            let has_it = |epoch: &u32| self.epoch(*epoch).is_some_and(|segments| segments.contains(segment));
+            Some((*segment, (segment.epoch..=newest).rev().find(has_it)?))
+        };
+        cut.iter().map(span).collect()
+    }
+
+    fn epoch(&self, epoch: u32) -> Option<Vec<EpochSegment>> {
+        decode_stream_epoch(self.0.get(&key_of_epoch(epoch))?).ok()
+    }
+
+    /// Bytes of a sealed segment; 0 if the rows do not tell.
+    fn sealed_size(&self, segment: i64) -> i64 {
+        let sizes = self.0.get(&key_of_sealed_size(segment)).and_then(|row| decode_sealed_sizes(row).ok());
+        sizes.into_iter().flatten().find(|(id, _)| *id == segment).map_or(0, |(_, size)| size)
+    }
 }
 
 impl Survey {
@@ -124,7 +202,9 @@ impl Survey {
 
 #[cfg(test)]
 mod tests {
+    use Begin::{At, Deleted};
     use dr_backends::tier2::MemoryTier2;
+    use dr_formats::controller::SegmentRange;
     use dr_formats::primitives::Writer;
     use dr_formats::table::TableEntries;
 
@@ -134,35 +214,76 @@ mod tests {
 
     const TABLE: &str = "_system/_tables/scope/stream/metadata.#.00000000-0000-0000-0000-000000000001";
 
-    /// The row of a first epoch with segments 0 and 1.
-    fn first_epoch() -> Vec<u8> {
+    fn segment(epoch: u32, number: u32, low: f64, high: f64) -> EpochSegment {
+        EpochSegment { number, created: 0, epoch, range: SegmentRange { low: low.to_bits(), high: high.to_bits() } }
+    }
+
+    /// Segments 0 and 1; then 2 and 3 for 0; then 4 for 3 and 1.
+    fn segments() -> [EpochSegment; 5] {
+        let [first, second] = [segment(0, 0, 0.0, 0.5), segment(0, 1, 0.5, 1.0)];
+        [first, second, segment(1, 2, 0.0, 0.25), segment(1, 3, 0.25, 0.5), segment(2, 4, 0.25, 1.0)]
+    }
+
+    fn epoch(number: i32, segments: &[EpochSegment]) -> (String, Vec<u8>) {
         let mut writer = Writer::new();
         writer.write_single(|body| {
-            body.i32(0);
-            body.i32(0);
-            body.list(&[0, 1], |body, number| {
+            body.i32(number);
+            body.i32(number);
+            body.list(segments, |body, segment| {
                 body.write_single(|body| {
-                    body.u32(*number);
-                    body.i64(0);
-                    body.u32(0);
-                    body.bytes(&[0; 16]);
+                    body.u32(segment.number);
+                    body.i64(segment.created);
+                    body.u32(segment.epoch);
+                    body.u64(segment.range.low);
+                    body.u64(segment.range.high);
                 });
             });
             body.i64(0);
         });
-        writer.finish().unwrap()
+        (format!("epochRecord-{number}"), writer.finish().unwrap())
     }
 
-    /// What the table says after its rows; segment 0 begins at 150, segment 1 at 20.
-    fn said(table: &str, rows: &[(&str, &[u8])]) -> Option<Truncation> {
+    /// All rows but that of the truncation.
+    fn rows() -> Vec<(String, Vec<u8>)> {
+        let [zero, one, two, three, four] = segments();
+        let sealed =
+            |segment: EpochSegment, epoch: u32| (key_of_sealed_segment(segment.id()), epoch.to_be_bytes().to_vec());
+        let mut sizes = Writer::new();
+        sizes.write_single(|body| {
+            body.list(&[(zero, 500), (one, 90), (three, 40)], |body, (segment, size)| {
+                body.i64(segment.id());
+                body.i64(*size);
+            });
+        });
+        vec![
+            epoch(0, &[zero, one]),
+            epoch(1, &[one, two, three]),
+            epoch(2, &[two, four]),
+            sealed(zero, 1),
+            sealed(three, 2),
+            sealed(one, 2),
+            (key_of_sealed_size(0), sizes.finish().unwrap()),
+        ]
+    }
+
+    /// What the table says in the end, if that is something else.
+    fn said(
+        table: &str,
+        rows: &[(String, Vec<u8>)],
+        truncation: &[u8],
+        begins: &[(EpochSegment, Begin)],
+    ) -> Option<Truncation> {
+        let truncation = (TRUNCATION_KEY.to_owned(), truncation.to_vec());
         let mut bytes = Vec::new();
-        rows.iter().for_each(|(key, value)| write_entry(key.as_bytes(), Some(value), None, &mut bytes).unwrap());
+        for (key, value) in rows.iter().chain([&truncation]) {
+            write_entry(key.as_bytes(), Some(value), None, &mut bytes).unwrap();
+        }
         let tier2 = MemoryTier2::new();
         let chunk = ChunkObject::for_test(table, 0, 1, bytes.len() as u64);
         tier2.create(&chunk.key, &bytes).unwrap();
         let mut further = TruncatedFurther::default();
-        for (segment, begin) in [("0.#epoch.0", 150), ("1.#epoch.0", 20), ("7.#epoch.2", 9)] {
-            further.add(&format!("scope/stream/{segment}"), begin);
+        for (segment, begin) in begins {
+            further.add(&format!("scope/stream/{}.#epoch.{}", segment.number, segment.epoch), *begin);
         }
         let chain = chain_by_names(&[&chunk]);
         let head = further.raised_head(table, &chain, chain.end(), &tier2).unwrap()?;
@@ -172,37 +293,65 @@ mod tests {
         Some(Truncation::decode(entry.value.unwrap()).unwrap())
     }
 
+    fn never() -> Vec<u8> {
+        Truncation::default().encode().unwrap()
+    }
+
     #[test]
     fn a_stream_begins_where_its_segments_do() {
-        let epoch = first_epoch();
-        let first = Truncation::of_first_epoch(&epoch).unwrap();
-        let cut = |offsets: [u64; 2], size_till| Truncation {
-            cut: vec![(0, offsets[0]), (1, offsets[1])],
+        let [zero, one, _, _, four] = segments();
+        let begins = [(zero, At(150)), (one, At(20)), (four, At(9))];
+        let cut = |offsets: [i64; 2], size_till| Truncation {
+            cut: vec![(zero.id(), offsets[0]), (one.id(), offsets[1])],
+            span: vec![(zero, 0), (one, 0)],
             deleted: vec![77],
+            to_delete: vec![78],
             size_till,
             is_under_way: true,
-            ..first.clone()
         };
-        let (old, row) = (cut([40, 10], 8).encode().unwrap(), cut([100, 50], 1_000).encode().unwrap());
-        let rows: [(&str, &[u8]); 2] = [(TRUNCATION_KEY, &old), (TRUNCATION_KEY, &row)];
-        assert_eq!(said(TABLE, &rows), Some(cut([150, 50], 1_050)));
+        let row = cut([100, 50], 1_000).encode().unwrap();
+        assert_eq!(said(TABLE, &rows(), &row, &begins), Some(cut([150, 50], 1_050)));
+        // To one of them no reader had come.
+        let row = cut([100, -1], 1_000).encode().unwrap();
+        assert_eq!(said(TABLE, &rows(), &row, &begins), Some(cut([150, 20], 1_070)));
         // No segment is behind.
-        assert_eq!(said(TABLE, &[(TRUNCATION_KEY, &cut([150, 50], 1_050).encode().unwrap())]), None);
+        assert_eq!(said(TABLE, &rows(), &cut([150, 50], 1_050).encode().unwrap(), &begins), None);
         // It was never truncated by the word of the controller.
-        let never = Truncation::default().encode().unwrap();
-        let expected = Truncation { cut: vec![(0, 150), (1, 20)], size_till: 170, ..first };
-        assert_eq!(said(TABLE, &[(TRUNCATION_KEY, &never), (FIRST_EPOCH_KEY, &epoch)]), Some(expected));
+        let expected = Truncation { deleted: vec![], to_delete: vec![], is_under_way: false, ..cut([150, 20], 170) };
+        assert_eq!(said(TABLE, &rows(), &never(), &begins), Some(expected));
+    }
+
+    #[test]
+    fn what_came_after_segments_that_were_deleted_takes_their_place() {
+        let [zero, one, two, three, four] = segments();
+        let expected = |cut: &[(EpochSegment, i64)], epoch, deleted: &[EpochSegment], size_till| Truncation {
+            cut: cut.iter().map(|(segment, offset)| (segment.id(), *offset)).collect(),
+            span: cut.iter().map(|(segment, _)| (*segment, epoch)).collect(),
+            deleted: deleted.iter().map(EpochSegment::id).collect(),
+            size_till,
+            ..Truncation::default()
+        };
+        let after = said(TABLE, &rows(), &never(), &[(zero, Deleted), (two, At(7)), (four, At(9))]);
+        assert_eq!(after, Some(expected(&[(one, 0), (two, 7), (three, 0)], 1, &[zero], 507)));
+        let after = said(TABLE, &rows(), &never(), &[(zero, Deleted), (one, Deleted), (three, Deleted), (four, At(9))]);
+        assert_eq!(after, Some(expected(&[(two, 0), (four, 9)], 2, &[zero, one, three], 639)));
+        // What is left of 1 came before 4.
+        let deleted = [(zero, Deleted), (three, Deleted), (one, At(5))];
+        assert_eq!(said(TABLE, &rows(), &never(), &deleted), Some(expected(&[(zero, 0), (one, 5)], 0, &[], 5)));
+        // Nothing tells what came after 0.
+        for left_out in [key_of_sealed_segment(zero.id()), key_of_epoch(1)] {
+            let rows: Vec<_> = rows().into_iter().filter(|(key, _)| *key != left_out).collect();
+            assert_eq!(said(TABLE, &rows, &never(), &[(zero, Deleted)]), None, "{left_out}");
+        }
     }
 
     #[test]
     fn what_does_not_tell_where_a_stream_begins_is_left_as_it_is() {
-        let (epoch, never) = (first_epoch(), Truncation::default().encode().unwrap());
-        assert_eq!(said(TABLE, &[(FIRST_EPOCH_KEY, &epoch)]), None);
-        assert_eq!(said(TABLE, &[(TRUNCATION_KEY, &never)]), None);
-        assert_eq!(said(TABLE, &[(TRUNCATION_KEY, b"?"), (FIRST_EPOCH_KEY, &epoch)]), None);
-        let rows: [(&str, &[u8]); 2] = [(TRUNCATION_KEY, &never), (FIRST_EPOCH_KEY, &epoch)];
+        let begins = [(segments()[0], At(150))];
+        assert_eq!(said(TABLE, &rows(), b"?", &begins), None);
+        assert_eq!(said(TABLE, &[], &never(), &begins), None);
         for other in [TABLE.replace("metadata", "writersPositions"), TABLE.replace("stream", "other")] {
-            assert_eq!(said(&other, &rows), None);
+            assert_eq!(said(&other, &rows(), &never(), &begins), None);
         }
     }
 }

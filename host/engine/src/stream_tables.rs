@@ -151,6 +151,12 @@ impl StreamTables {
         self.unfinished.contains(metadata_table)
     }
 
+    /// True if a stream or key-value table of this name has a metadata table with objects.
+    pub(crate) fn have_table_of(&self, scope: &str, stream: &str) -> bool {
+        let hash = hash_of(scope, stream);
+        self.places.binary_search_by_key(&hash, |(other, _)| *other).is_ok()
+    }
+
     /// True if the controller knows of any truncation.
     pub(crate) fn tell_of_truncations(&self) -> bool {
         !self.truncated.is_empty()
@@ -309,7 +315,11 @@ fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
     Ok(Told {
         is_key_value_table,
         replaced: rows.keys().filter_map(|key| sealed_segment_of_key(key)).map(name).collect(),
-        truncated: truncation.cut.into_iter().map(|(segment, offset)| (name(segment), offset)).collect(),
+        truncated: truncation
+            .cut
+            .into_iter()
+            .map(|(segment, offset)| (name(segment), u64::try_from(offset).unwrap_or(0)))
+            .collect(),
         named,
         unfinished: is_unfinished(&rows).then(|| table.into()),
     })
@@ -411,7 +421,7 @@ mod tests {
 
     #[test]
     fn the_newest_truncation_tells_where_streams_begin() {
-        let cut = |offset: u64| {
+        let cut = |offset: i64| {
             Truncation { cut: vec![(0, 0), (1 << 32 | 1, offset)], ..Truncation::default() }.encode().unwrap()
         };
         let (first, second) = (cut(100), cut(200));

@@ -25,7 +25,7 @@ use crate::progress::{Progress, Silent};
 use crate::read_once::ReadOnce;
 use crate::reader_groups::ReadSegments;
 use crate::scratch::Scratch;
-use crate::stream_heads::TruncatedFurther;
+use crate::stream_heads::{Begin, TruncatedFurther};
 use crate::stream_tables::StreamTables;
 use crate::unfinished::UnfinishedTransactions;
 use crate::witness::{Reads, WitnessedTier2};
@@ -62,8 +62,8 @@ pub(crate) struct Told {
     committed: Committed,
     /// Those with content that is not part of another segment.
     open: BTreeSet<TransactionId>,
-    /// Segments that begin behind what the controller says, with their first offsets; not looked for where it knows of no truncation.
-    pub(crate) truncated_further: Vec<(Box<str>, u64)>,
+    /// Segments that begin behind what the controller says; not looked for where it knows of no truncation.
+    pub(crate) truncated_further: Vec<(Box<str>, Begin)>,
 }
 
 impl Told {

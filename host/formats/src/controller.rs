@@ -4,18 +4,23 @@
 //! `ActiveTxnRecord`, `CompletedTxnRecord`, `CommittingTransactionsRecord`, `RecordHelper`, `ZkInt96Counter`, `BucketStore`,
 //! `ZookeeperBucketStore` of Pravega 0.13.0.
 
+mod epoch;
 mod takeover;
 mod transition;
 mod truncation;
 
 use std::fmt;
 
+pub use self::epoch::{
+    EpochSegment, decode_key_value_table_epoch, decode_sealed_sizes, decode_stream_epoch, epoch_of_key, key_of_epoch,
+    key_of_sealed_segment, key_of_sealed_size, sealed_segment_of_key,
+};
 pub use self::takeover::{
     CommitOrder, Request, encode_event_processors, event_processors_node, transaction_index_data,
     transaction_index_node,
 };
 pub use self::transition::{EPOCH_TRANSITION_KEY, EpochTransition, SegmentRange, WAITING_PROCESSOR_KEY};
-pub use self::truncation::{SegmentRecord, Truncation};
+pub use self::truncation::Truncation;
 use crate::error::{DecodeError, EncodeError};
 use crate::primitives::{ObjectReader, Reader, Uuid, Writer};
 
@@ -317,57 +322,6 @@ pub fn decode_table_id(bytes: &[u8]) -> Result<Uuid, DecodeError> {
     Ok(id)
 }
 
-/// The epoch of a key `epochRecord-<epoch>` in the table `metadata` of a stream or key-value table.
-pub fn epoch_of_key(key: &str) -> Option<u32> {
-    let digits = key.strip_prefix("epochRecord-")?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
-}
-
-/// Bytes of the record of one segment in an epoch.
-const SEGMENT_RECORD_LENGTH: usize = 40;
-
-/// Decodes a row `epochRecord-<epoch>` of a stream: the ids of its segments, see
-/// [`StreamSegment::id`](crate::names::StreamSegment::id).
-///
-/// # Errors
-/// If the bytes do not follow the format.
-pub fn decode_stream_epoch(bytes: &[u8]) -> Result<Vec<i64>, DecodeError> {
-    decode_epoch("epoch of a stream", bytes, |body| {
-        body.i32()?;
-        // The epoch that this one repeats after transactions of it were committed.
-        body.i32()
-    })
-}
-
-/// Decodes a row `epochRecord-<epoch>` of a key-value table, as [`decode_stream_epoch`] does.
-///
-/// # Errors
-/// If the bytes do not follow the format.
-pub fn decode_key_value_table_epoch(bytes: &[u8]) -> Result<Vec<i64>, DecodeError> {
-    decode_epoch("epoch of a key-value table", bytes, |body| body.i32())
-}
-
-fn decode_epoch(
-    what: &'static str,
-    bytes: &[u8],
-    read_epochs: impl FnOnce(&mut Reader<'_>) -> Result<i32, DecodeError>,
-) -> Result<Vec<i64>, DecodeError> {
-    let mut reader = Reader::new(what, bytes);
-    let segments = reader.read_single(what, |body| {
-        read_epochs(body)?;
-        body.list(SEGMENT_RECORD_LENGTH, |body| body.read_single("segment of an epoch", read_segment_id))
-    })?;
-    reader.expect_end()?;
-    Ok(segments)
-}
-
-fn read_segment_id(body: &mut Reader<'_>) -> Result<i64, DecodeError> {
-    let number = body.u32()?;
-    body.i64()?;
-    let epoch = body.u32()?;
-    Ok(i64::from(epoch) << 32 | i64::from(number))
-}
-
 /// Decodes the row `configuration` of a key-value table: how long its keys are, in bytes.
 ///
 /// # Errors
@@ -479,13 +433,6 @@ pub fn completed_transaction_of_key(key: &str) -> Option<TransactionId> {
 /// The key of a transaction in a table `completedTransactionsBatch-<n>` (`PravegaTablesStream.getCompletedTransactionKey`).
 pub fn key_of_completed_transaction(scope: &str, stream: &str, id: TransactionId) -> String {
     format!("Key.#.{scope}.#.{stream}.#./{id}")
-}
-
-/// The segment of a key `segmentSealedEpochPath-<segment id>` in a stream's `metadata`: a row that the controller writes
-/// once the segment was sealed and others took its place.
-pub fn sealed_segment_of_key(key: &str) -> Option<i64> {
-    let digits = key.strip_prefix("segmentSealedEpochPath-")?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// ZooKeeper node `counter`: the upper end of the last range of 96-bit numbers that a controller reserved for transaction

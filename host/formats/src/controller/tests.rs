@@ -90,26 +90,25 @@ fn transaction_vectors() {
 fn truncation_vectors() {
     let never = unhex("00000100 0000000d 00 00 00 00 0000000000000000 00");
     assert_eq!(Truncation::decode(&never), Ok(Truncation::default()));
-    let segment = "00000100 00000020 00000002 0000000000000005 00000001 0000000000000000 3ff0000000000000";
-    let cut = unhex(&format!(
-        "00000100 00000061 01 0000000100000002 0000000000000010 01 {segment} 00000003
-         02 0000000000000000 0000000000000001 01 0000000100000001 0000000000000020 01"
-    ));
-    let truncation = Truncation::decode(&cut).unwrap();
-    assert_eq!(truncation.cut, [(0x1_0000_0002, 16)]);
-    assert_eq!(truncation.span.iter().map(|(_, epoch)| *epoch).collect::<Vec<_>>(), [3]);
-    assert_eq!((&*truncation.deleted, &*truncation.to_delete), (&[0, 1][..], &[0x1_0000_0001][..]));
-    assert_eq!((truncation.size_till, truncation.is_under_way), (32, true));
-    let epoch = unhex(&format!("00000100 00000039 00000000 00000000 01 {segment} 0000000000000007"));
-    let first = Truncation::of_first_epoch(&epoch).unwrap();
-    assert_eq!((first.cut, first.span), (vec![(0x1_0000_0002, 0)], vec![(truncation.span[0].0.clone(), 0)]));
+    let cut = unhex(
+        "00000100 00000071 02 0000000100000002 0000000000000010 0000000200000003 ffffffffffffffff
+         01 00000100 00000020 00000002 0000000000000005 00000001 0000000000000000 3ff0000000000000 00000003
+         02 0000000000000000 0000000000000001 01 0000000100000001 0000000000000020 01",
+    );
+    let range = SegmentRange { low: 0, high: 1_f64.to_bits() };
+    let expected = Truncation {
+        cut: vec![(0x1_0000_0002, 16), (0x2_0000_0003, -1)],
+        span: vec![(EpochSegment { number: 2, created: 5, epoch: 1, range }, 3)],
+        deleted: vec![0, 1],
+        to_delete: vec![0x1_0000_0001],
+        size_till: 32,
+        is_under_way: true,
+    };
+    assert_eq!(Truncation::decode(&cut), Ok(expected));
     for bytes in [never, cut] {
         assert_eq!(Truncation::decode(&bytes).unwrap().encode().unwrap(), bytes);
         mutations(&bytes, |bytes| drop(Truncation::decode(bytes)));
     }
-    mutations(&epoch, |bytes| drop(Truncation::of_first_epoch(bytes)));
-    let negative = unhex("00000100 0000001d 01 0000000000000001 8000000000000000 00 00 00 0000000000000000 00");
-    assert!(Truncation::decode(&negative).is_err());
 }
 
 #[test]
@@ -132,7 +131,18 @@ fn transaction_ids() {
 }
 
 #[test]
+fn sizes_of_sealed_segments() {
+    let sizes = unhex("00000100 00000021 02 0000000000000001 0000000000000010 0000000100000002 0000000000000000");
+    assert_eq!(decode_sealed_sizes(&sizes), Ok(vec![(1, 16), (0x1_0000_0002, 0)]));
+    mutations(&sizes, |bytes| drop(decode_sealed_sizes(bytes)));
+    assert_eq!(key_of_sealed_size(999 << 32 | 7), "segmentsSealedSizeMapShard-0");
+    assert_eq!(key_of_sealed_size(1000 << 32), "segmentsSealedSizeMapShard-1");
+}
+
+#[test]
 fn keys_of_sealed_segments() {
+    assert_eq!(sealed_segment_of_key(&key_of_sealed_segment((2 << 32) + 3)), Some((2 << 32) + 3));
+    assert_eq!(epoch_of_key(&key_of_epoch(7)), Some(7));
     assert_eq!(sealed_segment_of_key("segmentSealedEpochPath-0"), Some(0));
     assert_eq!(sealed_segment_of_key("segmentSealedEpochPath-8589934595"), Some((2 << 32) + 3));
     for wrong in ["segmentSealedEpochPath-", "segmentSealedEpochPath--1", "segmentSealedEpochPath-+1", "markers-0", ""]
@@ -180,12 +190,17 @@ fn epochs_name_their_segments() {
          00 00 01 00 00000020 00000002 000001a20568d0a5 00000001 3fe0000000000000 3ff0000000000000
          000001a20568d0a5 01 00000010 0000000000000000 0000000000000000",
     );
-    assert_eq!(decode_stream_epoch(&stream).unwrap(), [1 << 32 | 1, 1 << 32 | 2]);
+    let segments = decode_stream_epoch(&stream).unwrap();
+    assert_eq!(segments.iter().map(EpochSegment::id).collect::<Vec<_>>(), [1 << 32 | 1, 1 << 32 | 2]);
+    let [first, second] = [0, 1].map(|index: usize| segments[index].range);
+    assert!(first.overlaps(first) && !first.overlaps(second) && !second.overlaps(first));
+    let first = Truncation::of_first_epoch(&segments[..1]);
+    assert_eq!((first.cut, first.span), (vec![(1 << 32 | 1, 0)], vec![(segments[0], 0)]));
     let table = unhex(
         "00 00 01 00 00000035 00000000 01
          00 00 01 00 00000020 00000000 000001a205692a26 00000000 0000000000000000 3ff0000000000000 000001a205692a26",
     );
-    assert_eq!(decode_key_value_table_epoch(&table).unwrap(), [0]);
+    assert_eq!(decode_key_value_table_epoch(&table).unwrap().iter().map(EpochSegment::id).collect::<Vec<_>>(), [0]);
     for bytes in [stream, table] {
         mutations(&bytes, |bytes| {
             drop(decode_stream_epoch(bytes));

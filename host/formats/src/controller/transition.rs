@@ -17,6 +17,15 @@ pub struct SegmentRange {
     pub high: u64,
 }
 
+impl SegmentRange {
+    /// True if some key lies in both.
+    #[must_use]
+    pub fn overlaps(self, other: Self) -> bool {
+        let [low, high, other_low, other_high] = [self.low, self.high, other.low, other.high].map(f64::from_bits);
+        low < other_high && other_low < high
+    }
+}
+
 /// A scale that is under way (`EpochTransitionRecord`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EpochTransition {

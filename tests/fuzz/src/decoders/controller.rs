@@ -5,7 +5,8 @@ use dr_formats::controller::{
     EpochTransition, KeyValueTableState, RetentionKind, RetentionPolicy, STATE_KEY, ScalingPolicy, StreamConfiguration,
     StreamState, TRUNCATION_KEY, TransactionCounter, TransactionId, Truncation, bucket_node, bucket_of,
     completed_transaction_of_key, decode_committing_transactions, decode_key_length, decode_key_value_table_epoch,
-    decode_stream_epoch, decode_table_id, epoch_of_key, is_key_value_table_configuration, sealed_segment_of_key,
+    decode_sealed_sizes, decode_stream_epoch, decode_table_id, epoch_of_key, is_key_value_table_configuration,
+    key_of_sealed_size, sealed_segment_of_key,
 };
 use dr_formats::primitives::Writer;
 
@@ -63,11 +64,10 @@ pub(super) const DECODERS: &[Decoder] = &[
     },
     Decoder {
         name: "stream-truncation",
-        covers: &["controller::Truncation::decode", "controller::Truncation::of_first_epoch"],
+        covers: &["controller::Truncation::decode"],
         seeds: truncation_seeds,
         mend: None,
         check: |input| {
-            let _ = Truncation::of_first_epoch(input);
             let decoded = Truncation::decode(input);
             round_trip(decoded, Truncation::encode, |bytes, value| Truncation::decode(bytes).as_ref() == Ok(value))
         },
@@ -84,12 +84,14 @@ pub(super) const DECODERS: &[Decoder] = &[
         covers: &[
             "controller::decode_stream_epoch",
             "controller::decode_key_value_table_epoch",
+            "controller::decode_sealed_sizes",
             "controller::decode_key_length",
             "controller::KeyValueTableState::decode",
             "controller::is_key_value_table_configuration",
         ],
         seeds: |captured| {
-            let keys = ["epochRecord-0", "epochRecord-1", CONFIGURATION_KEY];
+            let sizes = key_of_sealed_size(0);
+            let keys = ["epochRecord-0", "epochRecord-1", &*sizes, CONFIGURATION_KEY];
             keys.iter().flat_map(|key| captured.controller_values(key)).collect()
         },
         mend: None,
@@ -97,6 +99,7 @@ pub(super) const DECODERS: &[Decoder] = &[
             let epochs = [decode_stream_epoch(input), decode_key_value_table_epoch(input)];
             outcome(
                 epochs.iter().any(Result::is_ok)
+                    || decode_sealed_sizes(input).is_ok()
                     || decode_key_length(input).is_ok()
                     || KeyValueTableState::decode(input).is_ok()
                     || is_key_value_table_configuration(input),
@@ -181,7 +184,6 @@ fn truncation_seeds(captured: &Captured) -> Vec<Vec<u8>> {
         body.bool(true);
     });
     let mut seeds = captured.controller_values(TRUNCATION_KEY);
-    seeds.extend(captured.controller_values("epochRecord-0"));
     seeds.extend(writer.finish());
     seeds
 }

@@ -150,11 +150,8 @@ impl ContainerEvidence {
         sealed
     }
 
-    /// Segments of streams that begin behind what the controller says of them, or were deleted; none if it knows of no truncation.
+    /// Segments of streams that begin behind what the controller says of them, or were deleted.
     pub(crate) fn truncated_further(&self) -> Vec<(Box<str>, Begin)> {
-        if !self.stream_tables.tell_of_truncations() {
-            return Vec::new();
-        }
         let is_further = |(name, segment): &(&str, &Reconciled)| {
             segment.standing == Standing::Live
                 && segment.start_offset > self.stream_tables.truncated_at(name).unwrap_or(0)

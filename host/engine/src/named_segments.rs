@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
-    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, EpochSegment, KeyValueTableState, STATE_KEY, StreamState, TRUNCATION_KEY,
-    Truncation, decode_key_length, decode_key_value_table_epoch, decode_stream_epoch, decode_table_id, epoch_of_key,
-    is_key_value_table_configuration, sealed_segment_of_key,
+    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, EpochSegment, KeyValueTableState, STATE_KEY, StreamConfiguration,
+    StreamState, TRUNCATION_KEY, Truncation, decode_key_length, decode_key_value_table_epoch, decode_stream_epoch,
+    decode_table_id, epoch_of_key, is_key_value_table_configuration, key_of_epoch, sealed_segment_of_key,
 };
 use dr_formats::names::{
     CONTROLLER_TABLES_PREFIX, ControllerTable, KEY_VALUE_TABLE_SUFFIX, SCOPE_TABLES, SegmentKind, owning_container,
@@ -125,7 +125,7 @@ pub(crate) fn of_stream(scope: &str, stream: &str, id: &str, rows: &Rows) -> Vec
     }
     let tables = ["metadata", "epochsWithTransactions", "writersPositions"];
     let tables = tables.map(|table| (stream_table(scope, stream, table, id), Named::default()));
-    let replaced: HashSet<i64> = rows.keys().filter_map(|key| sealed_segment_of_key(key)).collect();
+    let replaced = replaced(rows);
     let cut = rows.get(TRUNCATION_KEY).and_then(|row| Truncation::decode(row).ok()).map(|truncation| truncation.cut);
     let is_wanted =
         |epoch: u32, segment: i64| epoch == current || cut.as_ref().is_some_and(|cut| is_left(segment, cut));
@@ -137,6 +137,31 @@ pub(crate) fn of_stream(scope: &str, stream: &str, id: &str, rows: &Rows) -> Vec
         (stream_segment_name(scope, stream, segment), Named { sealed, key_length: None })
     });
     tables.into_iter().chain(segments).collect()
+}
+
+/// Segments of a stream that others took the place of.
+///
+/// Not those of the present epoch if the configuration is to be changed: the next controller begins that anew, by telling it to the segments of this
+/// epoch, and gives up for ever if one is sealed. What sealed them is the scale that is a part of such a change (`UpdateStreamTask`), or one that will
+/// follow; both do so again.
+pub(crate) fn replaced(rows: &Rows) -> HashSet<i64> {
+    let mut replaced: HashSet<i64> = rows.keys().filter_map(|key| sealed_segment_of_key(key)).collect();
+    let present = current_epoch(rows).filter(|_| is_to_be_updated(rows));
+    let present = present.and_then(|epoch| decode_stream_epoch(rows.get(&key_of_epoch(epoch))?).ok());
+    for segment in present.into_iter().flatten() {
+        replaced.remove(&segment.id());
+    }
+    replaced
+}
+
+/// True if the next thing that is done with a stream may be a change of its configuration.
+pub(crate) fn is_to_be_updated(rows: &Rows) -> bool {
+    let configuration = rows.get(CONFIGURATION_KEY).and_then(|row| StreamConfiguration::decode(row).ok());
+    match rows.get(STATE_KEY).and_then(|row| StreamState::decode(row).ok()) {
+        Some(StreamState::Updating) => true,
+        Some(StreamState::Active | StreamState::Truncating) => configuration.is_some_and(|stream| stream.updating),
+        _ => false,
+    }
 }
 
 /// False for a segment that a truncation of its stream may have deleted. Ids have the epoch in their upper half.

@@ -23,6 +23,9 @@ use crate::named_segments::{Rows, is_key_value_table, newest_rows_before};
 use crate::pool::{map_bounded, processors};
 use crate::survey::Survey;
 
+/// Objects of a Tier-2 whose metadata are read a second time in a moment.
+const FEW_OBJECTS: u64 = 100_000;
+
 /// Where a segment begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Begin {
@@ -179,17 +182,22 @@ impl StreamRows {
 }
 
 impl Survey {
-    /// Segments of all containers that begin behind what the controller says of them.
-    ///
-    /// Containers are read for it that nobody may have read before; so where the controller's tables know of no truncation at all, none is
-    /// looked for.
+    /// True if it is worth while to look for segments that begin behind what the controller says of them: containers are read for it that
+    /// nobody may have read before. In a large cluster, of which the controller's tables know no truncation at all, that is too dear.
+    pub(crate) fn truncations_are_wanted(&self) -> bool {
+        let objects: u64 = self.listing().containers.iter().map(|listed| listed.count).sum();
+        objects <= FEW_OBJECTS || self.stream_tables().tell_of_truncations()
+    }
+
+    /// Segments of all containers that begin behind what the controller says of them; none if they are not
+    /// [wanted](Survey::truncations_are_wanted).
     ///
     /// # Errors
     /// Never; a container that cannot be read says nothing here, its own task says why.
     pub(crate) fn truncated_further(&self) -> Result<Arc<TruncatedFurther>> {
         self.truncated_further_cache().get(|| {
             let mut all = TruncatedFurther::default();
-            if self.stream_tables().tell_of_truncations() {
+            if self.truncations_are_wanted() {
                 let containers: Vec<ContainerId> = (0..self.container_count()).collect();
                 for told in map_bounded(processors(), &containers, |container| Ok(self.told_by(*container)))? {
                     told.truncated_further.iter().for_each(|(segment, begin)| all.add(segment, *begin));

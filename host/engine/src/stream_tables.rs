@@ -23,7 +23,8 @@ use crate::contract::ContainerId;
 use crate::error::Result;
 use crate::listing::{ChunkObject, ListedContainer, Listing};
 use crate::named_segments::{
-    Named, Rows, current_epoch, is_key_value_table, key_value_table_state, newest_rows, of_key_value_table, of_stream,
+    Named, Rows, current_epoch, is_key_value_table, is_to_be_updated, key_value_table_state, newest_rows,
+    of_key_value_table, of_stream, replaced,
 };
 use crate::pool::{PARALLEL_READS, for_each_bounded, map_bounded, processors};
 
@@ -314,7 +315,7 @@ fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
     };
     Ok(Told {
         is_key_value_table,
-        replaced: rows.keys().filter_map(|key| sealed_segment_of_key(key)).map(name).collect(),
+        replaced: replaced(&rows).into_iter().map(name).collect(),
         truncated: truncation
             .cut
             .into_iter()
@@ -341,12 +342,12 @@ fn rows_of_segments(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Rows> {
     })
 }
 
-/// True if the only thing that is to be done with a stream is a scale, which does not mind that the segments it replaces are sealed already.
+/// True if the next thing that is done with a stream is a scale, which does not mind that the segments it replaces are sealed already.
 /// Nobody writes before it came to its end, so that events keep their order.
 fn is_scaling_only(rows: &Rows) -> bool {
     use StreamState::{Active, Scaling, Truncating};
     let state = rows.get(STATE_KEY).and_then(|state| StreamState::decode(state).ok());
-    transition(rows).is_some() && matches!(state, Some(Active | Scaling | Truncating))
+    transition(rows).is_some() && matches!(state, Some(Active | Scaling | Truncating)) && !is_to_be_updated(rows)
 }
 
 /// The scale under way.
@@ -417,6 +418,26 @@ mod tests {
         let mut key_value_table = Vec::new();
         write_entry(b"configuration", Some(&configuration.finish().unwrap()), None, &mut key_value_table).unwrap();
         assert!(read(&[(TABLE, table), (OTHER, key_value_table)]).is_replaced("scope/stream/0.#epoch.0"));
+    }
+
+    #[test]
+    fn segments_that_a_change_of_the_configuration_will_be_told_to_are_not_replaced() {
+        let is_replaced = |state: StreamState| {
+            let (state, current, now) = (state.encode().unwrap(), 1_u32.to_be_bytes(), epoch(&[1 << 32 | 1]));
+            let tables = read(&[(
+                TABLE,
+                rows(&[
+                    ("state", Some(&state)),
+                    ("currentEpochRecord", Some(&current)),
+                    ("epochRecord-1", Some(&now)),
+                    ("segmentSealedEpochPath-0", Some(&[0, 0, 0, 1])),
+                    ("segmentSealedEpochPath-4294967297", Some(&[0, 0, 0, 2])),
+                ]),
+            )]);
+            ["0.#epoch.0", "1.#epoch.1"].map(|segment| tables.is_replaced(&format!("scope/stream/{segment}")))
+        };
+        assert_eq!(is_replaced(StreamState::Updating), [true, false]);
+        assert_eq!((is_replaced(StreamState::Active), is_replaced(StreamState::Scaling)), ([true; 2], [true; 2]));
     }
 
     #[test]

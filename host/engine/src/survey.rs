@@ -62,16 +62,16 @@ pub(crate) struct Told {
     committed: Committed,
     /// Those with content that is not part of another segment.
     open: BTreeSet<TransactionId>,
-    /// Segments that begin behind what the controller says; not looked for where it knows of no truncation.
+    /// Segments that begin behind what the controller says, if these [are wanted](Survey::truncations_are_wanted).
     pub(crate) truncated_further: Vec<(Box<str>, Begin)>,
 }
 
 impl Told {
-    fn of(evidence: &ContainerEvidence) -> Self {
+    fn of(evidence: &ContainerEvidence, truncations_are_wanted: bool) -> Self {
         Self {
             committed: evidence.committed().clone(),
             open: evidence.open_transactions().ids,
-            truncated_further: evidence.truncated_further(),
+            truncated_further: if truncations_are_wanted { evidence.truncated_further() } else { Vec::new() },
         }
     }
 
@@ -281,7 +281,7 @@ impl Survey {
         if !self.are_seals_kept {
             self.take_seals_back(&mut evidence)?;
         }
-        self.told().insert(container, Arc::new(Told::of(&evidence)));
+        self.told().insert(container, Arc::new(Told::of(&evidence, self.truncations_are_wanted())));
         Ok(evidence)
     }
 
@@ -338,7 +338,7 @@ impl Survey {
             return told.clone();
         }
         match self.load(container) {
-            Ok(evidence) => Arc::new(Told::of(&evidence)),
+            Ok(evidence) => Arc::new(Told::of(&evidence, self.truncations_are_wanted())),
             Err(error) => {
                 tracing::warn!(container, %error, "cannot be asked for the streams of other containers");
                 Arc::default()

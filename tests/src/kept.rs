@@ -91,11 +91,12 @@ pub struct Compared {
 
 /// Transactions end by their lease, retention goes on, the controller's own streams begin anew, and a truncation under way at the loss
 /// is completed as soon as the controller runs; a check of the load says what must be left of that stream. So is the deletion of a reader
-/// group, which its client does not wait for: the checkers' are all deleted.
+/// group, which its client does not wait for: the checkers' are all deleted. Whatever the load of changes was doing may come to its end.
 fn is_of_the_cluster(segment: &str, said: &str) -> bool {
     let truncates = segment.contains("retention") || segment.contains("/truncated-");
     let may_be_gone = segment.contains(TRANSACTION_DELIMITER)
         || segment.starts_with("_system/")
+        || segment.starts_with("changes/")
         || CHECKERS_GROUPS.iter().any(|group| segment.contains(group));
     match said.split(' ').next() {
         Some("SegmentIsTruncated") => truncates || may_be_gone,

@@ -143,7 +143,7 @@ impl ContainerEvidence {
                 && segment.standing == Standing::Live
                 && SegmentKind::of(name) == SegmentKind::Stream
                 && !self.stream_tables.is_replaced(name);
-            if let Some(StreamSegment { scope, stream, .. }) = StreamSegment::parse(name).filter(|_| is_meant) {
+            if is_meant && let Some(StreamSegment { scope, stream, .. }) = StreamSegment::parse(name) {
                 sealed.entry((scope.to_owned(), stream.to_owned())).or_default().push(name.to_owned());
             }
         }
@@ -162,16 +162,15 @@ impl ContainerEvidence {
         further.chain(self.deleted().map(|name| (name.into(), Begin::Deleted))).collect()
     }
 
-    /// Segments that were deleted, of streams that are there.
+    /// Segments that were deleted, of streams that are there; some of them twice.
     fn deleted(&self) -> impl Iterator<Item = &str> {
-        let removed: BTreeSet<&str> =
-            self.tables.removed_rows.iter().chain(&self.tables.removed_records).map(|name| &**name).collect();
+        let removed = self.tables.removed_rows.iter().chain(&self.tables.removed_records).map(|name| &**name);
         let is_there = |segment: &str| {
             StreamSegment::parse(segment)
                 .is_some_and(|segment| self.stream_tables.have_table_of(segment.scope, segment.stream))
         };
         let is_gone = |segment: &str| self.segment(segment).is_none_or(|segment| segment.standing == Standing::Deleted);
-        removed.into_iter().filter(move |segment| is_there(segment) && is_gone(segment))
+        removed.filter(move |segment| is_there(segment) && is_gone(segment))
     }
 
     /// True if events were written to a segment: what it holds are such, and not all of them are empty, as those that zeros look like.

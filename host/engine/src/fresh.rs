@@ -353,6 +353,9 @@ impl FreshSegments {
     pub(crate) fn raise_heads(&mut self, survey: &Survey, evidence: &ContainerEvidence) -> Result<Vec<String>> {
         let further = survey.truncated_further()?;
         let mut raised = Vec::new();
+        if further.is_empty() {
+            return Ok(raised);
+        }
         for (table, segment) in &mut self.segments {
             let Some(found) = evidence.segment(table) else { continue };
             if let Some(head) = further.raised_head(table, &found.chain, segment.length, survey.tier2())? {

@@ -49,6 +49,11 @@ pub(crate) struct RaisedHead {
 }
 
 impl TruncatedFurther {
+    /// True if every stream begins where its table says.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn add(&mut self, segment: &str, begin: Begin) {
         let Some(parsed) = StreamSegment::parse(segment) else { return };
         if let (Some(id), Some((stream, _))) = (parsed.id(), segment.rsplit_once('/')) {
@@ -119,6 +124,7 @@ impl StreamRows {
     /// one of them follows a segment that is left, too: then nobody knows what of that may still be read.
     fn behind_deleted(&self, before: &Truncation, begins: &BTreeMap<i64, Begin>) -> Option<Truncation> {
         let is_deleted = |segment: i64| begins.get(&segment) == Some(&Begin::Deleted);
+        let offset = |id: i64| before.cut.iter().find(|(segment, _)| *segment == id).map_or(0, |(_, offset)| *offset);
         let mut after = before.clone();
         let mut segments: Vec<EpochSegment> = after.span.iter().map(|(segment, _)| *segment).collect();
         let is_whole = before.cut.iter().all(|(id, _)| segments.iter().any(|segment| segment.id() == *id));
@@ -135,16 +141,14 @@ impl StreamRows {
                 return None;
             }
             for id in replaced.iter().map(EpochSegment::id) {
-                let offset =
-                    after.cut.iter().find(|(segment, _)| *segment == id).map_or(0, |(_, offset)| (*offset).max(0));
-                after.size_till = after.size_till.saturating_add((self.sealed_size(id) - offset).max(0));
+                let rest = self.sealed_size(id).saturating_sub(offset(id).max(0)).max(0);
+                after.size_till = after.size_till.saturating_add(rest);
                 after.deleted.push(id);
             }
             segments = left.into_iter().chain(successors).collect();
         }
         after.deleted.sort_unstable();
         after.deleted.dedup();
-        let offset = |id: i64| before.cut.iter().find(|(segment, _)| *segment == id).map_or(0, |(_, offset)| *offset);
         after.cut = segments.iter().map(|segment| (segment.id(), offset(segment.id()))).collect();
         after.span = self.span(&segments)?;
         Some(after)
@@ -237,15 +241,7 @@ mod tests {
         writer.write_single(|body| {
             body.i32(number);
             body.i32(number);
-            body.list(segments, |body, segment| {
-                body.write_single(|body| {
-                    body.u32(segment.number);
-                    body.i64(segment.created);
-                    body.u32(segment.epoch);
-                    body.u64(segment.range.low);
-                    body.u64(segment.range.high);
-                });
-            });
+            body.list(segments, |body, segment| segment.write(body));
             body.i64(0);
         });
         (format!("epochRecord-{number}"), writer.finish().unwrap())

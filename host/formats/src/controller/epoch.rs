@@ -38,7 +38,8 @@ impl EpochSegment {
         })
     }
 
-    pub(super) fn write(&self, body: &mut Writer) {
+    /// Writes it as rows hold it.
+    pub fn write(&self, body: &mut Writer) {
         body.write_single(|body| {
             body.u32(self.number);
             body.i64(self.created);

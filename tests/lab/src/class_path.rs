@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use crate::error::{Context, LabError, Result};
 use crate::options::source_directory;
 use crate::process::last_lines;
+use crate::shared_classes;
 
 /// Makes sure that the jars and the compiled programs are in `build_directory`; Maven runs only if something changed.
 pub(crate) fn prepare(build_directory: &Path, pravega_version: &str) -> Result<()> {
@@ -24,12 +25,18 @@ pub(crate) fn prepare(build_directory: &Path, pravega_version: &str) -> Result<(
         return Ok(());
     }
     run_maven(build_directory, pravega_version)?;
+    shared_classes::make(build_directory)?;
     fs::write(&stamp_path, wanted).context("write the build stamp", &stamp_path)
 }
 
-/// The value for `java -cp`.
+/// The value for `java -cp`. The jars come first: an archive of their classes is of use only to who begins with them.
 pub(crate) fn class_path(build_directory: &Path) -> String {
-    format!("{}:{}/*", build_directory.join("classes").display(), build_directory.join("lib").display())
+    format!("{}:{}", jars(build_directory), build_directory.join("classes").display())
+}
+
+/// That of the jars alone.
+pub(crate) fn jars(build_directory: &Path) -> String {
+    build_directory.join("lib/*").display().to_string()
 }
 
 fn run_maven(build_directory: &Path, pravega_version: &str) -> Result<()> {
@@ -79,7 +86,7 @@ fn missing(program: &str, purpose: &'static str, error: &std::io::Error) -> LabE
 
 /// Changes whenever the result of the build could.
 fn fingerprint(pravega_version: &str) -> Result<String> {
-    let mut files = vec![source_directory().join("pom.xml")];
+    let mut files = vec![source_directory().join("pom.xml"), shared_classes::list_file()];
     collect_files(&source_directory().join("src/main"), &mut files)?;
     files.sort();
     let mut hasher = DefaultHasher::new();

@@ -15,6 +15,7 @@ use crate::configuration::{self, Layout, ledgers_path};
 use crate::error::{Context, LabError, Result};
 use crate::options::{LabOptions, Lifetime};
 use crate::process::{ProcessIdentity, tail_of, wait_until};
+use crate::shared_classes;
 use crate::state::{LabState, Ports};
 
 /// Longest wait for a server that was just started.
@@ -335,6 +336,7 @@ impl Lab {
     pub(crate) fn java(&self, heap_megabytes: u32, properties: &[&str], main: &[&str], lifetime: Lifetime) -> Command {
         let mut command = Command::new("java");
         command.args(JVM_FLAGS).arg(format!("-Xmx{heap_megabytes}m")).args(properties);
+        command.args(shared_classes::flag(&self.state.options.build_directory));
         // The programs of the lab report by themselves; from their client library only trouble matters.
         let program = main.first().is_some_and(|class| class.starts_with("dr.lab."));
         let logback = self.layout.configuration(if program { "logback-programs.xml" } else { "logback-servers.xml" });

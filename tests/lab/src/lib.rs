@@ -28,6 +28,7 @@ mod options;
 mod process;
 mod programs;
 mod report;
+mod shared_classes;
 mod state;
 mod store_log;
 

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
-    ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CompletedTransaction, TransactionId, TransactionStatus,
-    completed_transaction_of_key, decode_committing_transactions,
+    ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CommittingTransactions, CompletedTransaction, TransactionId,
+    TransactionStatus, completed_transaction_of_key,
 };
 use dr_formats::names::{CONTROLLER_TABLES_PREFIX, ControllerTable, StreamSegment, parent_segment_of, transaction_id};
 use dr_formats::table::TableEntry;
@@ -108,8 +108,8 @@ fn ended_transactions(table: &str, entry: &TableEntry<'_>) -> Vec<(TransactionId
             completed_transaction_of_key(key).zip(status.ok().and_then(fate))
         }
         Some(ControllerTable::Stream { name: "metadata", .. }) if key == COMMITTING_TRANSACTIONS_KEY => {
-            let committing = decode_committing_transactions(value).unwrap_or_default();
-            return committing.into_iter().map(|id| (id, Fate::Committed)).collect();
+            let committing = CommittingTransactions::decode(value).unwrap_or_default();
+            return committing.transactions.into_iter().map(|id| (id, Fate::Committed)).collect();
         }
         _ => {
             let status = ActiveTransaction::decode(value).map(|transaction| transaction.status);

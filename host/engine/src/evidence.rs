@@ -16,8 +16,8 @@ use dr_backends::tier2::Tier2;
 use dr_formats::attribute::{EVENT_COUNT, SEGMENT_TYPE, SegmentType};
 use dr_formats::events::EVENT_HEADER_LENGTH;
 use dr_formats::names::{
-    ChunkName, SegmentKind, StreamSegment, SystemSegment, SystemTable, container_metadata_segment, container_named_in,
-    main_segment_of, owning_container, parent_segment_of, transaction_id,
+    ChunkName, ControllerTable, SegmentKind, StreamSegment, SystemSegment, SystemTable, container_metadata_segment,
+    container_named_in, main_segment_of, owning_container, parent_segment_of, transaction_id,
 };
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{ChunkMetadata, SegmentMetadata};
@@ -136,18 +136,31 @@ impl ContainerEvidence {
     }
 
     /// Segments of streams that are sealed though the controller did not put others in their place, by scope and stream.
-    pub(crate) fn sealed_without_successors(&self) -> BTreeMap<(String, String), Vec<String>> {
-        let mut sealed: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-        for (name, segment) in self.reconciled() {
-            let is_meant = segment.sealed
+    pub(crate) fn sealed_without_successors(&self) -> SegmentsByStream {
+        let is_meant = |(name, segment): &(&str, &Reconciled)| {
+            segment.sealed
                 && segment.standing == Standing::Live
                 && SegmentKind::of(name) == SegmentKind::Stream
-                && !self.stream_tables.is_replaced(name);
-            if is_meant && let Some(StreamSegment { scope, stream, .. }) = StreamSegment::parse(name) {
-                sealed.entry((scope.to_owned(), stream.to_owned())).or_default().push(name.to_owned());
-            }
-        }
-        sealed
+                && !self.stream_tables.is_replaced(name)
+        };
+        by_stream(self.reconciled().filter(is_meant).map(|(name, _)| name))
+    }
+
+    /// Segments that were deleted though the controller did not put others in their place, of streams that are there, by scope and stream.
+    pub(crate) fn deleted_without_successors(&self) -> SegmentsByStream {
+        let is_meant = |name: &&str| {
+            matches!(SegmentKind::of(name), SegmentKind::Stream | SegmentKind::ReaderGroup)
+                && !self.stream_tables.is_replaced(name)
+        };
+        by_stream(self.deleted().filter(is_meant))
+    }
+
+    /// Metadata tables of streams that were deleted and have objects still.
+    pub(crate) fn deleted_stream_tables(&self) -> impl Iterator<Item = &str> {
+        let is_table = |name: &&str| {
+            matches!(ControllerTable::parse(name), Some(ControllerTable::Stream { name: "metadata", .. }))
+        };
+        self.gone().filter(is_table).filter(|name| self.objects.chunks_of(name).next().is_some())
     }
 
     /// Segments of streams that begin behind what the controller says of them, or were deleted.
@@ -164,13 +177,18 @@ impl ContainerEvidence {
 
     /// Segments that were deleted, of streams that are there; some of them twice.
     fn deleted(&self) -> impl Iterator<Item = &str> {
-        let removed = self.tables.removed_rows.iter().chain(&self.tables.removed_records).map(|name| &**name);
-        let is_there = |segment: &str| {
+        self.gone().filter(|segment| {
             StreamSegment::parse(segment)
                 .is_some_and(|segment| self.stream_tables.have_table_of(segment.scope, segment.stream))
-        };
-        let is_gone = |segment: &str| self.segment(segment).is_none_or(|segment| segment.standing == Standing::Deleted);
-        removed.filter(move |segment| is_there(segment) && is_gone(segment))
+        })
+    }
+
+    /// What was deleted and is not there anew; some of them twice.
+    fn gone(&self) -> impl Iterator<Item = &str> {
+        let removed = self.tables.removed_rows.iter().chain(&self.tables.removed_records).map(|name| &**name);
+        let deleted = self.reconciled().filter(|(_, segment)| segment.standing == Standing::Deleted);
+        let removed = removed.filter(|name| self.segment(name).is_none());
+        removed.chain(deleted.map(|(name, _)| name))
     }
 
     /// True if events were written to a segment: what it holds are such, and not all of them are empty, as those that zeros look like.
@@ -189,6 +207,31 @@ impl ContainerEvidence {
         if let Some(segment) = self.segments.get_mut(name) {
             segment.take_seal_back();
         }
+    }
+
+    /// Makes a segment that was deleted anew, without anything of what it held.
+    pub(crate) fn create_again(&mut self, name: &str, sealed: bool) {
+        let truncated_at = self.stream_tables.truncated_at(name).unwrap_or(0);
+        self.replace(name, Reconciled::created_again(sealed, truncated_at));
+    }
+
+    /// States of reader groups that are there, by name.
+    pub(crate) fn states_of_reader_groups(&self) -> Vec<String> {
+        let is_state = |(name, segment): &(&str, &Reconciled)| {
+            segment.standing == Standing::Live && SegmentKind::of(name) == SegmentKind::ReaderGroup
+        };
+        self.reconciled().filter(is_state).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// Takes away what a segment holds.
+    pub(crate) fn empty(&mut self, name: &str) {
+        self.replace(name, Reconciled { standing: Standing::Live, ..Reconciled::absent() });
+    }
+
+    fn replace(&mut self, name: &str, segment: Reconciled) {
+        self.tables.rows.remove(name);
+        self.tables.records.remove(name);
+        self.segments.insert(name.into(), segment);
     }
 
     /// Length of the keys of a table, if the controller's word of it was needed.
@@ -535,7 +578,7 @@ impl ContainerEvidence {
     }
 
     fn scan_hash_table(&self, name: &str, chain: &Chain, start: u64, end: u64, tier2: &dyn Tier2) -> Result<TableScan> {
-        let table = HashTable::read(name, chain, start, end, tier2)?;
+        let table = HashTable::read(name, chain, start, end, &[], tier2)?;
         let scan = table.scan.clone();
         if table.is_small() {
             self.hash_tables.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), table);
@@ -601,6 +644,19 @@ impl ContainerEvidence {
             objects: &self.objects,
         }
     }
+}
+
+/// Segments by scope and stream.
+pub(crate) type SegmentsByStream = BTreeMap<(String, String), BTreeSet<String>>;
+
+fn by_stream<'a>(segments: impl Iterator<Item = &'a str>) -> SegmentsByStream {
+    let mut streams = SegmentsByStream::new();
+    for segment in segments {
+        if let Some(StreamSegment { scope, stream, .. }) = StreamSegment::parse(segment) {
+            streams.entry((scope.to_owned(), stream.to_owned())).or_default().insert(segment.to_owned());
+        }
+    }
+    streams
 }
 
 /// The error for a table whose bytes are no entries.

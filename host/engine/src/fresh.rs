@@ -14,7 +14,7 @@ use crate::evidence::{ContainerEvidence, MERGED_BY_RECOVERY};
 use crate::reader_groups::Renewal;
 use crate::reconcile::Standing;
 use crate::survey::Survey;
-use crate::unusable_names;
+use crate::unusable_names::{self, UnusableName};
 
 /// Core attributes that belong to the lost log or to the old snapshot and would break the new container
 /// (`pravega-durable-log` 8.2 and 14): index root and persisted sequence number, snapshot id and epoch.
@@ -89,22 +89,24 @@ pub struct FreshSegment {
     /// New beginning of the state of a reader group.
     pub renewal: Option<Renewal>,
     /// Entries that follow those of a table.
-    pub appended: Option<AppendedEntries>,
+    pub appended: AppendedEntries,
 }
 
-/// Entries that follow those of a hash table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Entries that follow those of a hash table; mostly none.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct AppendedEntries {
     /// Whole table entries.
     pub entries: Vec<u8>,
     /// What they do, see the contract's `findings`.
-    pub finding: &'static str,
+    pub findings: Vec<&'static str>,
 }
 
 impl AppendedEntries {
-    /// None if there are no entries.
-    fn of(entries: Vec<u8>, finding: &'static str) -> Option<Self> {
-        (!entries.is_empty()).then_some(Self { entries, finding })
+    fn add(&mut self, entries: &[u8], finding: &'static str) {
+        if !entries.is_empty() {
+            self.entries.extend_from_slice(entries);
+            self.findings.push(finding);
+        }
     }
 }
 
@@ -195,7 +197,7 @@ impl FreshSegments {
             start_offset: start,
             attributes: default_attributes(SegmentKind::of(name)),
             renewal: None,
-            appended: None,
+            appended: AppendedEntries::default(),
         })
     }
 
@@ -316,14 +318,14 @@ impl FreshSegments {
         for (name, segment) in &mut self.segments {
             let Some(found) = evidence.segment(name) else { continue };
             let mut ending = unfinished.ending_entries(name, &found.chain, segment.length, survey.tier2())?;
-            segment.appended = AppendedEntries::of(ending.entries, "transactions-ended");
+            segment.appended.add(&ending.entries, "transactions-ended");
             ended.append(&mut ending.ended);
         }
         Ok(ended)
     }
 
-    /// Takes the names of key-value tables that nobody can use out of the tables of scopes among the segments. `is_log_whole` tells the
-    /// containers that go on with their old logs. Returns `<scope>/<table>` of each.
+    /// Takes the names of key-value tables and reader groups that nobody can use out of the tables of scopes among the segments. `is_log_whole` tells
+    /// the containers that go on with their old logs. Returns each of them.
     ///
     /// # Errors
     /// Tier-2 errors.
@@ -332,13 +334,13 @@ impl FreshSegments {
         survey: &Survey,
         evidence: &ContainerEvidence,
         is_log_whole: impl Fn(ContainerId) -> bool,
-    ) -> Result<Vec<String>> {
+    ) -> Result<Vec<UnusableName>> {
         let mut names = Vec::new();
         for (table, segment) in self.segments.iter_mut().filter(|(name, _)| unusable_names::is_table_of_names(name)) {
             let Some(found) = evidence.segment(table) else { continue };
             let mut unusable = survey.unusable_names(table, &found.chain, segment.length, &is_log_whole)?;
             if !unusable.names.is_empty() {
-                segment.appended = AppendedEntries::of(unusable.removals, "names-freed");
+                segment.appended.add(&unusable.removals, "names-freed");
                 names.append(&mut unusable.names);
             }
         }
@@ -359,7 +361,7 @@ impl FreshSegments {
         for (table, segment) in &mut self.segments {
             let Some(found) = evidence.segment(table) else { continue };
             if let Some(head) = further.raised_head(table, &found.chain, segment.length, survey.tier2())? {
-                segment.appended = AppendedEntries::of(head.entry, "truncation-ahead");
+                segment.appended.add(&head.entry, "truncation-ahead");
                 raised.push(head.stream);
             }
         }

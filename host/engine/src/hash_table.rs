@@ -1,6 +1,7 @@
 //! All that a recovery wants to know of a hash table, from one reading of its entries.
 
 use dr_backends::tier2::Tier2;
+use dr_formats::table::TableEntries;
 
 use crate::chain::Chain;
 use crate::controller::{ControllerEvidence, TableWatch};
@@ -24,11 +25,19 @@ pub(crate) struct HashTable {
 }
 
 impl HashTable {
-    /// Reads the entries of the segment `name` from `start`, which must be an entry boundary, to `end`.
+    /// Reads the entries of the segment `name` from `start`, which must be an entry boundary, to `end`. What the controller wrote counts as
+    /// of the entries `appended`, which will follow.
     ///
     /// # Errors
     /// Tier-2 errors.
-    pub(crate) fn read(name: &str, chain: &Chain, start: u64, end: u64, tier2: &dyn Tier2) -> Result<Self> {
+    pub(crate) fn read(
+        name: &str,
+        chain: &Chain,
+        start: u64,
+        end: u64,
+        appended: &[u8],
+        tier2: &dyn Tier2,
+    ) -> Result<Self> {
         let (mut index, mut controller) = (HashTableIndex::default(), ControllerEvidence::default());
         let mut watch = TableWatch::for_segment(name);
         let scan = scan_table(chain, start, end, tier2, &mut |entry| {
@@ -37,7 +46,8 @@ impl HashTable {
                 watch.see(entry);
             }
         })?;
-        if let Some(watch) = watch {
+        if let Some(mut watch) = watch {
+            TableEntries::new(appended, end).flatten().for_each(|entry| watch.see(&entry));
             watch.finish(&mut controller);
         }
         Ok(Self { start, scan, index, controller })

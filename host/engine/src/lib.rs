@@ -47,6 +47,7 @@ mod table_index;
 mod table_scan;
 pub mod time;
 mod unfinished;
+mod unusable_groups;
 mod unusable_names;
 pub mod verify;
 mod witness;

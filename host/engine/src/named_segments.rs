@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
-    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, EpochSegment, KeyValueTableState, STATE_KEY, StreamConfiguration,
-    StreamState, TRUNCATION_KEY, Truncation, decode_key_length, decode_key_value_table_epoch, decode_stream_epoch,
-    decode_table_id, epoch_of_key, is_key_value_table_configuration, key_of_epoch, sealed_segment_of_key,
+    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, CreationState, EpochSegment, STATE_KEY, StreamConfiguration, StreamState,
+    TRUNCATION_KEY, Truncation, decode_key_length, decode_key_value_table_epoch, decode_stream_epoch, decode_table_id,
+    epoch_of_key, is_key_value_table_configuration, key_of_epoch, sealed_segment_of_key,
 };
 use dr_formats::names::{
     CONTROLLER_TABLES_PREFIX, ControllerTable, KEY_VALUE_TABLE_SUFFIX, SCOPE_TABLES, SegmentKind, owning_container,
@@ -21,7 +21,7 @@ use crate::chain::{Chain, chain_by_names};
 use crate::contract::ContainerId;
 use crate::error::Result;
 use crate::listing::{ChunkObject, Listing};
-use crate::table_scan::scan_table;
+use crate::table_scan::{TableScan, scan_table};
 
 /// What the controller says of a segment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl NamedSegments {
 /// Segments that the rows of a key-value table's metadata table name, and that table itself; nothing if it is still being created or already
 /// being deleted.
 pub(crate) fn of_key_value_table(scope: &str, table: &str, id: &str, rows: &Rows) -> Vec<(String, Named)> {
-    let is_active = key_value_table_state(rows) == Some(KeyValueTableState::Active);
+    let is_active = creation_state(rows) == Some(CreationState::Active);
     let key_length = rows.get(CONFIGURATION_KEY).and_then(|row| decode_key_length(row).ok());
     let (true, Some(epoch), Some(_)) = (is_active, current_epoch(rows), key_length) else { return Vec::new() };
     let epochs = rows.iter().filter(|(key, _)| epoch_of_key(key) == Some(epoch));
@@ -102,9 +102,9 @@ pub(crate) fn of_key_value_table(scope: &str, table: &str, id: &str, rows: &Rows
     segments.chain([(stream_table(scope, table, "metadata", id), Named::default())]).collect()
 }
 
-/// What the rows of a key-value table's metadata table say of it; none if they do not, or not legibly.
-pub(crate) fn key_value_table_state(rows: &Rows) -> Option<KeyValueTableState> {
-    KeyValueTableState::decode(rows.get(STATE_KEY)?).ok()
+/// What the rows of the table of a key-value table or reader group say of it; none if they do not, or not legibly.
+pub(crate) fn creation_state(rows: &Rows) -> Option<CreationState> {
+    CreationState::decode(rows.get(STATE_KEY)?).ok()
 }
 
 /// True if the rows of a metadata table are those of a key-value table, and not of a stream.
@@ -115,8 +115,7 @@ pub(crate) fn is_key_value_table(rows: &Rows) -> bool {
 /// Segments and tables that the rows of a stream's metadata table name, and that table itself; nothing if it is still being created, or if
 /// they are those of a key-value table.
 pub(crate) fn of_stream(scope: &str, stream: &str, id: &str, rows: &Rows) -> Vec<(String, Named)> {
-    let state = rows.get(STATE_KEY).and_then(|state| StreamState::decode(state).ok());
-    let (Some(current), Some(state)) = (current_epoch(rows), state) else { return Vec::new() };
+    let (Some(current), Some(state)) = (current_epoch(rows), stream_state(rows)) else { return Vec::new() };
     let epochs: Vec<(u32, Vec<EpochSegment>)> =
         rows.iter().filter_map(|(key, row)| Some((epoch_of_key(key)?, decode_stream_epoch(row).ok()?))).collect();
     if state == StreamState::Creating || epochs.iter().all(|(epoch, segments)| *epoch != current || segments.is_empty())
@@ -157,7 +156,7 @@ pub(crate) fn replaced(rows: &Rows) -> HashSet<i64> {
 /// True if the next thing that is done with a stream may be a change of its configuration.
 pub(crate) fn is_to_be_updated(rows: &Rows) -> bool {
     let configuration = rows.get(CONFIGURATION_KEY).and_then(|row| StreamConfiguration::decode(row).ok());
-    match rows.get(STATE_KEY).and_then(|row| StreamState::decode(row).ok()) {
+    match stream_state(rows) {
         Some(StreamState::Updating) => true,
         Some(StreamState::Active | StreamState::Truncating) => configuration.is_some_and(|stream| stream.updating),
         _ => false,
@@ -167,6 +166,11 @@ pub(crate) fn is_to_be_updated(rows: &Rows) -> bool {
 /// False for a segment that a truncation of its stream may have deleted. Ids have the epoch in their upper half.
 fn is_left(segment: i64, cut: &[(i64, i64)]) -> bool {
     cut.iter().any(|(at, _)| *at == segment) || cut.iter().all(|(at, _)| segment >> 32 > at >> 32)
+}
+
+/// The state of a stream; none if the rows do not tell, or not legibly.
+pub(crate) fn stream_state(rows: &Rows) -> Option<StreamState> {
+    StreamState::decode(rows.get(STATE_KEY)?).ok()
 }
 
 /// The number of the present epoch, of a stream or key-value table.
@@ -190,6 +194,16 @@ pub(crate) fn newest_rows(
     newest_rows_before(&chain, chain.end(), tier2, is_wanted)
 }
 
+/// The rows of a table by its objects; none if damage ends them.
+///
+/// # Errors
+/// Tier-2 errors.
+pub(crate) fn whole_rows(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Option<Rows>> {
+    let chain = chain_by_names(&chunks.iter().collect::<Vec<_>>());
+    let (rows, scan) = scan_rows(&chain, chain.end(), tier2, |_| true)?;
+    Ok(scan.damage.is_none().then_some(rows))
+}
+
 /// The rows of a table that ends at `end`, as [`newest_rows`] has them.
 ///
 /// # Errors
@@ -200,8 +214,17 @@ pub(crate) fn newest_rows_before(
     tier2: &dyn Tier2,
     is_wanted: impl Fn(&TableEntry<'_>) -> bool,
 ) -> Result<Rows> {
+    Ok(scan_rows(chain, end, tier2, is_wanted)?.0)
+}
+
+fn scan_rows(
+    chain: &Chain,
+    end: u64,
+    tier2: &dyn Tier2,
+    is_wanted: impl Fn(&TableEntry<'_>) -> bool,
+) -> Result<(Rows, TableScan)> {
     let mut newest: BTreeMap<String, Ranked> = BTreeMap::new();
-    scan_table(chain, chain.first_start, end, tier2, &mut |entry| {
+    let scan = scan_table(chain, chain.first_start, end, tier2, &mut |entry| {
         if let Ok(key) = std::str::from_utf8(entry.key)
             && is_wanted(entry)
             && newest.get(key).is_none_or(|(rank, _)| entry.rank() >= *rank)
@@ -209,7 +232,7 @@ pub(crate) fn newest_rows_before(
             newest.insert(key.to_owned(), (entry.rank(), entry.value.map(Into::into)));
         }
     })?;
-    Ok(newest.into_iter().filter_map(|(key, (_, value))| Some((key, value?))).collect())
+    Ok((newest.into_iter().filter_map(|(key, (_, value))| Some((key, value?))).collect(), scan))
 }
 
 /// Rank of an entry among those of its key, and its value; none for a removal.

@@ -100,6 +100,14 @@ impl Reconciled {
         self.truncate(truncated_at);
     }
 
+    /// A segment without which the controller, whose word is older than the deletion, could do nothing with its stream.
+    pub fn created_again(sealed: bool, truncated_at: u64) -> Self {
+        let findings = vec!["deleted-ahead"];
+        let mut segment = Self { standing: Standing::Live, sealed, findings, ..Self::absent() };
+        segment.truncate(truncated_at);
+        segment
+    }
+
     /// The controller, whose word is older than the seal, goes on sending writers here.
     pub fn take_seal_back(&mut self) {
         self.sealed = false;

@@ -4,12 +4,12 @@
 //! another container than they, so that a crash can leave the deed without the word. Readers in groups are told of it and go on; whoever reads a
 //! segment from where the controller says that it begins is refused, whatever is left of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
-    EpochSegment, TRUNCATION_KEY, Truncation, decode_sealed_sizes, decode_stream_epoch, key_of_epoch,
+    EpochSegment, TRUNCATION_KEY, Truncation, decode_sealed_sizes, decode_stream_epoch, epoch_of_key, key_of_epoch,
     key_of_sealed_segment, key_of_sealed_size,
 };
 use dr_formats::names::{ControllerTable, StreamSegment};
@@ -120,31 +120,28 @@ impl StreamRows {
         after
     }
 
-    /// The beginning with the successors of the segments that were deleted in their place. None if the rows do not tell them, or if
-    /// one of them follows a segment that is left, too: then nobody knows what of that may still be read.
+    /// The beginning behind all segments that were deleted, as far as the rows tell what came after them. No stream begins in a segment and in what
+    /// came after it: so it begins behind the predecessors of those that were deleted, too, though they are not deleted yet.
     fn behind_deleted(&self, before: &Truncation, begins: &BTreeMap<i64, Begin>) -> Option<Truncation> {
         let is_deleted = |segment: i64| begins.get(&segment) == Some(&Begin::Deleted);
         let offset = |id: i64| before.cut.iter().find(|(segment, _)| *segment == id).map_or(0, |(_, offset)| *offset);
-        let mut after = before.clone();
-        let mut segments: Vec<EpochSegment> = after.span.iter().map(|(segment, _)| *segment).collect();
+        let mut segments: Vec<EpochSegment> = before.span.iter().map(|(segment, _)| *segment).collect();
         let is_whole = before.cut.iter().all(|(id, _)| segments.iter().any(|segment| segment.id() == *id));
-        if !is_whole || !before.cut.iter().any(|(id, _)| is_deleted(*id)) {
+        if !is_whole || !begins.values().any(|begin| *begin == Begin::Deleted) {
             return None;
         }
+        let (mut after, passed) = (before.clone(), self.passed(is_deleted));
         // Each round goes on to a later epoch.
-        while let Some(deleted) = segments.iter().find(|segment| is_deleted(segment.id())).copied() {
-            let successors = self.successors(deleted)?;
+        while let Some(segment) = segments.iter().find(|segment| passed.contains(&segment.id())).copied() {
+            let successors = self.successors(segment)?;
             let is_replaced =
                 |segment: &EpochSegment| successors.iter().any(|successor| successor.range.overlaps(segment.range));
             let (replaced, left): (Vec<_>, Vec<_>) = segments.into_iter().partition(is_replaced);
-            if !replaced.iter().all(|segment| is_deleted(segment.id())) {
-                return None;
-            }
             for id in replaced.iter().map(EpochSegment::id) {
                 let rest = self.sealed_size(id).saturating_sub(offset(id).max(0)).max(0);
                 after.size_till = after.size_till.saturating_add(rest);
-                after.deleted.push(id);
             }
+            after.deleted.extend(replaced.iter().map(EpochSegment::id).filter(|id| is_deleted(*id)));
             segments = left.into_iter().chain(successors).collect();
         }
         after.deleted.sort_unstable();
@@ -152,6 +149,26 @@ impl StreamRows {
         after.cut = segments.iter().map(|segment| (segment.id(), offset(segment.id()))).collect();
         after.span = self.span(&segments)?;
         Some(after)
+    }
+
+    /// Segments that were deleted or came before such, of which the rows tell what took their place.
+    fn passed(&self, is_deleted: impl Fn(i64) -> bool) -> HashSet<i64> {
+        let mut epochs: Vec<u32> = self.0.keys().filter_map(|key| epoch_of_key(key)).collect();
+        epochs.sort_unstable();
+        let mut passed = HashSet::new();
+        for epoch in epochs.into_iter().rev() {
+            // What came after a segment is of a later epoch than itself.
+            for segment in self.epoch(epoch).unwrap_or_default().into_iter().filter(|segment| segment.epoch == epoch) {
+                let is_passed = |id: i64| is_deleted(id) || passed.contains(&id);
+                let successors = self.successors(segment);
+                if successors.is_some_and(|successors| {
+                    is_passed(segment.id()) || successors.iter().any(|successor| is_passed(successor.id()))
+                }) {
+                    passed.insert(segment.id());
+                }
+            }
+        }
+        passed
     }
 
     /// The segments that took the place of one, alone or with others; none if the rows do not tell.
@@ -339,9 +356,12 @@ mod tests {
         assert_eq!(after, Some(expected(&[(one, 0), (two, 7), (three, 0)], 1, &[zero], 507)));
         let after = said(TABLE, &rows(), &never(), &[(zero, Deleted), (one, Deleted), (three, Deleted), (four, At(9))]);
         assert_eq!(after, Some(expected(&[(two, 0), (four, 9)], 2, &[zero, one, three], 639)));
-        // What is left of 1 came before 4.
-        let deleted = [(zero, Deleted), (three, Deleted), (one, At(5))];
-        assert_eq!(said(TABLE, &rows(), &never(), &deleted), Some(expected(&[(zero, 0), (one, 5)], 0, &[], 5)));
+        // 1 is only not deleted yet: whoever reads 4 has read it.
+        let after = said(TABLE, &rows(), &never(), &[(zero, Deleted), (three, Deleted), (one, At(5))]);
+        assert_eq!(after, Some(expected(&[(two, 0), (four, 0)], 2, &[zero, three], 630)));
+        // 0 came before 3; nothing tells what came after 4, which is made anew.
+        let after = said(TABLE, &rows(), &never(), &[(three, Deleted), (four, Deleted)]);
+        assert_eq!(after, Some(expected(&[(two, 0), (four, 0)], 2, &[three], 630)));
         // Nothing tells what came after 0.
         for left_out in [key_of_sealed_segment(zero.id()), key_of_epoch(1)] {
             let rows: Vec<_> = rows().into_iter().filter(|(key, _)| *key != left_out).collect();

@@ -12,8 +12,9 @@ use std::sync::{Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{
-    CONFIGURATION_KEY, CURRENT_EPOCH_KEY, EPOCH_TRANSITION_KEY, EpochTransition, KeyValueTableState, STATE_KEY,
-    StreamState, TRUNCATION_KEY, Truncation, epoch_of_key, sealed_segment_of_key,
+    COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CURRENT_EPOCH_KEY, CreationState, EPOCH_TRANSITION_KEY,
+    EpochTransition, STATE_KEY, StreamState, TRUNCATION_KEY, Truncation, WAITING_PROCESSOR_KEY, epoch_of_key,
+    sealed_segment_of_key,
 };
 use dr_formats::names::{
     CONTROLLER_TABLES_PREFIX, ControllerTable, StreamSegment, owning_container, stream_segment_name, stream_table,
@@ -23,10 +24,11 @@ use crate::contract::ContainerId;
 use crate::error::Result;
 use crate::listing::{ChunkObject, ListedContainer, Listing};
 use crate::named_segments::{
-    Named, Rows, current_epoch, is_key_value_table, is_to_be_updated, key_value_table_state, newest_rows,
-    of_key_value_table, of_stream, replaced,
+    Named, Rows, creation_state, current_epoch, is_key_value_table, is_to_be_updated, newest_rows, of_key_value_table,
+    of_stream, replaced, stream_state, whole_rows,
 };
 use crate::pool::{PARALLEL_READS, for_each_bounded, map_bounded, processors};
+use crate::unfinished::is_held_up;
 
 /// Metadata tables up to this size, without the names of scope and stream, tell of one segment at most: the rows of a new stream with one segment take 761
 /// bytes (Pravega 0.12 and 0.13), each further segment 80, a truncation 115, a scaling more. Most streams have none of these, so most tables need not be read.
@@ -39,6 +41,7 @@ pub struct StreamTables {
     truncated: HashMap<Box<str>, u64>,
     named: HashMap<ContainerId, BTreeMap<Box<str>, Named>>,
     unfinished: HashSet<Box<str>>,
+    held_up: HashSet<Box<str>>,
     places: Places,
 }
 
@@ -62,6 +65,7 @@ impl StreamTables {
             let (tables, namesakes) = &mut *all;
             // Their ids are never given twice, so that namesakes do not matter.
             tables.unfinished.extend(told.unfinished.take());
+            tables.held_up.extend(told.held_up.take());
             if *has_namesakes {
                 namesakes.entry((stream_key(chunks), told.is_key_value_table)).or_default().push(told);
             } else {
@@ -99,30 +103,42 @@ impl StreamTables {
         self.replaced.contains(segment)
     }
 
-    /// Where the controller goes on sending the writers of a stream; none if the stream is not in use, or if a scale under way is all that
-    /// is to be done with it: that seals the segments once more, and is not hindered by their seals.
+    /// What the controller goes on doing with the segments of a stream; none if that is sealed, or if its tables do not tell.
     ///
     /// # Errors
     /// Tier-2 errors.
-    pub(crate) fn written(
+    pub(crate) fn expected(
         &self,
         scope: &str,
         stream: &str,
         listing: &Listing,
         tier2: &dyn Tier2,
-    ) -> Result<Option<Written>> {
+    ) -> Result<Option<Expected>> {
         let mut tables = Vec::new();
         for chunks in self.tables_of(scope, stream, listing).chunk_by(are_of_one_table) {
             let rows = rows_of_segments(chunks, tier2)?;
             // A stream and a key-value table can have one name.
             if !is_key_value_table(&rows) {
-                tables.push(rows);
+                tables.extend(chunks.first().map(|chunk| (chunk.segment().to_owned(), rows)));
             }
         }
         // With the leftovers of a deleted namesake beside it, no table alone is the truth.
-        let [rows] = &*tables else { return Ok(None) };
-        let is_written = is_in_use(rows) && !is_scaling_only(rows);
-        Ok(current_epoch(rows).filter(|_| is_written).map(|epoch| Written::of(scope, stream, epoch, rows)))
+        let Some(((table, rows), true)) = tables.pop().map(|only| (only, tables.is_empty())) else { return Ok(None) };
+        Ok(Expected::of(scope, stream, table, &rows))
+    }
+
+    /// True if any metadata table of a stream tells that its creation had come to its end, or cannot be read.
+    ///
+    /// # Errors
+    /// Tier-2 errors.
+    pub(crate) fn is_created(&self, scope: &str, stream: &str, listing: &Listing, tier2: &dyn Tier2) -> Result<bool> {
+        for chunks in self.tables_of(scope, stream, listing).chunk_by(are_of_one_table) {
+            let state = whole_rows(chunks, tier2)?.map(|rows| stream_state(&rows));
+            if !matches!(state, Some(None | Some(StreamState::Unknown | StreamState::Creating))) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The chunks of all metadata tables of a stream, by key.
@@ -152,6 +168,11 @@ impl StreamTables {
         self.unfinished.contains(metadata_table)
     }
 
+    /// Metadata tables of streams that wait for the end of a commit.
+    pub(crate) fn held_up(&self) -> &HashSet<Box<str>> {
+        &self.held_up
+    }
+
     /// True if a stream or key-value table of this name has a metadata table with objects.
     pub(crate) fn have_table_of(&self, scope: &str, stream: &str) -> bool {
         let hash = hash_of(scope, stream);
@@ -169,21 +190,30 @@ impl StreamTables {
     }
 }
 
-/// Where the controller sends the writers of a stream.
+/// What the controller goes on doing with the segments of a stream.
 #[derive(Debug)]
-pub(crate) struct Written {
+pub(crate) struct Expected {
+    /// The metadata table that tells it.
+    pub(crate) table: String,
     epoch: u32,
     /// Segments of the present epoch that are open by the word of the controller.
     open: Vec<String>,
     is_scaling: bool,
+    is_sealing: bool,
+    /// False if the first thing that it does is to seal the open ones once more: they do not hinder that if they are sealed, and nobody writes
+    /// to them before.
+    pub(crate) is_written: bool,
 }
 
-impl Written {
-    fn of(scope: &str, stream: &str, epoch: u32, rows: &Rows) -> Self {
+impl Expected {
+    fn of(scope: &str, stream: &str, table: String, rows: &Rows) -> Option<Self> {
+        let (epoch, state) = (current_epoch(rows)?, stream_state(rows)?);
         let own = format!("{scope}/{stream}/");
         let is_open = |(name, named): &(String, Named)| name.starts_with(&own) && !named.sealed;
         let open = of_stream(scope, stream, "", rows).into_iter().filter(is_open).map(|(name, _)| name).collect();
-        Self { epoch, open, is_scaling: transition(rows).is_some() }
+        let (is_scaling, is_sealing) = (transition(rows).is_some(), state == StreamState::Sealing);
+        let is_written = !is_sealing && !is_scaling_only(rows);
+        (state != StreamState::Sealed).then_some(Self { table, epoch, open, is_scaling, is_sealing, is_written })
     }
 
     /// True if nobody could write if this segment stayed sealed: it is one of the present epoch, or of a later one of which the controller does
@@ -196,13 +226,16 @@ impl Written {
     /// Those of `holds_events`.
     pub(crate) fn takes(&self, segment: &str, holds_events: impl FnOnce() -> Result<bool>) -> Result<bool> {
         let epoch = StreamSegment::parse(segment).and_then(|segment| segment.epoch);
-        if epoch > Some(self.epoch.into()) {
-            return Ok(true);
-        }
-        if !self.open.iter().any(|open| open == segment) {
+        let is_later = epoch > Some(self.epoch.into()) && !self.is_sealing;
+        if !is_later && !(self.is_written && self.needs(segment)) {
             return Ok(false);
         }
-        if self.open.len() > 1 || self.is_scaling { Ok(true) } else { holds_events() }
+        if is_later || self.open.len() > 1 || self.is_scaling { Ok(true) } else { holds_events() }
+    }
+
+    /// True if nothing could be done with the stream any more without this segment.
+    pub(crate) fn needs(&self, segment: &str) -> bool {
+        self.open.iter().any(|open| open == segment)
     }
 }
 
@@ -295,6 +328,8 @@ struct Told {
     named: Vec<(String, Named)>,
     /// Its name, if it does not tell the end of a creation.
     unfinished: Option<Box<str>>,
+    /// Its name, if its stream waits for the end of a commit.
+    held_up: Option<Box<str>>,
 }
 
 fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
@@ -323,12 +358,12 @@ fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
             .collect(),
         named,
         unfinished: is_unfinished(&rows).then(|| table.into()),
+        held_up: (!is_key_value_table && is_held_up(&rows)).then(|| table.into()),
     })
 }
 
 fn is_unfinished(rows: &Rows) -> bool {
-    let is_begun =
-        matches!(key_value_table_state(rows), Some(KeyValueTableState::Unknown | KeyValueTableState::Creating));
+    let is_begun = matches!(creation_state(rows), Some(CreationState::Unknown | CreationState::Creating));
     !rows.contains_key(STATE_KEY) || (is_key_value_table(rows) && is_begun)
 }
 
@@ -336,7 +371,14 @@ fn is_unfinished(rows: &Rows) -> bool {
 fn rows_of_segments(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Rows> {
     newest_rows(chunks, tier2, |entry| match std::str::from_utf8(entry.key) {
         Ok(TRUNCATION_KEY) => entry.value.is_some_and(|value| Truncation::decode(value).is_ok()),
-        Ok(STATE_KEY | CONFIGURATION_KEY | CURRENT_EPOCH_KEY | EPOCH_TRANSITION_KEY) => true,
+        Ok(
+            STATE_KEY
+            | CONFIGURATION_KEY
+            | CURRENT_EPOCH_KEY
+            | EPOCH_TRANSITION_KEY
+            | COMMITTING_TRANSACTIONS_KEY
+            | WAITING_PROCESSOR_KEY,
+        ) => true,
         Ok(key) => sealed_segment_of_key(key).is_some() || epoch_of_key(key).is_some(),
         Err(_) => false,
     })
@@ -346,8 +388,8 @@ fn rows_of_segments(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Rows> {
 /// Nobody writes before it came to its end, so that events keep their order.
 fn is_scaling_only(rows: &Rows) -> bool {
     use StreamState::{Active, Scaling, Truncating};
-    let state = rows.get(STATE_KEY).and_then(|state| StreamState::decode(state).ok());
-    transition(rows).is_some() && matches!(state, Some(Active | Scaling | Truncating)) && !is_to_be_updated(rows)
+    let is_free = matches!(stream_state(rows), Some(Active | Scaling | Truncating)) && !is_to_be_updated(rows);
+    transition(rows).is_some() && is_free
 }
 
 /// The scale under way.
@@ -357,8 +399,7 @@ fn transition(rows: &Rows) -> Option<EpochTransition> {
 
 /// False for a stream that is sealed: it may have been deleted, and the objects of its table be what is left.
 fn is_in_use(rows: &Rows) -> bool {
-    let state = rows.get(STATE_KEY).and_then(|state| StreamState::decode(state).ok());
-    state.is_some_and(|state| !matches!(state, StreamState::Sealed | StreamState::Sealing))
+    stream_state(rows).is_some_and(|state| state != StreamState::Sealed)
 }
 
 #[cfg(test)]
@@ -490,7 +531,7 @@ mod tests {
     fn the_controller_goes_on_writing_to_segments_of_the_present_epoch_and_of_later_ones_it_does_not_know() {
         use StreamState::{Active, Scaling, Sealed, Sealing, Updating};
         let two = &[1 << 32 | 1, 1 << 32 | 2][..];
-        let written = |state: StreamState, is_scaling: bool, segments: &[i64], others: &[(&str, Vec<u8>)]| {
+        let expected = |state: StreamState, is_scaling: bool, segments: &[i64], others: &[(&str, Vec<u8>)]| {
             let (state, now) = (state.encode().unwrap(), epoch(segments));
             let (transition, current) = (transition(is_scaling), 1_u32.to_be_bytes());
             let table = rows(&[
@@ -507,28 +548,41 @@ mod tests {
             }
             let listing = Listing::take_known(&tier2, 4, &Silent).unwrap();
             let tables = StreamTables::read(&listing, &tier2).unwrap();
-            tables.written("scope", "stream", &listing, &tier2).unwrap()
+            tables.expected("scope", "stream", &listing, &tier2).unwrap()
         };
-        let taken = |written: Option<Written>, holds_events: bool| {
+        let taken = |expected: Option<Expected>, holds_events: bool| {
             ["0.#epoch.0", "1.#epoch.1", "2.#epoch.1", "4.#epoch.2"].map(|segment| {
                 let segment = format!("scope/stream/{segment}");
-                written.as_ref().is_some_and(|written| written.takes(&segment, || Ok(holds_events)).unwrap())
+                expected.as_ref().is_some_and(|expected| expected.takes(&segment, || Ok(holds_events)).unwrap())
             })
         };
         let (open, none) = ([false, true, true, true], [false; 4]);
-        for written in [written(Active, false, two, &[]), written(Updating, true, two, &[])] {
-            assert_eq!(taken(written, false), open);
+        for told in [expected(Active, false, two, &[]), expected(Updating, true, two, &[])] {
+            assert_eq!(taken(told, false), open);
         }
         // It may be a byte stream that its writer has sealed; a scale would not be under way then.
-        assert_eq!(taken(written(Active, false, &two[..1], &[]), false), [false, false, false, true]);
+        assert_eq!(taken(expected(Active, false, &two[..1], &[]), false), [false, false, false, true]);
         for (is_scaling, holds_events) in [(true, false), (false, true)] {
-            let written = written(Updating, is_scaling, &two[..1], &[]);
-            assert_eq!(taken(written, holds_events), [false, true, false, true]);
+            let told = expected(Updating, is_scaling, &two[..1], &[]);
+            assert_eq!(taken(told, holds_events), [false, true, false, true]);
         }
-        // What is sealed stays so; a scale that can go on is not hindered.
-        for (state, is_scaling) in [(Sealed, false), (Sealing, false), (Active, true), (Scaling, true)] {
-            assert_eq!(taken(written(state, is_scaling, two, &[]), true), none, "{state:?}");
+        // What is sealed stays so; a scale that can go on is not hindered, but what it makes had been scaled itself.
+        for (state, is_scaling) in [(Sealed, false), (Sealing, false), (Sealing, true)] {
+            assert_eq!(taken(expected(state, is_scaling, two, &[]), true), none, "{state:?}");
         }
-        assert_eq!(taken(written(Active, false, two, &[(OTHER, rows(&[]))]), true), none);
+        for state in [Active, Scaling] {
+            assert_eq!(taken(expected(state, true, two, &[]), true), [false, false, false, true], "{state:?}");
+        }
+        assert_eq!(taken(expected(Active, false, two, &[(OTHER, rows(&[]))]), true), none);
+        // What will be sealed once more must be there for it.
+        for (state, is_scaling, is_written) in [(Active, false, true), (Scaling, true, false), (Sealing, false, false)]
+        {
+            let told = expected(state, is_scaling, two, &[]).unwrap();
+            let needed = ["0.#epoch.0", "1.#epoch.1", "2.#epoch.1", "4.#epoch.2"];
+            let needed = needed.map(|segment| told.needs(&format!("scope/stream/{segment}")));
+            assert_eq!((needed, told.is_written), ([false, true, true, false], is_written), "{state:?}");
+            assert_eq!(told.table, TABLE);
+        }
+        assert!(expected(Sealed, false, two, &[]).is_none());
     }
 }

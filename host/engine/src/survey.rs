@@ -3,12 +3,13 @@
 //! One listing for all; the metadata of a container is read when its task begins and forgotten when it ends, so that
 //! memory follows the containers in work, not the cluster.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::TransactionId;
+use dr_formats::names::owning_container;
 
 use crate::apply::recoveries;
 use crate::committed::{Committed, Fate, Fates, Open};
@@ -26,8 +27,9 @@ use crate::read_once::ReadOnce;
 use crate::reader_groups::ReadSegments;
 use crate::scratch::Scratch;
 use crate::stream_heads::{Begin, TruncatedFurther};
-use crate::stream_tables::StreamTables;
+use crate::stream_tables::{Expected, StreamTables};
 use crate::unfinished::UnfinishedTransactions;
+use crate::unusable_groups::UnusableGroups;
 use crate::witness::{Reads, WitnessedTier2};
 
 /// What configuration says that the survey can check or must know.
@@ -51,6 +53,7 @@ pub struct Survey {
     read_segments: ReadSegments,
     unfinished: ReadOnce<UnfinishedTransactions>,
     truncated_further: ReadOnce<TruncatedFurther>,
+    unusable_groups: ReadOnce<UnusableGroups>,
     controller_tables: ReadOnce<ControllerTables>,
     scratch: ReadOnce<Scratch>,
     are_seals_kept: bool,
@@ -64,6 +67,8 @@ pub(crate) struct Told {
     open: BTreeSet<TransactionId>,
     /// Segments that begin behind what the controller says, if these [are wanted](Survey::truncations_are_wanted).
     pub(crate) truncated_further: Vec<(Box<str>, Begin)>,
+    /// Metadata tables of streams that were deleted and have objects still.
+    deleted_stream_tables: HashSet<Box<str>>,
 }
 
 impl Told {
@@ -72,6 +77,7 @@ impl Told {
             committed: evidence.committed().clone(),
             open: evidence.open_transactions().ids,
             truncated_further: if truncations_are_wanted { evidence.truncated_further() } else { Vec::new() },
+            deleted_stream_tables: evidence.deleted_stream_tables().map(Into::into).collect(),
         }
     }
 
@@ -118,6 +124,7 @@ impl Survey {
             read_segments: ReadSegments::default(),
             unfinished: ReadOnce::default(),
             truncated_further: ReadOnce::default(),
+            unusable_groups: ReadOnce::default(),
             controller_tables: ReadOnce::default(),
             scratch: ReadOnce::default(),
             are_seals_kept: false,
@@ -157,6 +164,11 @@ impl Survey {
     /// called before a container is looked at.
     pub fn keep_seals(&mut self) {
         self.are_seals_kept = true;
+    }
+
+    /// True if a container goes on with its old log, so that Tier-2 is not the newest word of the controller.
+    pub(crate) fn are_seals_kept(&self) -> bool {
+        self.are_seals_kept
     }
 
     /// The objects that Tier-2 holds, without those that only this survey sees.
@@ -249,6 +261,10 @@ impl Survey {
         &self.truncated_further
     }
 
+    pub(crate) fn unusable_groups_cache(&self) -> &ReadOnce<UnusableGroups> {
+        &self.unusable_groups
+    }
+
     pub(crate) fn controller_tables_cache(&self) -> &ReadOnce<ControllerTables> {
         &self.controller_tables
     }
@@ -258,6 +274,10 @@ impl Survey {
             return Err(self.unknown_container(container));
         }
         let mut evidence = self.load(container)?;
+        if !self.are_seals_kept {
+            self.create_again(&mut evidence)?;
+            self.empty_unusable_groups(&mut evidence)?;
+        }
         let open = evidence.open_transactions();
         if !open.ids.is_empty() {
             evidence.end_transactions(&self.fates(container, &open)?, self.tier2())?;
@@ -288,15 +308,43 @@ impl Survey {
     /// Opens the segments again that were sealed ahead of the controller's tables.
     fn take_seals_back(&self, evidence: &mut ContainerEvidence) -> Result<()> {
         for ((scope, stream), segments) in evidence.sealed_without_successors() {
-            let written = self.stream_tables.written(&scope, &stream, &self.listing, self.tier2())?;
-            let Some(written) = written else { continue };
+            let Some(expected) = self.expected(&scope, &stream)? else { continue };
             for segment in segments {
-                if written.takes(&segment, || evidence.holds_events(&segment, self.tier2()))? {
+                if expected.takes(&segment, || evidence.holds_events(&segment, self.tier2()))? {
                     evidence.take_seal_back(&segment);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Makes the segments anew that were deleted ahead of the controller's tables.
+    fn create_again(&self, evidence: &mut ContainerEvidence) -> Result<()> {
+        for ((scope, stream), segments) in evidence.deleted_without_successors() {
+            let Some(expected) = self.expected(&scope, &stream)? else { continue };
+            let owner = owning_container(&expected.table, self.container_count());
+            // Of a stream that was deleted with them the table can be left as it was before.
+            if !self.told_by(owner).deleted_stream_tables.contains(&*expected.table) {
+                for segment in segments.iter().filter(|segment| expected.needs(segment)) {
+                    evidence.create_again(segment, !expected.is_written);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes away what the states of reader groups hold that are to be created once more: they would be those of another group.
+    fn empty_unusable_groups(&self, evidence: &mut ContainerEvidence) -> Result<()> {
+        let states = evidence.states_of_reader_groups();
+        if !states.is_empty() {
+            let unusable = self.unusable_groups()?;
+            states.iter().filter(|state| unusable.have_state(state)).for_each(|state| evidence.empty(state));
+        }
+        Ok(())
+    }
+
+    fn expected(&self, scope: &str, stream: &str) -> Result<Option<Expected>> {
+        self.stream_tables.expected(scope, stream, &self.listing, self.tier2())
     }
 
     /// What the controller's tables name; read once, and only if a container lacks rows.

@@ -4,12 +4,14 @@
 //! leases. A transaction that was being committed would stay so for ever, and so would a client that waits for its end; an
 //! open one could be committed without those of its events that had not reached Tier-2.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use dr_backends::tier2::Tier2;
+use dr_formats::EncodeError;
 use dr_formats::controller::{
-    ActiveTransaction, CompletedTransaction, TransactionId, TransactionStatus, key_of_completed_transaction,
+    ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CommittingTransactions, CompletedTransaction, STATE_KEY,
+    StreamState, TransactionId, TransactionStatus, WAITING_PROCESSOR_KEY, key_of_completed_transaction,
 };
 use dr_formats::names::{CONTROLLER_TABLES_PREFIX, ControllerTable};
 use dr_formats::table::write_entry;
@@ -20,8 +22,11 @@ use crate::contract::EndedTransaction;
 use crate::error::Result;
 use crate::image::unencodable;
 use crate::listing::{ChunkObject, Listing};
-use crate::named_segments::{self, newest_rows_before};
+use crate::named_segments::{self, newest_rows_before, stream_state};
 use crate::survey::Survey;
+
+/// Who processes requests to commit (`CommitRequestHandler`), as it names itself where others have to wait for it.
+const COMMIT_PROCESSOR: &[u8] = b"CommitRequestHandler";
 
 /// How a transaction under way ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +84,8 @@ struct Unfinished {
 pub(crate) struct UnfinishedTransactions {
     transactions: Vec<Unfinished>,
     by_id: HashMap<TransactionId, Ending>,
+    /// Metadata tables of the streams that wait for the end of a commit.
+    held_up: HashSet<Box<str>>,
     newest_batch: Option<u32>,
 }
 
@@ -106,6 +113,11 @@ impl UnfinishedTransactions {
         match ControllerTable::parse(table) {
             Some(ControllerTable::Stream { scope, stream, name, .. }) if name.starts_with(ACTIVE_PREFIX) => {
                 self.removals(&format!("{scope}/{stream}"), &rows_under_way(chain, end, tier2)?, table)
+            }
+            Some(ControllerTable::Stream { .. }) if self.held_up.contains(table) => {
+                let rows = newest_rows_before(chain, end, tier2, |_| true)?;
+                let entries = going_on(&rows).map_err(|error| unencodable(table, error))?;
+                Ok(EndingEntries { entries, ended: Vec::new() })
             }
             Some(ControllerTable::Cluster { name })
                 if batch_number(name).is_some_and(|batch| Some(batch) >= self.newest_batch) =>
@@ -185,8 +197,41 @@ impl Survey {
         });
         let transactions: Vec<Unfinished> = transactions.collect();
         let by_id = transactions.iter().map(|transaction| (transaction.id, transaction.ending)).collect();
-        Ok(UnfinishedTransactions { transactions, by_id, newest_batch: newest_batch(self.listing()) })
+        let held_up = self.stream_tables().held_up().clone();
+        Ok(UnfinishedTransactions { transactions, by_id, held_up, newest_batch: newest_batch(self.listing()) })
     }
+}
+
+/// True if nothing but the end of a commit lets a stream accept other requests.
+pub(crate) fn is_held_up(rows: &named_segments::Rows) -> bool {
+    stream_state(rows) == Some(StreamState::CommittingTransactions)
+        || rows.get(WAITING_PROCESSOR_KEY).is_some_and(|name| **name == *COMMIT_PROCESSOR)
+        || committing(rows) != CommittingTransactions::default()
+}
+
+fn committing(rows: &named_segments::Rows) -> CommittingTransactions {
+    let row = rows.get(COMMITTING_TRANSACTIONS_KEY).and_then(|row| CommittingTransactions::decode(row).ok());
+    row.unwrap_or_default()
+}
+
+/// Entries that end the commit under way of a stream, after its transactions were ended. None if the controller was making new epochs for them: that
+/// only a controller can end.
+fn going_on(rows: &named_segments::Rows) -> std::result::Result<Vec<u8>, EncodeError> {
+    let (mut entries, committing) = (Vec::new(), committing(rows));
+    if committing.rolled_epoch.is_some() {
+        return Ok(entries);
+    }
+    if committing != CommittingTransactions::default() {
+        let none = CommittingTransactions::default().encode()?;
+        write_entry(COMMITTING_TRANSACTIONS_KEY.as_bytes(), Some(&none), None, &mut entries)?;
+    }
+    if stream_state(rows) == Some(StreamState::CommittingTransactions) {
+        write_entry(STATE_KEY.as_bytes(), Some(&StreamState::Active.encode()?), None, &mut entries)?;
+    }
+    if rows.get(WAITING_PROCESSOR_KEY).is_some_and(|name| **name == *COMMIT_PROCESSOR) {
+        write_entry(WAITING_PROCESSOR_KEY.as_bytes(), None, None, &mut entries)?;
+    }
+    Ok(entries)
 }
 
 /// The chunks of the tables of transactions under way, by table.
@@ -237,6 +282,7 @@ mod tests {
 
     const ACTIVE: &str = "_system/_tables/scope/stream/transactionsInEpoch-0.#.00000000-0000-0000-0000-000000000001";
     const BATCH: &str = "_system/_tables/completedTransactionsBatch-3";
+    const METADATA: &str = "_system/_tables/scope/stream/metadata.#.00000000-0000-0000-0000-000000000001";
 
     fn id(number: u8) -> TransactionId {
         TransactionId::parse_digits(&format!("{number:032x}")).unwrap()
@@ -268,6 +314,7 @@ mod tests {
         UnfinishedTransactions {
             transactions: endings.iter().map(transaction).collect(),
             by_id: endings.iter().map(|&(number, ending)| (id(number), ending)).collect(),
+            held_up: HashSet::from([METADATA.into()]),
             newest_batch: Some(3),
         }
     }
@@ -324,5 +371,36 @@ mod tests {
         assert_eq!(entries("_system/_tables/completedTransactionsBatch-2"), Vec::<u8>::new());
         // Written since the last flush, so that no object has its name.
         assert_eq!(told(&entries("_system/_tables/completedTransactionsBatch-4")), expected);
+    }
+
+    #[test]
+    fn a_commit_whose_transactions_are_ended_holds_up_its_stream_no_more() {
+        let entries = |rows: &[(&str, Vec<u8>)], name: &str| {
+            let rows: Vec<_> = rows.iter().map(|(key, value)| ((*key).to_owned(), Some(value.clone()))).collect();
+            let (tier2, chain) = table(name, &rows);
+            let newest = newest_rows_before(&chain, chain.end(), &tier2, |_| true).unwrap();
+            let ending = unfinished(&[]).ending_entries(name, &chain, chain.end(), &tier2).unwrap();
+            assert_eq!(ending.ended, []);
+            (is_held_up(&newest), told(&ending.entries))
+        };
+        let state = |state: StreamState| (STATE_KEY, state.encode().unwrap());
+        let commit = |rolled_epoch| {
+            let commit = CommittingTransactions { epoch: 1, transactions: vec![id(1)], rolled_epoch };
+            (COMMITTING_TRANSACTIONS_KEY, commit.encode().unwrap())
+        };
+        let none = CommittingTransactions::default().encode().unwrap();
+        let waiting = |name: &str| (WAITING_PROCESSOR_KEY, name.as_bytes().to_vec());
+        let active = (STATE_KEY.to_owned(), Some(StreamState::Active.encode().unwrap()));
+        let (no_commit, no_waiting) =
+            ((COMMITTING_TRANSACTIONS_KEY.to_owned(), Some(none)), (WAITING_PROCESSOR_KEY.to_owned(), None));
+        let all = [state(StreamState::CommittingTransactions), commit(None), waiting("CommitRequestHandler")];
+        assert_eq!(entries(&all, METADATA), (true, vec![no_commit.clone(), active.clone(), no_waiting]));
+        assert_eq!(entries(&[state(StreamState::Active), commit(None)], METADATA), (true, vec![no_commit]));
+        assert_eq!(entries(&[state(StreamState::CommittingTransactions)], METADATA), (true, vec![active]));
+        // Two new epochs may be half made.
+        assert_eq!(entries(&[state(StreamState::CommittingTransactions), commit(Some(4))], METADATA), (true, vec![]));
+        let others = [state(StreamState::Scaling), waiting("StreamRequestHandler")];
+        assert_eq!(entries(&others, METADATA), (false, vec![]));
+        assert_eq!(entries(&all, &METADATA.replace("stream/", "other/")), (true, vec![]));
     }
 }

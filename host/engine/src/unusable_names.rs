@@ -1,6 +1,6 @@
-//! Names of key-value tables that nobody can use any more. See design note 004.
+//! Names of key-value tables and reader groups that nobody can use any more. See design note 004.
 //!
-//! A controller writes the name into the table of its scope, puts the request into a stream, and makes the table from there. Each
+//! Of a key-value table a controller writes the name into the table of its scope, puts the request into a stream, and makes the table from there. Each
 //! of these reaches Tier-2 with another container. Where the name is left alone, every later request to create the table bears a new id and is
 //! passed over, since the name has the old one, and none to delete it is accepted: whoever creates the table waits for ever.
 
@@ -19,6 +19,7 @@ use crate::image::unencodable;
 use crate::listing::ChunkObject;
 use crate::named_segments::newest_rows_before;
 use crate::survey::Survey;
+use crate::unusable_groups::TABLE_OF_GROUPS;
 
 /// The table of a scope with the names of its key-value tables and their ids.
 const TABLE_OF_NAMES: &str = "kvTablesInScope";
@@ -29,18 +30,38 @@ const REQUEST_STREAM: &str = "_kvTableStream";
 /// Bytes of the request stream that are looked at together.
 const BLOCK_BYTES: u64 = 1 << 20;
 
+/// A name that nobody can use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum UnusableName {
+    /// `<scope>/<table>` of a key-value table.
+    KeyValueTable(String),
+    /// `<scope>/<group>` of a reader group.
+    ReaderGroup(String),
+}
+
 /// Names to be taken out of one table.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct UnusableNames {
     /// Table entries that remove them.
     pub(crate) removals: Vec<u8>,
-    /// `<scope>/<table>` of each.
-    pub(crate) names: Vec<String>,
+    /// Each of them.
+    pub(crate) names: Vec<UnusableName>,
 }
 
-/// True for the table with the key-value tables of a scope.
+impl UnusableNames {
+    fn add(&mut self, table: &str, name: &str, unusable: UnusableName) -> Result<()> {
+        write_entry(name.as_bytes(), None, None, &mut self.removals).map_err(|error| unencodable(table, error))?;
+        self.names.push(unusable);
+        Ok(())
+    }
+}
+
+/// True for the tables with the key-value tables and the reader groups of a scope.
 pub(crate) fn is_table_of_names(segment: &str) -> bool {
-    matches!(ControllerTable::parse(segment), Some(ControllerTable::Scope { name: TABLE_OF_NAMES, .. }))
+    matches!(
+        ControllerTable::parse(segment),
+        Some(ControllerTable::Scope { name: TABLE_OF_NAMES | TABLE_OF_GROUPS, .. })
+    )
 }
 
 impl Survey {
@@ -56,9 +77,29 @@ impl Survey {
         end: u64,
         is_log_whole: impl Fn(ContainerId) -> bool,
     ) -> Result<UnusableNames> {
-        let Some(ControllerTable::Scope { scope, name: TABLE_OF_NAMES, .. }) = ControllerTable::parse(table) else {
-            return Ok(UnusableNames::default());
-        };
+        match ControllerTable::parse(table) {
+            Some(ControllerTable::Scope { scope, name: TABLE_OF_NAMES, .. }) => {
+                self.unusable_key_value_tables(scope, table, chain, end, is_log_whole)
+            }
+            Some(ControllerTable::Scope { scope, name: TABLE_OF_GROUPS, .. }) if !self.are_seals_kept() => {
+                let mut found = UnusableNames::default();
+                for group in self.unusable_groups()?.in_scope(scope) {
+                    found.add(table, group, UnusableName::ReaderGroup(format!("{scope}/{group}")))?;
+                }
+                Ok(found)
+            }
+            _ => Ok(UnusableNames::default()),
+        }
+    }
+
+    fn unusable_key_value_tables(
+        &self,
+        scope: &str,
+        table: &str,
+        chain: &Chain,
+        end: u64,
+        is_log_whole: impl Fn(ContainerId) -> bool,
+    ) -> Result<UnusableNames> {
         let mut unusable = Vec::new();
         for (name, row) in newest_rows_before(chain, end, self.tier2(), |_| true)? {
             let Ok(id) = decode_table_id(&row) else { continue };
@@ -67,12 +108,10 @@ impl Survey {
                 unusable.push((name, id));
             }
         }
-        let requested = self.requested(unusable.iter().map(|(_, id)| *id).collect())?;
-        unusable.retain(|(_, id)| !requested.contains(id));
+        let requested = self.requested(REQUEST_STREAM, &unusable.iter().map(|(_, id)| *id).collect())?;
         let mut found = UnusableNames::default();
-        for (name, _) in unusable {
-            write_entry(name.as_bytes(), None, None, &mut found.removals).map_err(|error| unencodable(table, error))?;
-            found.names.push(format!("{scope}/{name}"));
+        for (name, _) in unusable.iter().filter(|(_, id)| !requested.contains(id)) {
+            found.add(table, name, UnusableName::KeyValueTable(format!("{scope}/{name}")))?;
         }
         Ok(found)
     }
@@ -82,13 +121,16 @@ impl Survey {
         !self.listing().has_objects_of(metadata_table) || self.stream_tables().is_unfinished(metadata_table)
     }
 
-    /// Those of the ids that a request names: controllers begin the stream of requests anew, and make the table then.
-    fn requested(&self, ids: HashSet<Uuid>) -> Result<HashSet<Uuid>> {
+    /// Those of the ids that a request in this stream of the controllers names: they begin such a stream anew, and make the table or group then.
+    ///
+    /// # Errors
+    /// Tier-2 errors.
+    pub(crate) fn requested(&self, stream: &str, ids: &HashSet<Uuid>) -> Result<HashSet<Uuid>> {
         let mut requested = HashSet::new();
         if ids.is_empty() {
             return Ok(requested);
         }
-        let stream = format!("{SYSTEM_SCOPE}/{REQUEST_STREAM}/");
+        let stream = format!("{SYSTEM_SCOPE}/{stream}/");
         for chunk in self.listing().containers.iter().flat_map(|listed| listed.chunks_below(&stream)) {
             see_ids(self.tier2(), &chunk, &mut |id| {
                 if ids.contains(&id) {
@@ -175,7 +217,11 @@ mod tests {
         let found = survey.unusable_names(NAMES, &chain, chain.end(), |_| is_log_whole).unwrap();
         let removals = TableEntries::new(&found.removals, 0).map(|entry| entry.unwrap());
         let removals = removals.map(|entry| (String::from_utf8(entry.key.to_vec()).unwrap(), entry.value.is_none()));
-        (found.names, removals.collect())
+        let name = |name| match name {
+            UnusableName::KeyValueTable(name) => name,
+            UnusableName::ReaderGroup(name) => panic!("{name}"),
+        };
+        (found.names.into_iter().map(name).collect(), removals.collect())
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `ActiveTxnRecord`, `CompletedTxnRecord`, `CommittingTransactionsRecord`, `RecordHelper`, `ZkInt96Counter`, `BucketStore`,
 //! `ZookeeperBucketStore` of Pravega 0.13.0.
 
+mod committing;
 mod epoch;
 mod takeover;
 mod transition;
@@ -11,6 +12,7 @@ mod truncation;
 
 use std::fmt;
 
+pub use self::committing::CommittingTransactions;
 pub use self::epoch::{
     EpochSegment, decode_key_value_table_epoch, decode_sealed_sizes, decode_stream_epoch, epoch_of_key, key_of_epoch,
     key_of_sealed_segment, key_of_sealed_size, sealed_segment_of_key,
@@ -345,9 +347,10 @@ pub fn is_key_value_table_configuration(bytes: &[u8]) -> bool {
     StreamConfiguration::decode(bytes).is_err() && decode_key_length(bytes).is_ok()
 }
 
-/// What the row `state` of a key-value table says (`KVTableState`, whose numbers differ from those of streams).
+/// What the row `state` of a key-value table (`KVTableState`) or of a reader group (`ReaderGroupState`) says. The numbers of both are the same, and
+/// differ from those of streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyValueTableState {
+pub enum CreationState {
     /// Nothing is known; a controller takes it for one that does not exist.
     Unknown,
     /// Its segments are being created; nobody can use it yet.
@@ -358,14 +361,14 @@ pub enum KeyValueTableState {
     Active,
 }
 
-impl KeyValueTableState {
-    /// Decodes the row (`KVTStateRecord`).
+impl CreationState {
+    /// Decodes the row (`KVTStateRecord`, `ReaderGroupStateRecord`).
     ///
     /// # Errors
     /// If the bytes do not follow the format or the number is unknown.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new("state of a key-value table", bytes);
-        let state = reader.read_single("state of a key-value table", |body| {
+        let mut reader = Reader::new("state of a key-value table or reader group", bytes);
+        let state = reader.read_single("state of a key-value table or reader group", |body| {
             let error = body.error("a state from 0 to 3");
             match body.compact_int()? {
                 0 => Ok(Self::Unknown),
@@ -594,20 +597,6 @@ impl CompletedTransaction {
         reader.expect_end()?;
         Ok(transaction)
     }
-}
-
-/// Decodes the row `committingTxns`: the transactions that a commit under way names; empty if there is none.
-///
-/// # Errors
-/// If the bytes do not follow the format.
-pub fn decode_committing_transactions(bytes: &[u8]) -> Result<Vec<TransactionId>, DecodeError> {
-    let mut reader = Reader::new("transactions being committed", bytes);
-    let transactions = reader.read_single("transactions being committed", |body| {
-        body.i32()?;
-        body.list(16, |body| body.uuid().map(TransactionId))
-    })?;
-    reader.expect_end()?;
-    Ok(transactions)
 }
 
 /// Bucket of a stream in retention or watermarking, for a cluster with `bucket_count` buckets; a count of 0 counts as 1.

@@ -392,6 +392,11 @@ pub fn stream_table(scope: &str, stream: &str, name: &str, id: &str) -> String {
     format!("{CONTROLLER_TABLES_PREFIX}{scope}/{stream}/{name}{TABLE_ID_DELIMITER}{id}")
 }
 
+/// Name of the table of a reader group.
+pub fn reader_group_table(scope: &str, group: &str, id: &str) -> String {
+    format!("{CONTROLLER_TABLES_PREFIX}{scope}/{READER_GROUPS_FOLDER}/{group}/metadata{TABLE_ID_DELIMITER}{id}")
+}
+
 /// Name of a stream segment by the id that the controller uses, see [`StreamSegment::id`].
 pub fn stream_segment_name(scope: &str, stream: &str, id: i64) -> String {
     let (epoch, number) = (id >> 32, id & 0xffff_ffff);

@@ -12,8 +12,8 @@ use std::process::Command;
 use dr_formats::attribute::{ATTRIBUTE_ID_LENGTH, INDEX_OFFSET, SEGMENT_TYPE, table_key_hash};
 use dr_formats::attribute_index::{self as index, KeyFormat, SegmentSlice};
 use dr_formats::controller::{
-    ActiveTransaction, CompletedTransaction, STATE_KEY, StreamConfiguration, StreamState, TransactionId,
-    completed_transaction_of_key, decode_committing_transactions, decode_table_id,
+    ActiveTransaction, CommittingTransactions, CompletedTransaction, STATE_KEY, StreamConfiguration, StreamState,
+    TransactionId, completed_transaction_of_key, decode_table_id,
 };
 use dr_formats::events::{EventWalker, payloads};
 use dr_formats::journal::{
@@ -404,7 +404,7 @@ impl Tree {
                 }
             }
             ControllerTable::Stream { name: "metadata", .. } if key == "committingTxns" => {
-                decode_committing_transactions(value).unwrap();
+                assert_eq!(CommittingTransactions::decode(value).unwrap().encode().unwrap(), value);
                 self.count("commit records", 1);
             }
             ControllerTable::Stream { name, .. } if name.starts_with("transactionsInEpoch-") => {

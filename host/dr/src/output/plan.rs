@@ -396,10 +396,15 @@ pub(crate) fn in_words(finding: &str) -> String {
         "seal-ahead" => {
             "that had just been sealed for a scale of which the controller's tables know nothing yet; they are open again"
         }
+        "deleted-ahead" => {
+            "that had just been deleted, and without which the controller could do nothing with their streams; they are made anew, empty"
+        }
         "truncation-ahead" => {
             "that are tables of the controller, whose stream was truncated further than they said; they say so now"
         }
-        "names-freed" => "that are tables of the controller and named key-value tables which nobody could use",
+        "names-freed" => {
+            "that are tables of the controller and named key-value tables or reader groups which nobody could use"
+        }
         "transactions-ended" => "that are tables of the controller and told how transactions under way ended",
         "reader-group-renewed" => "that are states of reader groups and begin anew, without readers",
         "reader-group-ahead" => {

@@ -2,9 +2,8 @@
 
 use dr_formats::DecodeError;
 use dr_formats::controller::{
-    self, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, EPOCH_TRANSITION_KEY, EpochTransition, STATE_KEY,
-    StreamConfiguration, TRUNCATION_KEY, TransactionId, Truncation, WAITING_PROCESSOR_KEY,
-    decode_committing_transactions,
+    self, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CommittingTransactions, EPOCH_TRANSITION_KEY,
+    EpochTransition, STATE_KEY, StreamConfiguration, TRUNCATION_KEY, TransactionId, Truncation, WAITING_PROCESSOR_KEY,
 };
 
 /// What is being done with a stream.
@@ -50,8 +49,8 @@ impl StreamProgress {
         progress.is_truncating =
             progress.decode(&row, TRUNCATION_KEY, Truncation::decode).is_some_and(|truncation| truncation.is_under_way);
         progress.transition = progress.decode(&row, EPOCH_TRANSITION_KEY, EpochTransition::decode).flatten();
-        progress.committing =
-            progress.decode(&row, COMMITTING_TRANSACTIONS_KEY, decode_committing_transactions).unwrap_or_default();
+        let committing = progress.decode(&row, COMMITTING_TRANSACTIONS_KEY, CommittingTransactions::decode);
+        progress.committing = committing.unwrap_or_default().transactions;
         progress.waiting_processor = row(WAITING_PROCESSOR_KEY).map(|name| String::from_utf8_lossy(name).into_owned());
         progress
     }

@@ -1,5 +1,6 @@
 //! Evidence made by hand: what a crash can leave of transactions and truncations, one way a test.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use dr_backends::tier2::{MemoryTier2, Tier2 as _};
@@ -11,8 +12,9 @@ use dr_formats::slts::{ChunkMetadata, STATUS_ACTIVE, STATUS_SEALED, SegmentMetad
 use super::ContainerEvidence;
 use super::metadata_tables::MetadataTables;
 use crate::committed::{Fate, Fates};
-use crate::listing::{ChunkObject, ContainerObjects};
+use crate::listing::{ChunkObject, ContainerObjects, Listing};
 use crate::named_segments::Named;
+use crate::progress::Silent;
 use crate::reconcile::Standing;
 use crate::stream_tables::StreamTables;
 
@@ -288,6 +290,41 @@ fn segments_whose_rows_came_too_late_live_by_the_word_of_the_controller() {
     assert_eq!(standing(leftover), Some((Standing::Unrecorded, held.len() as u64)));
     assert_eq!(standing(removed), None);
     assert_eq!(evidence.measure(new, &tier2).unwrap().items, 2);
+}
+
+#[test]
+fn a_segment_that_was_deleted_too_early_begins_anew_without_what_it_held() {
+    let other = "scope/stream/1.#epoch.0";
+    let of_deleted_stream = "scope/other/0.#epoch.0";
+    let table =
+        |stream: &str| format!("_system/_tables/scope/{stream}/metadata.#.00000000-0000-0000-0000-000000000001");
+    let mut left = Left::default();
+    left.object(&table("stream"), 0, &[]);
+    let listing = Listing::take_known(&left.tier2, 1, &Silent).unwrap();
+    left.stream_tables = StreamTables::read(&listing, &left.tier2).unwrap();
+    let key = left.recorded(PARENT, 0, b"old", 3, 0);
+    left.row(PARENT, 0, 3);
+    left.tables.records.get_mut(PARENT).unwrap().status = 0;
+    for removed in [other, of_deleted_stream, &*table("other"), &*table("gone")] {
+        left.tables.removed_rows.insert(removed.into());
+        left.tables.removed_records.insert(removed.into());
+    }
+    left.object(&table("other"), 0, b"x");
+    let (mut evidence, _) = left.found(&[]);
+    let deleted: Vec<_> = evidence.deleted_without_successors().into_iter().collect();
+    let segments = [PARENT, other].map(str::to_owned).into();
+    assert_eq!(deleted, [(("scope".to_owned(), "stream".to_owned()), segments)]);
+    assert_eq!(evidence.deleted_stream_tables().collect::<HashSet<_>>(), [&*table("other")].into());
+    evidence.create_again(PARENT, false);
+    evidence.create_again(other, true);
+    for (name, sealed) in [(PARENT, false), (other, true)] {
+        let segment = evidence.segment(name).unwrap();
+        assert_eq!((segment.standing, segment.sealed, segment.chain.end()), (Standing::Live, sealed, 0));
+        assert_eq!(segment.findings, ["deleted-ahead"]);
+    }
+    assert!(evidence.row(PARENT).is_none() && evidence.record(PARENT).is_none());
+    assert!(leftovers(&evidence).contains(&&*key));
+    assert!(evidence.deleted_without_successors().is_empty());
 }
 
 #[test]

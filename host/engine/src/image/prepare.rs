@@ -87,7 +87,7 @@ pub(super) fn prepare(
     let index = if segment_type.is(SegmentType::FIXED_KEY_TABLE) {
         prepare_fixed_key_table(evidence, &mut prepared, &chain, tier2)?
     } else if segment_type.is(SegmentType::TABLE) {
-        prepare_hash_table(evidence, &mut prepared, &chain, segment.appended.as_ref(), tier2, controller)?
+        prepare_hash_table(evidence, &mut prepared, &chain, &segment.appended, tier2, controller)?
     } else {
         prepare_index(evidence, &mut prepared, segment.renewal.is_some(), tier2)?
     };
@@ -236,15 +236,16 @@ fn prepare_hash_table(
     evidence: &ContainerEvidence,
     prepared: &mut Prepared,
     chain: &Chain,
-    appended: Option<&AppendedEntries>,
+    appended: &AppendedEntries,
     tier2: &dyn Tier2,
     controller: &mut ControllerEvidence,
 ) -> Result<AttributeIndex> {
     let name = prepared.row.name.to_string();
     let (start, end) = (prepared.row.start_offset, prepared.row.length);
-    let HashTable { scan, index: table, controller: told, .. } = match evidence.take_hash_table(&name, start, end) {
+    let measured = evidence.take_hash_table(&name, start, end).filter(|_| appended.entries.is_empty());
+    let HashTable { scan, index: table, controller: told, .. } = match measured {
         Some(measured) => measured,
-        None => HashTable::read(&name, chain, start, end, tier2)?,
+        None => HashTable::read(&name, chain, start, end, &appended.entries, tier2)?,
     };
     // Where the procedure ends the segment; what a measurement saw behind does not count.
     if let Some(damage) = scan.damage.filter(|_| scan.whole_end < end) {
@@ -254,7 +255,7 @@ fn prepare_hash_table(
     let index = read_attribute_index(evidence, &name, KeyFormat::Uuid, true, tier2)?;
     complete_index(prepared, table.updates(&index.values), index.values.len());
     set_table_attributes(&mut prepared.row, table.live_keys(), scan.entries);
-    if let Some(appended) = appended {
+    if !appended.entries.is_empty() {
         append_entries(prepared, table, scan.entries, appended, &index);
     }
     Ok(index)
@@ -265,7 +266,7 @@ fn append_entries(
     prepared: &mut Prepared,
     mut table: HashTableIndex,
     entries_before: u64,
-    AppendedEntries { entries: appended, finding }: &AppendedEntries,
+    AppendedEntries { entries: appended, findings }: &AppendedEntries,
     index: &AttributeIndex,
 ) {
     let mut entries = entries_before;
@@ -284,7 +285,7 @@ fn append_entries(
     let update = |(attribute, value)| AttributeUpdate::replace(attribute, signed(value));
     prepared.index_updates.extend(counts.map(update));
     prepared.appended.clone_from(appended);
-    prepared.findings.push(finding);
+    prepared.findings.extend(findings);
 }
 
 /// What the store's own indexer would have left on a table that is indexed to its end.

@@ -3,6 +3,7 @@
 use crate::contract::{ContainerId, Decision, LostRange};
 use crate::evidence::ContainerEvidence;
 use crate::image::BuiltImage;
+use crate::unusable_names::UnusableName;
 
 /// Decisions and losses of a container that was built.
 pub(super) fn told(evidence: &ContainerEvidence, built: &BuiltImage) -> (Vec<Decision>, Vec<LostRange>) {
@@ -27,19 +28,37 @@ pub(super) fn told(evidence: &ContainerEvidence, built: &BuiltImage) -> (Vec<Dec
     let leading = built.leading_gone.iter();
     let leading = leading.map(|(name, gone)| range(name, gone.start, gone.end, "leading-object-gone"));
     let tables = tables.chain(leading);
-    (evidence.journal_notes().iter().map(decision).collect(), tables.chain(indexes).collect())
+    let decisions = evidence.journal_notes().iter().map(decision).chain(created_again(evidence));
+    (decisions.collect(), tables.chain(indexes).collect())
 }
 
-/// The name of a key-value table that nobody could use was taken out.
-pub(super) fn name_freed(container: ContainerId, table: &str) -> Decision {
-    Decision {
-        container: Some(container),
-        subject: format!("key-value table {table}"),
-        choice: "its name was freed".to_owned(),
-        reason: "nothing tells how it was made, so that no controller could use, create or delete it; create it once more with the same \
-                 configuration, and it goes on with what its segments hold"
+/// Segments are made anew that were deleted just before the crash.
+fn created_again(evidence: &ContainerEvidence) -> impl Iterator<Item = Decision> {
+    let again = evidence.reconciled().filter(|(_, segment)| segment.findings.contains(&"deleted-ahead"));
+    again.map(|(name, _)| Decision {
+        container: Some(evidence.container),
+        subject: format!("segment {name}"),
+        choice: "it is made anew, empty".to_owned(),
+        reason: "it was deleted just before the crash, and the controller's tables, as Tier-2 has them, know neither that nor what took its place,                  so that nobody could read or write its stream, or delete it; if segments took its place, scale the stream in the same way once more                  to read what they hold, or export their events"
             .to_owned(),
-    }
+    })
+}
+
+/// A name that nobody could use was taken out.
+pub(super) fn name_freed(container: ContainerId, name: &UnusableName) -> Decision {
+    let (subject, reason) = match name {
+        UnusableName::KeyValueTable(name) => (
+            format!("key-value table {name}"),
+            "nothing tells how it was made, so that no controller could use, create or delete it; create it once more with the same \
+             configuration, and it goes on with what its segments hold",
+        ),
+        UnusableName::ReaderGroup(name) => (
+            format!("reader group {name}"),
+            "it was being made just before the crash, and not all of it is there, so that nobody could use, create or delete it; create it once \
+             more, and it begins where its configuration says",
+        ),
+    };
+    Decision { container: Some(container), subject, choice: "its name was freed".to_owned(), reason: reason.to_owned() }
 }
 
 /// The table of a stream says that it begins where its segments do.

@@ -81,8 +81,16 @@ fn transaction_vectors() {
     assert_eq!(CompletedTransaction::decode(&completed), Ok(expected));
     assert_eq!(expected.encode(), Ok(completed));
     let none = unhex("00000100 00000009 80000000 00 80000000");
-    assert_eq!(decode_committing_transactions(&none), Ok(Vec::new()));
-    mutations(&none, |bytes| drop(decode_committing_transactions(bytes)));
+    assert_eq!(CommittingTransactions::decode(&none), Ok(CommittingTransactions::default()));
+    assert_eq!(CommittingTransactions::default().encode(), Ok(none.clone()));
+    let rolled = CommittingTransactions {
+        epoch: 1,
+        transactions: vec![TransactionId::parse("00000001-0000-0000-0000-000000000016").unwrap()],
+        rolled_epoch: Some(3),
+    };
+    let row = unhex("00000100 00000019 00000001 01 00000001000000000000000000000016 00000003");
+    assert_eq!((CommittingTransactions::decode(&row), rolled.encode()), (Ok(rolled), Ok(row)));
+    mutations(&none, |bytes| drop(CommittingTransactions::decode(bytes)));
 }
 
 /// As the classes of 0.13.0 serialize them.

@@ -1,12 +1,12 @@
 //! Rows and nodes of the controller.
 
 use dr_formats::controller::{
-    ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CompletedTransaction, EPOCH_TRANSITION_KEY,
-    EpochTransition, KeyValueTableState, RetentionKind, RetentionPolicy, STATE_KEY, ScalingPolicy, StreamConfiguration,
-    StreamState, TRUNCATION_KEY, TransactionCounter, TransactionId, Truncation, bucket_node, bucket_of,
-    completed_transaction_of_key, decode_committing_transactions, decode_key_length, decode_key_value_table_epoch,
-    decode_sealed_sizes, decode_stream_epoch, decode_table_id, epoch_of_key, is_key_value_table_configuration,
-    key_of_sealed_size, sealed_segment_of_key,
+    ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CommittingTransactions, CompletedTransaction,
+    CreationState, EPOCH_TRANSITION_KEY, EpochTransition, RetentionKind, RetentionPolicy, STATE_KEY, ScalingPolicy,
+    StreamConfiguration, StreamState, TRUNCATION_KEY, TransactionCounter, TransactionId, Truncation, bucket_node,
+    bucket_of, completed_transaction_of_key, decode_key_length, decode_key_value_table_epoch, decode_sealed_sizes,
+    decode_stream_epoch, decode_table_id, epoch_of_key, is_key_value_table_configuration, key_of_sealed_size,
+    sealed_segment_of_key,
 };
 use dr_formats::primitives::Writer;
 
@@ -57,10 +57,15 @@ pub(super) const DECODERS: &[Decoder] = &[
     },
     Decoder {
         name: "committing-transactions",
-        covers: &["controller::decode_committing_transactions"],
+        covers: &["controller::CommittingTransactions::decode"],
         seeds: committing_seeds,
         mend: None,
-        check: |input| outcome(decode_committing_transactions(input).is_ok()),
+        check: |input| {
+            let decoded = CommittingTransactions::decode(input);
+            round_trip(decoded, CommittingTransactions::encode, |bytes, value| {
+                CommittingTransactions::decode(bytes).as_ref() == Ok(value)
+            })
+        },
     },
     Decoder {
         name: "stream-truncation",
@@ -86,7 +91,7 @@ pub(super) const DECODERS: &[Decoder] = &[
             "controller::decode_key_value_table_epoch",
             "controller::decode_sealed_sizes",
             "controller::decode_key_length",
-            "controller::KeyValueTableState::decode",
+            "controller::CreationState::decode",
             "controller::is_key_value_table_configuration",
         ],
         seeds: |captured| {
@@ -101,7 +106,7 @@ pub(super) const DECODERS: &[Decoder] = &[
                 epochs.iter().any(Result::is_ok)
                     || decode_sealed_sizes(input).is_ok()
                     || decode_key_length(input).is_ok()
-                    || KeyValueTableState::decode(input).is_ok()
+                    || CreationState::decode(input).is_ok()
                     || is_key_value_table_configuration(input),
             )
         },

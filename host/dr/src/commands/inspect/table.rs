@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use dr_engine::error::Result;
 use dr_formats::DecodeError;
 use dr_formats::controller::{
-    ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CompletedTransaction, STATE_KEY,
-    StreamConfiguration, StreamState, decode_committing_transactions, decode_key_length, decode_table_id,
+    ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CommittingTransactions, CompletedTransaction,
+    STATE_KEY, StreamConfiguration, StreamState, decode_key_length, decode_table_id,
 };
 use dr_formats::names::{ControllerTable, SystemSegment, SystemTable};
 use dr_formats::segment_info::SegmentInfo;
@@ -143,8 +143,8 @@ fn stream_row(key: &str, value: &[u8]) -> Option<Decoded> {
             Some(StreamState::decode(value).map(|state| ("state", Fields::new().with("state", state.as_str()))))
         }
         CONFIGURATION_KEY => Some(any_configuration(value)),
-        COMMITTING_TRANSACTIONS_KEY => Some(decode_committing_transactions(value).map(|ids| {
-            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        COMMITTING_TRANSACTIONS_KEY => Some(CommittingTransactions::decode(value).map(|row| {
+            let ids: Vec<String> = row.transactions.iter().map(ToString::to_string).collect();
             ("committing-transactions", Fields::new().with("transactions", ids))
         })),
         "currentEpochRecord" => Some(plain(value, "epoch", 4)),

@@ -3,6 +3,8 @@ package dr.lab;
 import io.pravega.client.admin.KeyValueTableInfo;
 import io.pravega.client.segment.impl.NoSuchSegmentException;
 import io.pravega.client.stream.EventStreamWriter;
+import io.pravega.client.stream.InvalidStreamException;
+import io.pravega.client.stream.ReaderGroupNotFoundException;
 import io.pravega.client.stream.Stream;
 import io.pravega.client.stream.StreamCut;
 import io.pravega.client.stream.Transaction;
@@ -148,16 +150,33 @@ public final class ChangesCheck {
         return "made anew";
     }
 
+    /** Made if it is not there, and deleted. One that was being deleted is deleted to the end first, and is like any other one then. */
     private String group(String name) {
-        String stream = "stream" + name.substring("group".length());
-        String found = "deleted";
+        String found = "made and deleted";
         try {
-            cluster.groups(Changes.SCOPE).createReaderGroup(name, Reading.groupConfig(Changes.SCOPE, List.of(stream)));
-        } catch (NoSuchSegmentException beingDeleted) {
-            // Its state was deleted just before the kill, and the controller's word of it had not reached Tier-2.
-            found = "deleted to the end";
+            createGroup(name);
+        } catch (NoSuchSegmentException | InvalidStreamException beingDeleted) {
+            found = "deleted to the end, made and deleted";
+            deleteGroup(name);
+            createGroup(name);
         }
-        cluster.groups(Changes.SCOPE).deleteReaderGroup(name);
+        deleteGroup(name);
         return found;
+    }
+
+    private void createGroup(String name) {
+        String stream = "stream" + name.substring("group".length());
+        cluster.groups(Changes.SCOPE).createReaderGroup(name, Reading.groupConfig(Changes.SCOPE, List.of(stream)));
+        cluster.groups(Changes.SCOPE).getReaderGroup(name).close();
+    }
+
+    private void deleteGroup(String name) {
+        cluster.groups(Changes.SCOPE).deleteReaderGroup(name);
+        try {
+            cluster.groups(Changes.SCOPE).getReaderGroup(name).close();
+        } catch (ReaderGroupNotFoundException gone) {
+            return;
+        }
+        throw new IllegalStateException(name + " is there after it was deleted");
     }
 }

@@ -83,6 +83,10 @@ pub trait Tier2: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Says that somebody will soon read an object from its beginning. A store that can fetches it meanwhile; whatever goes wrong, nothing comes of
+    /// it.
+    fn will_read(&self, _key: &str) {}
+
     /// Writes a whole new object durably.
     ///
     /// # Errors

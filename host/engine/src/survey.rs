@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::TransactionId;
-use dr_formats::names::owning_container;
+use dr_formats::names::{container_metadata_segment, owning_container, storage_metadata_segment};
 
 use crate::apply::recoveries;
 use crate::committed::{Committed, Fate, Fates, Open};
@@ -21,7 +21,7 @@ use crate::ledgers::{Content, SegmentTail, TailedTier2};
 use crate::listing::{ListedContainer, Listing};
 use crate::named_segments::NamedSegments;
 use crate::plan::run_directory_error;
-use crate::pool::map_bounded;
+use crate::pool::{map_bounded, processors};
 use crate::progress::{Progress, Silent};
 use crate::read_once::ReadOnce;
 use crate::reader_groups::ReadSegments;
@@ -285,7 +285,22 @@ impl Survey {
         Ok(evidence)
     }
 
+    /// Has the metadata of a container fetched that will be read when one of those in work is done: their reading has to wait for no disk then.
+    fn fetch_next(&self, container: ContainerId) {
+        let at_a_time = u32::try_from(processors()).unwrap_or(u32::MAX);
+        let next = container.saturating_add(at_a_time);
+        let Some(listed) = self.listing.containers.get(next as usize) else { return };
+        if self.told().contains_key(&next) {
+            return;
+        }
+        for table in [container_metadata_segment(next), storage_metadata_segment(next)] {
+            let chunks = listed.chunks_below(&table).filter(|chunk| chunk.segment() == table);
+            chunks.for_each(|chunk| self.tier2.will_read(&chunk.key));
+        }
+    }
+
     fn load(&self, container: ContainerId) -> Result<ContainerEvidence> {
+        self.fetch_next(container);
         let mut evidence = ContainerEvidence::load(
             container,
             self.container_count(),

@@ -239,6 +239,10 @@ impl Tier2 for WitnessedTier2 {
         Ok(count)
     }
 
+    fn will_read(&self, key: &str) {
+        self.tier2.will_read(key);
+    }
+
     fn create(&self, key: &str, content: &[u8]) -> Result<(), Tier2Error> {
         self.tier2.create(key, content)
     }

@@ -147,6 +147,10 @@ impl<Store: Tier2> Tier2 for FaultyTier2<Store> {
         self.store.read_at(key, offset, buffer)
     }
 
+    fn will_read(&self, key: &str) {
+        self.store.will_read(key);
+    }
+
     fn create(&self, key: &str, content: &[u8]) -> Result<(), Tier2Error> {
         self.pass(Tier2Call::Create, key)?;
         self.store.create(key, content)

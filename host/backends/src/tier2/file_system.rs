@@ -28,6 +28,9 @@ pub const TEMPORARY_PREFIX: &str = "_dr/temporary/";
 /// A read of so many bytes is one of several over the same file, as of a table; shorter ones may skip what follows.
 const LONG_READ_BYTES: usize = 4 << 20;
 
+/// So much of an object is fetched before somebody reads it.
+const FETCHED_BYTES_MAX: u64 = 64 << 20;
+
 /// Makes temporary names of this process unique.
 static TEMPORARY_COUNTER: AtomicU64 = AtomicU64::new(0);
 
@@ -243,7 +246,8 @@ impl Tier2 for FileSystemTier2 {
             return Ok((0, stamp));
         }
         if buffer.len() >= LONG_READ_BYTES {
-            fetch_ahead(&file, offset, buffer.len() as u64);
+            // What follows, too. Each read opens its file anew, so the system does not see by itself that one follows on the other.
+            fetch(&file, offset, (buffer.len() as u64).saturating_mul(2));
         }
         let mut filled = 0;
         while filled < buffer.len() {
@@ -259,6 +263,15 @@ impl Tier2 for FileSystemTier2 {
 
     fn stamp(&self, key: &str) -> Option<Stamp> {
         self.stamps?.now(&self.root_directory, key)
+    }
+
+    fn will_read(&self, key: &str) {
+        let Some((file, metadata)) = self.open_at_once(key) else { return };
+        let end = metadata.len().min(FETCHED_BYTES_MAX);
+        // The system does not take as much as that at once.
+        for offset in (0..end).step_by(LONG_READ_BYTES) {
+            fetch(&file, offset, LONG_READ_BYTES as u64);
+        }
     }
 
     fn create(&self, key: &str, content: &[u8]) -> Result<(), Tier2Error> {
@@ -312,11 +325,10 @@ impl Tier2 for FileSystemTier2 {
     }
 }
 
-/// Asks the system to fetch what follows on a long read, while the reader works on what it got. Each read opens its file anew, so the system
-/// does not see by itself that one follows on the other.
-fn fetch_ahead(file: &File, offset: u64, length: u64) {
+/// Asks the system to fetch a part of a file while the reader works on something else.
+fn fetch(file: &File, offset: u64, length: u64) {
     // Advice that is not taken costs time and nothing else.
-    let _ = rustix::fs::fadvise(file, offset, NonZeroU64::new(length.saturating_mul(2)), Advice::WillNeed);
+    let _ = rustix::fs::fadvise(file, offset, NonZeroU64::new(length), Advice::WillNeed);
 }
 
 fn symbolic_link(path: &Path) -> String {

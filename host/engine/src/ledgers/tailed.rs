@@ -135,6 +135,10 @@ impl Tier2 for TailedTier2 {
         })
     }
 
+    fn will_read(&self, key: &str) {
+        self.behind.will_read(key);
+    }
+
     fn create(&self, key: &str, _content: &[u8]) -> std::result::Result<(), Tier2Error> {
         Err(self.read_only(key))
     }

@@ -221,8 +221,8 @@ impl Lab {
     pub fn start_bookies(&mut self) -> Result<()> {
         self.create_znode(&format!("{}/available", ledgers_path(&self.state.options)))?;
         let indexes = 0..self.state.options.bookie_count;
-        let old_sessions = indexes.clone().map(|index| self.spawn_bookie(index)).collect::<Result<Vec<_>>>()?;
-        indexes.zip(old_sessions).try_for_each(|(index, old_session)| self.await_bookie(index, old_session.as_deref()))
+        indexes.clone().try_for_each(|index| self.spawn_bookie(index))?;
+        indexes.clone().try_for_each(|index| self.await_bookie(index))
     }
 
     /// One bookie.
@@ -230,29 +230,28 @@ impl Lab {
     /// # Errors
     /// As [`Lab::up`].
     pub fn start_bookie(&mut self, index: u32) -> Result<()> {
-        let old_session = self.spawn_bookie(index)?;
-        self.await_bookie(index, old_session.as_deref())
+        self.spawn_bookie(index)?;
+        self.await_bookie(index)
     }
 
-    /// Returns the session in which ZooKeeper still knows a process of it that was killed.
-    fn spawn_bookie(&mut self, index: u32) -> Result<Option<String>> {
-        if self.is_running(Server::Bookie(index)) {
-            return Ok(None);
+    fn spawn_bookie(&mut self, index: u32) -> Result<()> {
+        let (server, zookeeper, port) = (Server::Bookie(index), self.state.ports.zookeeper, self.bookie_port(index));
+        if self.is_running(server) {
+            return Ok(());
         }
-        let old_session = bookie_session(self.state.ports.zookeeper, self.bookie_port(index));
+        // A bookie waits for the end of the session of one that was killed before it, but gives up when that can just be over.
+        if !wait_until(START_LIMIT, || !is_registered(zookeeper, port)) {
+            return Err(self.server_error(server, format!("its session before did not end in {START_LIMIT:?}")));
+        }
         let configuration = self.layout.configuration(&format!("bookie-{index}.conf")).display().to_string();
         let main = ["org.apache.bookkeeper.server.Main", "--conf", &configuration];
-        self.spawn(Server::Bookie(index), 512, &[], &main)?;
-        Ok(old_session)
+        self.spawn(server, 512, &[], &main)
     }
 
-    /// Waits for the bookie's ephemeral node: writers choose bookies from there, an open port is not enough. That of an old session will
-    /// go, and the bookie makes its own only then.
-    fn await_bookie(&mut self, index: u32, old_session: Option<&str>) -> Result<()> {
+    /// Waits for the bookie's ephemeral node: writers choose bookies from there, an open port is not enough.
+    fn await_bookie(&mut self, index: u32) -> Result<()> {
         let (zookeeper, port) = (self.state.ports.zookeeper, self.bookie_port(index));
-        self.await_ready(Server::Bookie(index), || {
-            bookie_session(zookeeper, port).is_some_and(|session| Some(session.as_str()) != old_session)
-        })
+        self.await_ready(Server::Bookie(index), || is_registered(zookeeper, port))
     }
 
     fn bookie_port(&self, index: u32) -> u16 {
@@ -522,14 +521,11 @@ fn answers(port: u16) -> bool {
     connect(port).is_ok()
 }
 
-/// The ZooKeeper session that registered the bookie with this port, as `dump` tells it: a line for each session, and indented lines for its
-/// nodes behind it.
-fn bookie_session(zookeeper: u16, port: u16) -> Option<String> {
-    let dump = four_letter_word(zookeeper, "dump");
+/// True if some ZooKeeper session holds the registration of the bookie with this port, as `dump` tells it: a line for each session, and an
+/// indented line for each of its nodes.
+fn is_registered(zookeeper: u16, port: u16) -> bool {
     let node = format!("/available/127.0.0.1:{port}");
-    let before = dump.lines().position(|line| line.starts_with('\t') && line.ends_with(&node))?;
-    let session = dump.lines().take(before).filter(|line| line.starts_with("0x")).last()?;
-    Some(session.trim_end_matches(':').to_owned())
+    four_letter_word(zookeeper, "dump").lines().any(|line| line.starts_with('\t') && line.ends_with(&node))
 }
 
 /// ZooKeeper's answer to an administrative command, empty if there is none.

@@ -4,10 +4,12 @@ use std::path::Path;
 
 use dr_formats::attribute::SegmentType;
 use dr_formats::controller::{
-    CONFIGURATION_KEY, RetentionKind, RetentionPolicy, STATE_KEY, ScalingPolicy, StreamConfiguration, StreamState,
+    COMMITTING_TRANSACTIONS_KEY, CONFIGURATION_KEY, CURRENT_EPOCH_KEY, CommittingTransactions, EPOCH_TRANSITION_KEY,
+    EpochSegment, RetentionKind, RetentionPolicy, STATE_KEY, ScalingPolicy, SegmentRange, StreamConfiguration,
+    StreamState, TRUNCATION_KEY, Truncation, key_of_epoch,
 };
 use dr_formats::names::owning_container;
-use dr_formats::primitives::Uuid;
+use dr_formats::primitives::{Uuid, Writer};
 
 use super::container::Container;
 use super::random::Random;
@@ -16,6 +18,9 @@ use super::{Generated, Result, Shape};
 
 /// Streams of one scope, their watermark streams and key-value tables not counted.
 const STREAMS_OF_A_SCOPE: u64 = 50;
+
+/// The row of a stream that is not being scaled (`EpochTransitionRecord.EMPTY`).
+const NO_EPOCH_TRANSITION: &[u8] = &[0, 0, 1, 0, 0, 0, 0, 14, 0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Beginnings of stream names, some of which look like parts of other names.
 const STEMS: [&str; 4] = ["orders", "clicks.2-x", "a.epoch.1-transaction.0", "scaleGroup"];
@@ -96,6 +101,7 @@ impl<'a> Cluster<'a> {
     fn add_stream(&mut self, scope: &str, stream: &str, id: Uuid, segments: u64) -> Result<()> {
         let is_sealed = self.random.once_in(16);
         let is_truncated = self.random.once_in(10);
+        let (mut epoch, mut begins) = (Vec::new(), Vec::new());
         for number in 0..segments {
             let name = format!("{scope}/{stream}/{number}.#epoch.0");
             let length = self.random.below(2 * self.shape.stream_segment_bytes);
@@ -104,11 +110,21 @@ impl<'a> Cluster<'a> {
             if is_truncated {
                 segment.truncate(&mut self.random);
             }
+            let bound = |number: u64| (number as f64 / segments as f64).to_bits();
+            let range = SegmentRange { low: bound(number), high: bound(number + 1) };
+            epoch.push(EpochSegment { number: number as u32, created: CREATED, epoch: 0, range });
+            begins.push(segment.start_offset as i64);
             self.add(segment)?;
+        }
+        let mut truncation = Truncation::default();
+        if is_truncated {
+            truncation = Truncation::of_first_epoch(&epoch);
+            truncation.cut.iter_mut().zip(&begins).for_each(|((_, offset), begin)| *offset = *begin);
+            truncation.size_till = begins.iter().sum();
         }
         let tables = format!("_system/_tables/{scope}/{stream}");
         let state = if is_sealed { StreamState::Sealed } else { StreamState::Active };
-        let metadata = self.stream_metadata(scope, stream, state, segments)?;
+        let metadata = self.stream_metadata(scope, stream, state, &epoch, &truncation)?;
         self.add_table(format!("{tables}/metadata.#.{id}"), metadata)?;
         let mut epochs = HashTable::default();
         epochs.put("0", &[])?;
@@ -121,13 +137,20 @@ impl<'a> Cluster<'a> {
     }
 
     /// The rows that a recovery reads are real; of the others only name and size are.
-    fn stream_metadata(&mut self, scope: &str, stream: &str, state: StreamState, segments: u64) -> Result<HashTable> {
+    fn stream_metadata(
+        &mut self,
+        scope: &str,
+        stream: &str,
+        state: StreamState,
+        epoch: &[EpochSegment],
+        truncation: &Truncation,
+    ) -> Result<HashTable> {
         let retention = [None, Some(RetentionKind::Time), Some(RetentionKind::Size)];
         let kind = retention.get(self.random.below(6) as usize).copied().flatten();
         let configuration = StreamConfiguration {
             scope: scope.to_owned(),
             stream: stream.to_owned(),
-            scaling: Some(ScalingPolicy { kind: 0, target_rate: 0, factor: 0, minimum_segments: segments as i32 }),
+            scaling: Some(ScalingPolicy { kind: 0, target_rate: 0, factor: 0, minimum_segments: epoch.len() as i32 }),
             retention: kind.map(|kind| RetentionPolicy { kind, limit: 1_000_000, maximum: i64::MAX }),
             updating: false,
             timestamp_aggregation_timeout: 0,
@@ -139,16 +162,20 @@ impl<'a> Cluster<'a> {
         let mut table = HashTable::default();
         table.put("creationTime", &CREATED.to_be_bytes())?;
         table.put(CONFIGURATION_KEY, &configuration.encode()?)?;
-        table.put("truncation", &[0; 13])?;
+        table.put(EPOCH_TRANSITION_KEY, NO_EPOCH_TRANSITION)?;
+        table.put(TRUNCATION_KEY, &Truncation::default().encode()?)?;
+        table.put(COMMITTING_TRANSACTIONS_KEY, &CommittingTransactions::default().encode()?)?;
         table.put(STATE_KEY, &StreamState::Creating.encode()?)?;
-        for row in ["epochRecord-0", "historyTimeSeriesChunk-0", "epochTransition"] {
-            let mut value = Vec::new();
-            self.random.fill(40 + 34 * segments as usize, &mut value);
-            table.put(row, &value)?;
-        }
+        table.put(&key_of_epoch(0), &epoch_row(epoch)?)?;
+        let mut history = Vec::new();
+        self.random.fill(40 + 34 * epoch.len(), &mut history);
+        table.put("historyTimeSeriesChunk-0", &history)?;
         table.put("segmentsSealedSizeMapShard-0", &[0; 8])?;
-        table.remove("epochTransition")?;
+        table.put(CURRENT_EPOCH_KEY, &[0; 4])?;
         table.put(STATE_KEY, &state.encode()?)?;
+        if *truncation != Truncation::default() {
+            table.put(TRUNCATION_KEY, &truncation.encode()?)?;
+        }
         Ok(table)
     }
 
@@ -164,4 +191,17 @@ impl<'a> Cluster<'a> {
         let id = self.random.uuid();
         self.add_table(format!("_system/_tables/{scope}/{name}/metadata.#.{id}"), metadata)
     }
+}
+
+/// The row of the first epoch of a stream (`EpochRecord`).
+fn epoch_row(segments: &[EpochSegment]) -> Result<Vec<u8>> {
+    let mut writer = Writer::new();
+    writer.write_single(|body| {
+        // The epoch, and the one that it is a copy of.
+        body.u32(0);
+        body.u32(0);
+        body.list(segments, |body, segment| segment.write(body));
+        body.i64(CREATED);
+    });
+    Ok(writer.finish()?)
 }

@@ -130,7 +130,11 @@ impl StreamRows {
         if !is_whole || !begins.values().any(|begin| *begin == Begin::Deleted) {
             return None;
         }
-        let (mut after, passed) = (before.clone(), self.passed(is_deleted));
+        let passed = self.passed(is_deleted);
+        if !segments.iter().any(|segment| passed.contains(&segment.id())) {
+            return None;
+        }
+        let mut after = before.clone();
         // Each round goes on to a later epoch.
         while let Some(segment) = segments.iter().find(|segment| passed.contains(&segment.id())).copied() {
             let successors = self.successors(segment)?;
@@ -367,6 +371,19 @@ mod tests {
             let rows: Vec<_> = rows().into_iter().filter(|(key, _)| *key != left_out).collect();
             assert_eq!(said(TABLE, &rows, &never(), &[(zero, Deleted)]), None, "{left_out}");
         }
+    }
+
+    #[test]
+    fn a_stream_that_begins_behind_what_was_deleted_stays_as_it_is() {
+        let [zero, one, two, three, _] = segments();
+        let before = Truncation {
+            cut: vec![(three.id(), 0), (two.id(), 0), (one.id(), 8)],
+            span: vec![(three, 1), (one, 1), (two, 1)],
+            deleted: vec![zero.id()],
+            size_till: 508,
+            ..Truncation::default()
+        };
+        assert_eq!(said(TABLE, &rows(), &before.encode().unwrap(), &[(zero, Deleted), (one, At(8))]), None);
     }
 
     #[test]

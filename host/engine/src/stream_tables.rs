@@ -226,11 +226,13 @@ impl Expected {
     /// Those of `holds_events`.
     pub(crate) fn takes(&self, segment: &str, holds_events: impl FnOnce() -> Result<bool>) -> Result<bool> {
         let epoch = StreamSegment::parse(segment).and_then(|segment| segment.epoch);
-        let is_later = epoch > Some(self.epoch.into()) && !self.is_sealing;
-        if !is_later && !(self.is_written && self.needs(segment)) {
+        if epoch > Some(self.epoch.into()) {
+            return Ok(!self.is_sealing);
+        }
+        if !self.is_written || !self.needs(segment) {
             return Ok(false);
         }
-        if is_later || self.open.len() > 1 || self.is_scaling { Ok(true) } else { holds_events() }
+        if self.open.len() > 1 || self.is_scaling { Ok(true) } else { holds_events() }
     }
 
     /// True if nothing could be done with the stream any more without this segment.

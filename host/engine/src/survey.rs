@@ -337,10 +337,13 @@ impl Survey {
     fn create_again(&self, evidence: &mut ContainerEvidence) -> Result<()> {
         for ((scope, stream), segments) in evidence.deleted_without_successors() {
             let Some(expected) = self.expected(&scope, &stream)? else { continue };
-            let owner = owning_container(&expected.table, self.container_count());
+            let owner_of = |segment: &str| owning_container(segment, self.container_count());
+            let (container, owner) = (evidence.container, owner_of(&expected.table));
             // Of a stream that was deleted with them the table can be left as it was before.
             if !self.told_by(owner).deleted_stream_tables.contains(&*expected.table) {
-                for segment in segments.iter().filter(|segment| expected.needs(segment)) {
+                // What damage put there can tell of segments of others.
+                let is_meant = |segment: &&String| expected.needs(segment) && owner_of(segment) == container;
+                for segment in segments.iter().filter(is_meant) {
                     evidence.create_again(segment, !expected.is_written);
                 }
             }

@@ -72,6 +72,7 @@ const NO_DECODERS: &[&str] = &[
     "journal::encode_batch",
     "journal::JournalReplay::extend_last_chunks",
     "ledger_entry::EntryCodec::encode",
+    "names::reader_group_table",
     "names::scope_table",
     "names::stream_table",
     "names::stream_tags_tables",

@@ -338,14 +338,14 @@ impl Survey {
         for ((scope, stream), segments) in evidence.deleted_without_successors() {
             let Some(expected) = self.expected(&scope, &stream)? else { continue };
             let owner_of = |segment: &str| owning_container(segment, self.container_count());
-            let (container, owner) = (evidence.container, owner_of(&expected.table));
+            // What damage put there can tell of segments of others.
+            let is_meant = |segment: &String| expected.needs(segment) && owner_of(segment) == evidence.container;
+            let missing: Vec<String> = segments.into_iter().filter(is_meant).collect();
             // Of a stream that was deleted with them the table can be left as it was before.
-            if !self.told_by(owner).deleted_stream_tables.contains(&*expected.table) {
-                // What damage put there can tell of segments of others.
-                let is_meant = |segment: &&String| expected.needs(segment) && owner_of(segment) == container;
-                for segment in segments.iter().filter(is_meant) {
-                    evidence.create_again(segment, !expected.is_written);
-                }
+            let is_deleted =
+                || self.told_by(owner_of(&expected.table)).deleted_stream_tables.contains(&*expected.table);
+            if !missing.is_empty() && !is_deleted() {
+                missing.iter().for_each(|segment| evidence.create_again(segment, !expected.is_written));
             }
         }
         Ok(())

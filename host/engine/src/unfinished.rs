@@ -10,8 +10,8 @@ use std::sync::Arc;
 use dr_backends::tier2::Tier2;
 use dr_formats::EncodeError;
 use dr_formats::controller::{
-    ActiveTransaction, COMMITTING_TRANSACTIONS_KEY, CommittingTransactions, CompletedTransaction, STATE_KEY,
-    StreamState, TransactionId, TransactionStatus, WAITING_PROCESSOR_KEY, key_of_completed_transaction,
+    ActiveTransaction, COMMIT_PROCESSOR, COMMITTING_TRANSACTIONS_KEY, CommittingTransactions, CompletedTransaction,
+    STATE_KEY, StreamState, TransactionId, TransactionStatus, WAITING_PROCESSOR_KEY, key_of_completed_transaction,
 };
 use dr_formats::names::{CONTROLLER_TABLES_PREFIX, ControllerTable};
 use dr_formats::table::write_entry;
@@ -24,9 +24,6 @@ use crate::image::unencodable;
 use crate::listing::{ChunkObject, Listing};
 use crate::named_segments::{self, newest_rows_before, stream_state};
 use crate::survey::Survey;
-
-/// Who processes requests to commit (`CommitRequestHandler`), as it names itself where others have to wait for it.
-const COMMIT_PROCESSOR: &[u8] = b"CommitRequestHandler";
 
 /// How a transaction under way ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,8 +202,12 @@ impl Survey {
 /// True if nothing but the end of a commit lets a stream accept other requests.
 pub(crate) fn is_held_up(rows: &named_segments::Rows) -> bool {
     stream_state(rows) == Some(StreamState::CommittingTransactions)
-        || rows.get(WAITING_PROCESSOR_KEY).is_some_and(|name| **name == *COMMIT_PROCESSOR)
+        || is_waiting_for_commit(rows)
         || committing(rows) != CommittingTransactions::default()
+}
+
+fn is_waiting_for_commit(rows: &named_segments::Rows) -> bool {
+    rows.get(WAITING_PROCESSOR_KEY).is_some_and(|name| **name == *COMMIT_PROCESSOR.as_bytes())
 }
 
 fn committing(rows: &named_segments::Rows) -> CommittingTransactions {
@@ -228,7 +229,7 @@ fn going_on(rows: &named_segments::Rows) -> std::result::Result<Vec<u8>, EncodeE
     if stream_state(rows) == Some(StreamState::CommittingTransactions) {
         write_entry(STATE_KEY.as_bytes(), Some(&StreamState::Active.encode()?), None, &mut entries)?;
     }
-    if rows.get(WAITING_PROCESSOR_KEY).is_some_and(|name| **name == *COMMIT_PROCESSOR) {
+    if is_waiting_for_commit(rows) {
         write_entry(WAITING_PROCESSOR_KEY.as_bytes(), None, None, &mut entries)?;
     }
     Ok(entries)

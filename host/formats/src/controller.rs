@@ -21,7 +21,9 @@ pub use self::takeover::{
     CommitOrder, Request, encode_event_processors, event_processors_node, transaction_index_data,
     transaction_index_node,
 };
-pub use self::transition::{EPOCH_TRANSITION_KEY, EpochTransition, SegmentRange, WAITING_PROCESSOR_KEY};
+pub use self::transition::{
+    COMMIT_PROCESSOR, EPOCH_TRANSITION_KEY, EpochTransition, SegmentRange, WAITING_PROCESSOR_KEY,
+};
 pub use self::truncation::Truncation;
 use crate::error::{DecodeError, EncodeError};
 use crate::primitives::{ObjectReader, Reader, Uuid, Writer};

@@ -217,7 +217,7 @@ fn attentions(progress: &StreamProgress) -> Vec<String> {
     if let Some(processor) = &progress.waiting_processor {
         attentions.push(format!(
             "only requests for `{processor}` are processed on it until there is one; {}",
-            if processor == "CommitRequestHandler" {
+            if processor == controller::COMMIT_PROCESSOR {
                 "commit a transaction on it"
             } else {
                 "scale, truncate or update it"

@@ -7,6 +7,8 @@ use crate::primitives::Reader;
 pub const EPOCH_TRANSITION_KEY: &str = "epochTransition";
 /// Key of the name of the only handler whose requests are processed now; there is no such row normally.
 pub const WAITING_PROCESSOR_KEY: &str = "waitingRequestProcessor";
+/// What that row says if others wait for the processor of commits.
+pub const COMMIT_PROCESSOR: &str = "CommitRequestHandler";
 
 /// A part of the key space, as the bits of two doubles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -18,7 +18,9 @@ fn main() -> Result<(), String> {
 
 fn find(variable: &str, file: &str) -> Result<(), String> {
     println!("cargo::rerun-if-env-changed={variable}");
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests").join(file);
+    // Asked for at run time: this script is not compiled again when the checkout was moved together with its target directory.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo sets CARGO_MANIFEST_DIR")?;
+    let built = Path::new(&package).join("../../target/guests").join(file);
     let component = std::env::var_os(variable).map_or(built, PathBuf::from);
     println!("cargo::rerun-if-changed={}", component.display());
     let component = component.canonicalize().map_err(|error| {

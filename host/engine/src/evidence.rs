@@ -1,6 +1,7 @@
 //! The evidence of one container: its old metadata, read through the system journal, and its segments reconciled with
 //! the objects.
 
+mod first_look;
 mod held_table;
 mod metadata_tables;
 mod salvage;
@@ -23,6 +24,7 @@ use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{ChunkMetadata, SegmentMetadata};
 use hashbrown::{HashMap, HashSet};
 
+pub(crate) use self::first_look::FirstLook;
 use self::metadata_tables::MetadataTables;
 pub use self::metadata_tables::{Damage, JournalNote};
 pub(crate) use self::transactions::MERGED_BY_RECOVERY;

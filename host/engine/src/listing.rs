@@ -66,6 +66,11 @@ impl ChunkObject {
     }
 }
 
+/// Chunks by key, by the segment in their names.
+pub(crate) fn of_each_segment(chunks: &[ChunkObject]) -> impl Iterator<Item = &[ChunkObject]> {
+    chunks.chunk_by(|a, b| a.segment() == b.segment())
+}
+
 /// A system journal or snapshot object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct JournalObject {
@@ -247,6 +252,11 @@ impl ListedContainer {
         self.chunks.below(prefix)
     }
 
+    /// Chunks that carry the name of this segment, by key.
+    pub(crate) fn chunks_of<'a>(&'a self, segment: &'a str) -> impl Iterator<Item = ChunkObject> {
+        self.chunks_below(segment).filter(move |chunk| chunk.segment() == segment)
+    }
+
     /// Other metadata objects of later versions, by key.
     pub fn others(&self) -> &[ObjectInfo] {
         &self.others
@@ -392,8 +402,13 @@ impl Listing {
 
     /// True if a segment has objects in its container, by their names.
     pub(crate) fn has_objects_of(&self, segment: &str) -> bool {
+        self.chunks_of(segment).next().is_some()
+    }
+
+    /// Chunks that carry the name of this segment, by key.
+    pub(crate) fn chunks_of<'a>(&'a self, segment: &'a str) -> impl Iterator<Item = ChunkObject> {
         let container = self.containers.get(owning_container(segment, self.container_count()) as usize);
-        container.is_some_and(|container| container.chunks_below(segment).any(|chunk| chunk.segment() == segment))
+        container.into_iter().flat_map(|container| container.chunks_of(segment))
     }
 
     /// Digest of what was listed.

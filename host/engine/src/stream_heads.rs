@@ -224,12 +224,24 @@ impl Survey {
             let mut all = TruncatedFurther::default();
             if self.truncations_are_wanted() {
                 let containers: Vec<ContainerId> = (0..self.container_count()).collect();
-                for told in map_bounded(processors(), &containers, |container| Ok(self.told_by(*container)))? {
+                let told = |&container: &ContainerId| {
+                    let may_tell = self.may_tell_of_later_heads(container);
+                    debug_assert!(may_tell || self.tells_of_known_heads_only(container), "first look at {container}");
+                    Ok(may_tell.then(|| self.told_by(container)))
+                };
+                for told in map_bounded(processors(), &containers, told)?.into_iter().flatten() {
                     told.truncated_further.iter().for_each(|(segment, begin)| all.add(segment, *begin));
                 }
             }
             Ok(all)
         })
+    }
+
+    /// True if a container tells of no truncation but those that the controller knows.
+    fn tells_of_known_heads_only(&self, container: ContainerId) -> bool {
+        let is_known =
+            |(segment, begin): &(Box<str>, Begin)| *begin == Begin::Deleted && self.stream_tables().are_past(segment);
+        self.told_by(container).truncated_further.iter().all(is_known)
     }
 }
 

@@ -22,7 +22,7 @@ use dr_formats::names::{
 
 use crate::contract::ContainerId;
 use crate::error::Result;
-use crate::listing::{ChunkObject, ListedContainer, Listing};
+use crate::listing::{ChunkObject, ListedContainer, Listing, of_each_segment};
 use crate::named_segments::{
     Named, Rows, creation_state, current_epoch, is_key_value_table, is_to_be_updated, newest_rows, of_key_value_table,
     of_stream, replaced, stream_state, whole_rows,
@@ -39,7 +39,10 @@ const ONE_SEGMENT_BYTES_MAX: u64 = 800;
 pub struct StreamTables {
     replaced: HashSet<Box<str>>,
     truncated: HashMap<Box<str>, u64>,
-    named: HashMap<ContainerId, BTreeMap<Box<str>, Named>>,
+    /// By stream that was truncated, `<scope>/<stream>`: the lowest id of the segments in which it begins.
+    first_segments: HashMap<Box<str>, i64>,
+    /// By container; by name.
+    named: HashMap<ContainerId, Vec<(Box<str>, Named)>>,
     unfinished: HashSet<Box<str>>,
     held_up: HashSet<Box<str>>,
     places: Places,
@@ -59,8 +62,7 @@ impl StreamTables {
         let telling = telling_tables(listing, &places)?;
         let all = Mutex::new((Self { places, ..Self::default() }, BTreeMap::<Owner, Vec<Told>>::new()));
         for_each_bounded(PARALLEL_READS, &telling, |Table { chunks, has_namesakes }| {
-            let mut told = read_table(chunks, tier2)?;
-            told.named.retain(|(name, named)| is_worth_a_look(listing, name, *named));
+            let mut told = read_table(chunks, listing, tier2)?;
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
             let (tables, namesakes) = &mut *all;
             // Their ids are never given twice, so that namesakes do not matter.
@@ -69,7 +71,7 @@ impl StreamTables {
             if *has_namesakes {
                 namesakes.entry((stream_key(chunks), told.is_key_value_table)).or_default().push(told);
             } else {
-                tables.add(told, listing);
+                tables.add(told);
             }
             Ok(())
         })?;
@@ -77,18 +79,21 @@ impl StreamTables {
         for mut told in namesakes.into_values() {
             // With the leftovers of a deleted namesake beside it, no table alone is the truth.
             if let (Some(only), true) = (told.pop(), told.is_empty()) {
-                tables.add(only, listing);
+                tables.add(only);
             }
+        }
+        for named in tables.named.values_mut() {
+            named.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         }
         Ok(tables)
     }
 
-    fn add(&mut self, told: Told, listing: &Listing) {
+    fn add(&mut self, told: Told) {
         self.replaced.extend(told.replaced);
         self.truncated.extend(told.truncated);
-        for (name, named) in told.named {
-            let container = owning_container(&name, listing.container_count());
-            self.named.entry(container).or_default().insert(name.into(), named);
+        self.first_segments.extend(told.first_segment);
+        for (container, name, named) in told.named {
+            self.named.entry(container).or_default().push((name, named));
         }
     }
 
@@ -115,7 +120,7 @@ impl StreamTables {
         tier2: &dyn Tier2,
     ) -> Result<Option<Expected>> {
         let mut tables = Vec::new();
-        for chunks in self.tables_of(scope, stream, listing).chunk_by(are_of_one_table) {
+        for chunks in of_each_segment(&self.tables_of(scope, stream, listing)) {
             let rows = rows_of_segments(chunks, tier2)?;
             // A stream and a key-value table can have one name.
             if !is_key_value_table(&rows) {
@@ -132,7 +137,7 @@ impl StreamTables {
     /// # Errors
     /// Tier-2 errors.
     pub(crate) fn is_created(&self, scope: &str, stream: &str, listing: &Listing, tier2: &dyn Tier2) -> Result<bool> {
-        for chunks in self.tables_of(scope, stream, listing).chunk_by(are_of_one_table) {
+        for chunks in of_each_segment(&self.tables_of(scope, stream, listing)) {
             let state = whole_rows(chunks, tier2)?.map(|rows| stream_state(&rows));
             if !matches!(state, Some(None | Some(StreamState::Unknown | StreamState::Creating))) {
                 return Ok(true);
@@ -182,6 +187,16 @@ impl StreamTables {
     /// True if the controller knows of any truncation.
     pub(crate) fn tell_of_truncations(&self) -> bool {
         !self.truncated.is_empty()
+    }
+
+    /// True for a segment that came before all of those in which its stream begins by the word of the controller, which deletes it then.
+    ///
+    /// Segments of a stream are numbered as they are made, and at any time cover all routing keys. So one that has a lower number than all of
+    /// those in which the stream begins was replaced by some of them, or by others that came before them.
+    pub(crate) fn are_past(&self, segment: &str) -> bool {
+        let stream = segment.rsplit_once('/').and_then(|(stream, _)| self.first_segments.get(stream));
+        let id = StreamSegment::parse(segment).and_then(|segment| segment.id());
+        stream.zip(id).is_some_and(|(first, id)| id < *first)
     }
 
     /// The first offset of a segment that may be read, if the controller had truncated its stream there.
@@ -256,7 +271,7 @@ fn places(listing: &Listing) -> Result<Places> {
     let numbered: Vec<(ContainerId, &ListedContainer)> = (0..).zip(&listing.containers).collect();
     let of_container = |(container, listed): &(ContainerId, &ListedContainer)| {
         let tables = tables_of_streams(listed);
-        let streams = tables.chunk_by(are_of_one_table).filter_map(|table| stream_of(table.first()?));
+        let streams = of_each_segment(&tables).filter_map(|table| stream_of(table.first()?));
         Ok(streams.map(|(scope, stream)| (hash_of(scope, stream), *container)).collect::<Places>())
     };
     let mut places: Places = map_bounded(processors(), &numbered, of_container)?.into_iter().flatten().collect();
@@ -276,7 +291,7 @@ fn telling_tables(listing: &Listing, places: &Places) -> Result<Vec<Table>> {
         places.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[0].0).collect();
     let telling = |container: &ListedContainer| {
         let tables = tables_of_streams(container);
-        let tables = tables.chunk_by(are_of_one_table).filter_map(|table| {
+        let tables = of_each_segment(&tables).filter_map(|table| {
             let stream = stream_key(table);
             let has_namesakes = table
                 .first()
@@ -297,10 +312,6 @@ fn telling_tables(listing: &Listing, places: &Places) -> Result<Vec<Table>> {
 fn tables_of_streams(container: &ListedContainer) -> Vec<ChunkObject> {
     let of_controller = container.chunks_below(CONTROLLER_TABLES_PREFIX);
     of_controller.filter(|chunk| stream_of(chunk).is_some()).collect()
-}
-
-fn are_of_one_table(a: &ChunkObject, b: &ChunkObject) -> bool {
-    a.segment() == b.segment()
 }
 
 /// False for an older segment of a stream that was scaled: of what has objects the storage metadata tells, unless it is very new.
@@ -327,14 +338,17 @@ struct Told {
     is_key_value_table: bool,
     replaced: Vec<Box<str>>,
     truncated: Vec<(Box<str>, u64)>,
-    named: Vec<(String, Named)>,
+    /// Its stream, and the lowest id of the segments in which that begins; none if it was not truncated.
+    first_segment: Option<(Box<str>, i64)>,
+    /// With the containers that own them.
+    named: Vec<(ContainerId, Box<str>, Named)>,
     /// Its name, if it does not tell the end of a creation.
     unfinished: Option<Box<str>>,
     /// Its name, if its stream waits for the end of a commit.
     held_up: Option<Box<str>>,
 }
 
-fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
+fn read_table(chunks: &[ChunkObject], listing: &Listing, tier2: &dyn Tier2) -> Result<Told> {
     let table = chunks.first().map(ChunkObject::segment).unwrap_or_default();
     let Some(ControllerTable::Stream { scope, stream, id, .. }) = ControllerTable::parse(table) else {
         return Ok(Told::default());
@@ -350,15 +364,20 @@ fn read_table(chunks: &[ChunkObject], tier2: &dyn Tier2) -> Result<Told> {
     } else {
         Vec::new()
     };
+    let named = named.into_iter().filter(|(name, named)| is_worth_a_look(listing, name, *named));
+    let owned =
+        |(name, named): (String, Named)| (owning_container(&name, listing.container_count()), name.into(), named);
+    let first_segment = truncation.cut.iter().map(|(segment, _)| *segment).min();
     Ok(Told {
         is_key_value_table,
+        first_segment: first_segment.map(|first| (format!("{scope}/{stream}").into(), first)),
         replaced: replaced(&rows).into_iter().map(name).collect(),
         truncated: truncation
             .cut
             .into_iter()
             .map(|(segment, offset)| (name(segment), u64::try_from(offset).unwrap_or(0)))
             .collect(),
-        named,
+        named: named.map(owned).collect(),
         unfinished: is_unfinished(&rows).then(|| table.into()),
         held_up: (!is_key_value_table && is_held_up(&rows)).then(|| table.into()),
     })

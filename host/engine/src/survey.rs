@@ -16,7 +16,7 @@ use crate::committed::{Committed, Fate, Fates, Open};
 use crate::contract::{ContainerId, ContainerSummary, Segment};
 use crate::controller::ControllerTables;
 use crate::error::{OperatorError, Result};
-use crate::evidence::ContainerEvidence;
+use crate::evidence::{ContainerEvidence, FirstLook};
 use crate::ledgers::{Content, SegmentTail, TailedTier2};
 use crate::listing::{ListedContainer, Listing};
 use crate::named_segments::NamedSegments;
@@ -56,7 +56,7 @@ pub struct Survey {
     unusable_groups: ReadOnce<UnusableGroups>,
     controller_tables: ReadOnce<ControllerTables>,
     scratch: ReadOnce<Scratch>,
-    are_seals_kept: bool,
+    has_newer_log: bool,
 }
 
 /// What a container tells of the streams of others, remembered when the rest of its evidence is forgotten.
@@ -127,7 +127,7 @@ impl Survey {
             unusable_groups: ReadOnce::default(),
             controller_tables: ReadOnce::default(),
             scratch: ReadOnce::default(),
-            are_seals_kept: false,
+            has_newer_log: false,
         };
         survey.check_container_count()?;
         Ok(survey)
@@ -160,15 +160,15 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Takes no seal for ahead of the controller's tables: their newest rows can stand in a log that goes on, which is not seen here. To be
-    /// called before a container is looked at.
-    pub fn keep_seals(&mut self) {
-        self.are_seals_kept = true;
+    /// Takes nothing for ahead of the controller's tables, and nothing for left half-made by it: a container goes on with its old log, which is not
+    /// seen here and can hold their newest rows. To be called before a container is looked at.
+    pub fn expect_newer_log(&mut self) {
+        self.has_newer_log = true;
     }
 
     /// True if a container goes on with its old log, so that Tier-2 is not the newest word of the controller.
-    pub(crate) fn are_seals_kept(&self) -> bool {
-        self.are_seals_kept
+    pub(crate) fn has_newer_log(&self) -> bool {
+        self.has_newer_log
     }
 
     /// The objects that Tier-2 holds, without those that only this survey sees.
@@ -274,7 +274,7 @@ impl Survey {
             return Err(self.unknown_container(container));
         }
         let mut evidence = self.load(container)?;
-        if !self.are_seals_kept {
+        if !self.has_newer_log {
             self.create_again(&mut evidence)?;
             self.empty_unusable_groups(&mut evidence)?;
         }
@@ -294,8 +294,7 @@ impl Survey {
             return;
         }
         for table in [container_metadata_segment(next), storage_metadata_segment(next)] {
-            let chunks = listed.chunks_below(&table).filter(|chunk| chunk.segment() == table);
-            chunks.for_each(|chunk| self.tier2.will_read(&chunk.key));
+            listed.chunks_of(&table).for_each(|chunk| self.tier2.will_read(&chunk.key));
         }
     }
 
@@ -313,7 +312,7 @@ impl Survey {
             let named = self.named_segments()?;
             evidence.add_named(named.in_container(container, self.container_count()));
         }
-        if !self.are_seals_kept {
+        if !self.has_newer_log {
             self.take_seals_back(&mut evidence)?;
         }
         self.told().insert(container, Arc::new(Told::of(&evidence, self.truncations_are_wanted())));
@@ -410,6 +409,22 @@ impl Survey {
                 Arc::default()
             }
         }
+    }
+
+    /// False if a container need not be [asked](Self::told_by) where streams begin: none begins later than the controller says, by its metadata.
+    pub(crate) fn may_tell_of_later_heads(&self, container: ContainerId) -> bool {
+        if self.told().contains_key(&container) {
+            return true;
+        }
+        self.fetch_next(container);
+        let look = FirstLook {
+            container,
+            container_count: self.container_count(),
+            objects: &self.listing.objects(container),
+            stream_tables: &self.stream_tables,
+        };
+        // Why it cannot be read is said where it is asked.
+        look.may_tell_of_later_heads(self.tier2()).unwrap_or(true)
     }
 
     /// Refuses containers that have data but no system journal: every container that ever ran has one, so the old

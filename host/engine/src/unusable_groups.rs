@@ -10,13 +10,12 @@ use std::sync::Arc;
 use dr_backends::tier2::Tier2;
 use dr_formats::controller::{CreationState, decode_table_id};
 use dr_formats::names::{
-    CONTROLLER_TABLES_PREFIX, ControllerTable, READER_GROUP_PREFIX, SYSTEM_SCOPE, StreamSegment, owning_container,
-    reader_group_table,
+    CONTROLLER_TABLES_PREFIX, ControllerTable, READER_GROUP_PREFIX, SYSTEM_SCOPE, StreamSegment, reader_group_table,
 };
 use dr_formats::primitives::Uuid;
 
 use crate::error::Result;
-use crate::listing::{ChunkObject, ListedContainer, Listing};
+use crate::listing::{ChunkObject, ListedContainer, Listing, of_each_segment};
 use crate::named_segments::{creation_state, newest_rows, whole_rows};
 use crate::pool::{PARALLEL_READS, map_bounded, processors};
 use crate::survey::Survey;
@@ -88,9 +87,7 @@ impl Survey {
 
     fn made(&self, Group { scope, name, id }: &Group) -> Result<Made> {
         let table = reader_group_table(scope, name, &id.to_string());
-        let container = self.listing().containers.get(owning_container(&table, self.container_count()) as usize);
-        let below = container.into_iter().flat_map(|container| container.chunks_below(&table));
-        let chunks: Vec<ChunkObject> = below.filter(|chunk| chunk.segment() == table).collect();
+        let chunks: Vec<ChunkObject> = self.listing().chunks_of(&table).collect();
         // What damage hides cannot be told from what was not written.
         let Some(rows) = whole_rows(&chunks, self.tier2())? else { return Ok(Made::Whole) };
         if matches!(creation_state(&rows), None | Some(CreationState::Unknown | CreationState::Creating)) {
@@ -110,7 +107,7 @@ fn groups(listing: &Listing, tier2: &dyn Tier2) -> Result<Vec<Group>> {
     };
     let mut groups = Vec::new();
     for chunks in map_bounded(processors(), &listing.containers, of_container)? {
-        for table in chunks.chunk_by(|a, b| a.segment() == b.segment()) {
+        for table in of_each_segment(&chunks) {
             let Some(scope) = table.first().and_then(|chunk| scope_of_groups(chunk.segment())) else { continue };
             for (name, row) in newest_rows(table, tier2, |_| true)? {
                 let group = decode_table_id(&row).ok().map(|id| Group { scope: scope.to_owned(), name, id });

@@ -81,7 +81,7 @@ impl Survey {
             Some(ControllerTable::Scope { scope, name: TABLE_OF_NAMES, .. }) => {
                 self.unusable_key_value_tables(scope, table, chain, end, is_log_whole)
             }
-            Some(ControllerTable::Scope { scope, name: TABLE_OF_GROUPS, .. }) if !self.are_seals_kept() => {
+            Some(ControllerTable::Scope { scope, name: TABLE_OF_GROUPS, .. }) if !self.has_newer_log() => {
                 let mut found = UnusableNames::default();
                 for group in self.unusable_groups()?.in_scope(scope) {
                     found.add(table, group, UnusableName::ReaderGroup(format!("{scope}/{group}")))?;

@@ -10,7 +10,7 @@ mod reader;
 mod uuid;
 mod writer;
 
-pub use reader::{ObjectReader, Reader, only_body_of_single};
+pub use reader::{ObjectReader, Reader, only_body_of_single, only_name_of_single};
 pub use uuid::Uuid;
 pub use writer::{ObjectWriter, Writer};
 

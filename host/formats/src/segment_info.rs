@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use crate::attribute::AttributeMap;
 use crate::error::{DecodeError, EncodeError};
-use crate::primitives::{Reader, Writer};
+use crate::primitives::{Reader, Writer, only_name_of_single};
 
 /// The segment id that means "none"; a new row carries it, for stored ids can collide with new ones.
 pub const NO_SEGMENT_ID: i64 = i64::MIN;
@@ -52,6 +52,14 @@ impl<'a> SegmentInfo<'a> {
                 attributes: AttributeMap::read(body)?,
             })
         })
+    }
+
+    /// The first readable offset in the value of a row: in a fraction of the time that [`SegmentInfo::decode`] takes, which accepts more. For a first
+    /// look at very many.
+    pub fn start_offset_of(value: &[u8]) -> Option<u64> {
+        // The length stands before it.
+        let (_, rest) = only_name_of_single(value)?.1.split_first_chunk::<{ size_of::<i64>() }>()?;
+        u64::try_from(i64::from_be_bytes(*rest.first_chunk()?)).ok()
     }
 
     /// Writes the value of a row.

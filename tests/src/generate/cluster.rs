@@ -22,6 +22,9 @@ const STREAMS_OF_A_SCOPE: u64 = 50;
 /// The row of a stream that is not being scaled (`EpochTransitionRecord.EMPTY`).
 const NO_EPOCH_TRANSITION: &[u8] = &[0, 0, 1, 0, 0, 0, 0, 14, 0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
+/// A row of a new stream that lists something: sizes of sealed segments, stream cuts for the retention, subscribers.
+const EMPTY_LIST: &[u8] = &[0, 0, 1, 0, 0, 0, 0, 1, 0];
+
 /// Beginnings of stream names, some of which look like parts of other names.
 const STEMS: [&str; 4] = ["orders", "clicks.2-x", "a.epoch.1-transaction.0", "scaleGroup"];
 
@@ -168,10 +171,12 @@ impl<'a> Cluster<'a> {
         table.put(STATE_KEY, &StreamState::Creating.encode()?)?;
         table.put(&key_of_epoch(0), &epoch_row(epoch)?)?;
         let mut history = Vec::new();
-        self.random.fill(40 + 34 * epoch.len(), &mut history);
+        self.random.fill(41 + 34 * epoch.len(), &mut history);
         table.put("historyTimeSeriesChunk-0", &history)?;
-        table.put("segmentsSealedSizeMapShard-0", &[0; 8])?;
+        table.put("segmentsSealedSizeMapShard-0", EMPTY_LIST)?;
+        table.put("retention", EMPTY_LIST)?;
         table.put(CURRENT_EPOCH_KEY, &[0; 4])?;
+        table.put("subscriberset", EMPTY_LIST)?;
         table.put(STATE_KEY, &state.encode()?)?;
         if *truncation != Truncation::default() {
             table.put(TRUNCATION_KEY, &truncation.encode()?)?;
@@ -196,12 +201,19 @@ impl<'a> Cluster<'a> {
 /// The row of the first epoch of a stream (`EpochRecord`).
 fn epoch_row(segments: &[EpochSegment]) -> Result<Vec<u8>> {
     let mut writer = Writer::new();
-    writer.write_single(|body| {
-        // The epoch, and the one that it is a copy of.
-        body.u32(0);
-        body.u32(0);
-        body.list(segments, |body, segment| segment.write(body));
-        body.i64(CREATED);
+    writer.write_single_revisions(0, |object| {
+        object.revision(|body| {
+            // The epoch, and the one that it is a copy of.
+            body.u32(0);
+            body.u32(0);
+            body.list(segments, |body, segment| segment.write(body));
+            body.i64(CREATED);
+        });
+        object.revision(|body| {
+            // Splits and merges.
+            body.i64(0);
+            body.i64(0);
+        });
     });
     Ok(writer.finish()?)
 }

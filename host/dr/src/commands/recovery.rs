@@ -223,7 +223,7 @@ impl<'a> Recovery<'a> {
         };
         let mut survey = judged.unwrap_or(survey);
         if ledgers.as_ref().is_some_and(LedgerEvidence::has_whole_log) {
-            survey.keep_seals();
+            survey.expect_newer_log();
         }
         let survey = Arc::new(survey);
         let lost: Vec<Decision> = target.lost_bookies.iter().map(|id| taken_as_lost(id, ledgers.as_ref())).collect();

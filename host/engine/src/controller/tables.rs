@@ -12,7 +12,7 @@ use super::{ControllerEvidence, Newest, StreamName, TableWatch, keep_newest};
 use crate::chain::chain_by_names;
 use crate::committed::ACTIVE_PREFIX;
 use crate::error::Result;
-use crate::listing::{ChunkObject, Listing};
+use crate::listing::{ChunkObject, Listing, of_each_segment};
 use crate::pool::{PARALLEL_READS, for_each_bounded};
 use crate::survey::Survey;
 use crate::table_scan::scan_table;
@@ -52,7 +52,7 @@ impl ControllerTables {
             let of_controller = listed.chunks_below(CONTROLLER_TABLES_PREFIX);
             let chunks: Vec<ChunkObject> =
                 of_controller.filter(|chunk| TableWatch::for_segment(chunk.segment()).is_some()).collect();
-            let by_table: Vec<&[ChunkObject]> = chunks.chunk_by(|a, b| a.segment() == b.segment()).collect();
+            let by_table: Vec<&[ChunkObject]> = of_each_segment(&chunks).collect();
             for_each_bounded(PARALLEL_READS, &by_table, |chunks| read_table(chunks, tier2, &all))?;
         }
         let mut tables = all.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -96,13 +96,27 @@ impl HeldTable {
                 vacant.insert_with_key(entry.key.into(), Version::of(entry));
             }
         };
+        let gaps = self.visit(is_sure, tier2, &mut visit)?;
+        Ok((newest, gaps))
+    }
+
+    /// Calls `visit` with each entry that is one for certain, whatever its version, and returns what lies between them.
+    ///
+    /// # Errors
+    /// Tier-2 errors.
+    pub(super) fn visit(
+        &self,
+        is_sure: IsSure,
+        tier2: &dyn Tier2,
+        visit: &mut dyn FnMut(&TableEntry<'_>),
+    ) -> Result<Vec<Gap>> {
         let mut gaps = Vec::new();
         for piece in &self.pieces {
             let is_first = piece.first_start <= self.start_offset;
             let start = piece.first_start.max(self.start_offset);
-            gaps.extend(scan_around_damage(piece, start, is_first, is_sure, tier2, &mut visit)?);
+            gaps.extend(scan_around_damage(piece, start, is_first, is_sure, tier2, visit)?);
         }
-        Ok((newest, gaps))
+        Ok(gaps)
     }
 }
 

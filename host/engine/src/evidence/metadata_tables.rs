@@ -10,12 +10,13 @@ use dr_formats::names::{
 };
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{ChunkMetadata, SegmentMetadata, StorageMetadata};
+use dr_formats::table::TableEntry;
 use hashbrown::{HashMap, HashSet};
 
 use crate::contract::ContainerId;
 use crate::error::{OperatorError, Result};
 use crate::evidence::held_table::{HeldTable, TableRead};
-use crate::evidence::salvage::{EntryKind, Gap, RECORD, ROW};
+use crate::evidence::salvage::{EntryKind, Gap, RECORD, ROW, names_its_key};
 use crate::listing::{ChunkObject, ContainerObjects, JournalObject};
 
 /// Largest journal object that is read, in bytes. A server rolls over to the next file after 100 small batches.
@@ -78,6 +79,31 @@ impl MetadataTables {
             tables.newest_entries(&segment(SystemTable::StorageMetadata), &mut states, objects, &RECORD, tier2)?;
         tables.add_records(records);
         Ok(tables)
+    }
+
+    /// Calls `visit` with the entries of both tables, the newest versions and all others. False if that may not be all of them, or some are odd.
+    ///
+    /// # Errors
+    /// Tier-2 errors.
+    pub(super) fn visit_all(
+        container: ContainerId,
+        objects: &ContainerObjects,
+        tier2: &dyn Tier2,
+        visit: &mut dyn FnMut(SystemTable, &TableEntry<'_>),
+    ) -> Result<bool> {
+        let mut tables = Self::default();
+        let mut states = tables.system_segments(container, objects, tier2)?;
+        let mut is_whole = tables.notes.is_empty();
+        for table in [SystemTable::ContainerMetadata, SystemTable::StorageMetadata] {
+            let segment = SystemSegment { container, table, attributes: false };
+            let mut state = states.remove(&segment).unwrap_or_default();
+            is_whole &= !is_absent(&segment, &state, objects);
+            link_contiguous(&segment.to_string(), &mut state, objects);
+            let held = HeldTable::of(&state, objects);
+            let gaps = held.visit(names_its_key, tier2, &mut |entry| visit(table, entry))?;
+            is_whole &= held.holes.is_empty() && gaps.is_empty();
+        }
+        Ok(is_whole)
     }
 
     /// True if rows or records may be missing or old because of damage.

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use dr_backends::tier2::Tier2;
-use dr_formats::primitives::only_body_of_single;
+use dr_formats::primitives::only_name_of_single;
 use dr_formats::segment_info::SegmentInfo;
 use dr_formats::slts::{StorageMetadata, TransactionData};
 use dr_formats::table::{MAX_ENTRY_LENGTH, TableEntries, TableEntry};
@@ -47,14 +47,7 @@ pub(super) const RECORD: EntryKind<Option<StorageMetadata>> = EntryKind { is_sur
 /// Looks only at where a value names its key, and at where it ends: enough for an entry that is older than another one of its key, in a
 /// fraction of the time. It takes some for odd that are not, for modified UTF-8 differs from plain in a few characters.
 pub(super) fn names_its_key(entry: &TableEntry<'_>) -> bool {
-    entry.value.and_then(first_text).is_some_and(|name| name == entry.key)
-}
-
-/// The text of a value that begins with a number and a text, as rows and records do, in modified UTF-8.
-fn first_text(value: &[u8]) -> Option<&[u8]> {
-    let (_, text) = only_body_of_single(value)?.split_first_chunk::<{ size_of::<i64>() }>()?;
-    let (length, text) = text.split_first_chunk()?;
-    text.get(..u16::from_be_bytes(*length).into())
+    entry.value.and_then(only_name_of_single).is_some_and(|(name, _)| name == entry.key)
 }
 
 /// A row names its segment, which is its key.

@@ -398,6 +398,15 @@ pub fn only_body_of_single(bytes: &[u8]) -> Option<&[u8]> {
     (*header == [OBJECT_FORMAT, 0, 1, 0] && length == body.len()).then_some(body)
 }
 
+/// The name, in modified UTF-8, in a body that begins with a number of 64 bits and a name, and what follows. As [`only_body_of_single`], for a
+/// first look at very many objects.
+#[must_use]
+pub fn only_name_of_single(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (_, name) = only_body_of_single(bytes)?.split_first_chunk::<{ size_of::<i64>() }>()?;
+    let (length, name) = name.split_first_chunk()?;
+    name.split_at_checked(u16::from_be_bytes(*length).into())
+}
+
 /// The revisions of one object, handed out one after the other.
 #[derive(Debug)]
 pub struct ObjectReader<'a> {

@@ -1,14 +1,19 @@
 //! The primitives, called in any order.
 
 use dr_formats::DecodeError;
-use dr_formats::primitives::{Reader, Writer, only_body_of_single};
+use dr_formats::primitives::{Reader, Writer, only_body_of_single, only_name_of_single};
 
 use crate::decoder::{Decoder, Outcome};
 use crate::seeds::Captured;
 
 pub(super) const DECODERS: &[Decoder] = &[Decoder {
     name: "primitives",
-    covers: &["primitives::Reader::*", "primitives::ObjectReader::*", "primitives::only_body_of_single"],
+    covers: &[
+        "primitives::Reader::*",
+        "primitives::ObjectReader::*",
+        "primitives::only_body_of_single",
+        "primitives::only_name_of_single",
+    ],
     seeds,
     mend: None,
     check,
@@ -38,6 +43,15 @@ fn check(input: &[u8]) -> Outcome {
     if let Some(only) = only_body_of_single(body) {
         let read = Reader::new("fuzz", body).read_single("fuzz", |revision| Ok(revision.rest()));
         assert_eq!(read, Ok(only));
+    }
+    if let Some((name, rest)) = only_name_of_single(body) {
+        let read = Reader::new("fuzz", body).read_single("fuzz", |revision| {
+            revision.i64()?;
+            Ok((revision.utf().is_ok(), revision.rest()))
+        });
+        assert!(name.len() <= usize::from(u16::MAX));
+        // What is no modified UTF-8 is none to a reader, which stays before it.
+        assert!(read.is_ok_and(|(is_text, read)| !is_text || read == rest));
     }
     let mut reader = Reader::at("fuzz", body, u64::from(program[0]) << 56);
     let mut outcome = Outcome::Refused;

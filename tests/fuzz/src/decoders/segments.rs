@@ -6,7 +6,7 @@ use dr_formats::events::{EVENT_HEADER_LENGTH, EventWalker, payload_length, paylo
 use dr_formats::primitives::{Reader, Writer};
 use dr_formats::reader_group::{Entry, ReaderGroupState};
 use dr_formats::segment_info::SegmentInfo;
-use dr_formats::slts::{StorageMetadata, TransactionData};
+use dr_formats::slts::{StorageMetadata, Subject, TransactionData};
 use dr_formats::table::{TableEntries, TableEntry, newest, write_entry};
 
 use crate::decoder::{Decoder, Outcome, round_trip};
@@ -21,10 +21,17 @@ pub(super) const DECODERS: &[Decoder] = &[
     },
     Decoder {
         name: "segment-info",
-        covers: &["segment_info::SegmentInfo::decode", "segment_info::SegmentInfo::read"],
+        covers: &[
+            "segment_info::SegmentInfo::decode",
+            "segment_info::SegmentInfo::read",
+            "segment_info::SegmentInfo::start_offset_of",
+        ],
         seeds: |captured| captured.segment_rows.clone(),
         mend: None,
         check: |input| {
+            if let (Ok(row), Some(start_offset)) = (SegmentInfo::decode(input), SegmentInfo::start_offset_of(input)) {
+                assert_eq!(row.start_offset, start_offset);
+            }
             round_trip(SegmentInfo::decode(input), SegmentInfo::encode, |bytes, value| {
                 SegmentInfo::decode(bytes).as_ref() == Ok(value)
             })
@@ -36,6 +43,7 @@ pub(super) const DECODERS: &[Decoder] = &[
             "slts::TransactionData::decode",
             "slts::TransactionData::decode_borrowed",
             "slts::StorageMetadata::read",
+            "slts::Subject::of",
         ],
         seeds: |captured| captured.storage_rows.clone(),
         mend: None,
@@ -131,6 +139,14 @@ fn check_storage_row(input: &[u8]) -> Outcome {
     match (&decoded, TransactionData::decode_borrowed(input)) {
         (Ok(owned), Ok(borrowed)) => assert_eq!(format!("{owned:?}"), format!("{borrowed:?}")),
         (owned, borrowed) => assert_eq!(owned.as_ref().err(), borrowed.as_ref().err()),
+    }
+    if let (Ok(TransactionData { value, .. }), Some(subject)) = (&decoded, Subject::of(input)) {
+        let expected = match value {
+            None => Subject::Deleted,
+            Some(StorageMetadata::Segment(_)) => Subject::Segment,
+            Some(StorageMetadata::Chunk(_) | StorageMetadata::ReadIndexBlock(_)) => Subject::PartOfSegment,
+        };
+        assert_eq!(subject, expected);
     }
     if let Ok(TransactionData { value: Some(StorageMetadata::Segment(segment)), .. }) = &decoded {
         // Its verdict is its own affair; that it has one is the test.

@@ -30,7 +30,7 @@ pub use self::metadata_tables::{Damage, JournalNote};
 pub(crate) use self::transactions::MERGED_BY_RECOVERY;
 use crate::chain::Chain;
 use crate::committed::Committed;
-use crate::content::measure_events;
+use crate::content::{Appends, measure_appends, measure_events};
 use crate::contract::{CallError, CallResult, ContainerId, CoreAttribute, Measure, MetadataRow, Segment};
 use crate::error::{OperatorError, Result};
 use crate::hash_table::HashTable;
@@ -59,6 +59,7 @@ pub struct ContainerEvidence {
     /// Tables that were measured and not asked for since.
     hash_tables: Mutex<HashMap<String, HashTable>>,
     parents_of_transactions: OnceLock<HashSet<Box<str>>>,
+    are_row_lengths_exact: bool,
 }
 
 impl ContainerEvidence {
@@ -105,9 +106,15 @@ impl ContainerEvidence {
             measures: Mutex::default(),
             hash_tables: Mutex::default(),
             parents_of_transactions: OnceLock::new(),
+            are_row_lengths_exact: true,
         };
         evidence.segments = evidence.reconcile_all();
         evidence
+    }
+
+    /// Takes no length in a row for the end of an append: another tool had made rows, of segments that may have ended in the midst of one.
+    pub(crate) fn doubt_row_lengths(&mut self) {
+        self.are_row_lengths_exact = false;
     }
 
     /// True if segments can be missing of which only the old container metadata told.
@@ -199,7 +206,7 @@ impl ContainerEvidence {
     /// Tier-2 errors.
     pub(crate) fn holds_events(&self, name: &str, tier2: &dyn Tier2) -> Result<bool> {
         let Some(segment) = self.segment(name) else { return Ok(false) };
-        let measure = measure_events(&segment.chain, segment.start_offset, tier2)?;
+        let measure = self.measure_stream(name, &segment.chain, segment.start_offset, tier2)?;
         let bytes = measure.whole_length.saturating_sub(segment.start_offset);
         Ok(measure.content == "events" && bytes > measure.items.saturating_mul(EVENT_HEADER_LENGTH as u64))
     }
@@ -499,10 +506,30 @@ impl ContainerEvidence {
         let measure = if self.is_table(name) {
             self.measure_table(name, reconciled.chain.end(), tier2)?
         } else {
-            measure_events(&reconciled.chain, reconciled.start_offset, tier2)?
+            self.measure_stream(name, &reconciled.chain, reconciled.start_offset, tier2)?
         };
         measures().insert(name.to_owned(), measure.clone());
         Ok(measure)
+    }
+
+    /// Where the events in the content of a segment end whole.
+    ///
+    /// # Errors
+    /// Tier-2 errors.
+    pub(crate) fn measure_stream(&self, name: &str, chain: &Chain, start: u64, tier2: &dyn Tier2) -> Result<Measure> {
+        measure_appends(chain, start, self.appends(name, chain, start), tier2)
+    }
+
+    /// What is known of the appends to a segment. Its row is that of a moment at which an append had ended; not so if another tool took the length
+    /// of the objects for it. A transaction that recovery merges is part of no row.
+    fn appends(&self, name: &str, chain: &Chain, start: u64) -> Appends {
+        let Some(segment) = self.segment(name).filter(|_| !self.parents_of_transactions().contains(name)) else {
+            return Appends::default();
+        };
+        let is_within = |length: &u64| (start + 1..=chain.end()).contains(length);
+        let row = self.row(name).filter(|_| self.are_row_lengths_exact).map(|row| row.length);
+        let is_lost = |finding: &&str| matches!(*finding, "missing-object" | "shorter-object" | "chain-broken");
+        Appends { end: row.filter(is_within), are_all_there: !segment.findings.iter().any(is_lost) }
     }
 
     /// How many events writers had appended to the first `length` bytes of a stream segment, truncated ones included; none
@@ -555,7 +582,7 @@ impl ContainerEvidence {
         let (chain, start) = reconciled.held();
         let measure = match known {
             Some(measure) if measure.whole_length <= length => measure,
-            _ => measure_events(&chain.cut(length), start, tier2)?,
+            _ => self.measure_stream(name, &chain.cut(length), start, tier2)?,
         };
         Ok((measure.content == "events").then_some(measure.items))
     }

@@ -304,6 +304,8 @@ pub struct Listing {
     pub containers: Vec<ListedContainer>,
     /// Objects that no rule explains, by key; never touched.
     pub unknown: Vec<ObjectInfo>,
+    /// The official tool had recovered the cluster, and left journals under other names.
+    pub(crate) has_journal_backups: bool,
     digest: EvidenceDigest,
 }
 
@@ -481,6 +483,7 @@ struct Collected {
     chunks: Pieces,
     others: Vec<(ContainerId, ObjectInfo)>,
     unknown: Vec<ObjectInfo>,
+    has_journal_backups: bool,
     highest_container: Option<(ContainerId, String)>,
 }
 
@@ -508,7 +511,11 @@ impl Collected {
             ObjectName::RollingHeader { .. } | ObjectName::RollingData { .. } => {
                 return Err(refuse_rolling_layout(&key));
             }
-            ObjectName::JournalBackup(_) | ObjectName::Unknown => self.unknown.push(ObjectInfo { key, size }),
+            ObjectName::JournalBackup(_) => {
+                self.has_journal_backups = true;
+                self.unknown.push(ObjectInfo { key, size });
+            }
+            ObjectName::Unknown => self.unknown.push(ObjectInfo { key, size }),
         }
         Ok(())
     }
@@ -581,7 +588,7 @@ impl Collected {
             + unknown.iter().map(|object| object.size).sum::<u64>();
         let listing = hex(&hasher.finalize());
         let digest = EvidenceDigest { listing, objects, bytes, parts: Vec::new(), znodes: None };
-        Ok(Listing { containers, unknown, digest })
+        Ok(Listing { containers, unknown, has_journal_backups: self.has_journal_backups, digest })
     }
 
     /// Says what is wrong with a tree that has none of Pravega's container objects.

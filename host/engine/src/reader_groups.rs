@@ -16,7 +16,6 @@ use dr_formats::names::{CONTROLLER_TABLES_PREFIX, SegmentKind, StreamSegment, ma
 use dr_formats::reader_group::{Entry, ReaderGroupState};
 
 use crate::chain::{Chain, chain_by_names};
-use crate::content::measure_events;
 use crate::contract::{CallError, CallResult, ContainerId, RenewedGroup};
 use crate::error::Result;
 use crate::evidence::ContainerEvidence;
@@ -269,7 +268,8 @@ impl Survey {
         };
         let end = found.chain.end();
         if u64::try_from(offset).is_ok_and(|offset| offset > end) {
-            return Ok(Some(measure_events(&found.chain, found.start_offset, self.tier2())?.whole_length));
+            let measure = evidence.measure_stream(segment, &found.chain, found.start_offset, self.tier2())?;
+            return Ok(Some(measure.whole_length));
         }
         Ok(Some(end))
     }

@@ -307,6 +307,9 @@ impl Survey {
             self.stream_tables.clone(),
             self.tier2(),
         )?;
+        if self.listing.has_journal_backups {
+            evidence.doubt_row_lengths();
+        }
         evidence.add_named(self.stream_tables.named_in(container));
         if evidence.lacks_rows() {
             let named = self.named_segments()?;

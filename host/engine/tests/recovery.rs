@@ -57,7 +57,9 @@ fn a_begun_plan_goes_on_only_where_it_was_begun() {
 
 #[test]
 fn every_captured_tree_is_recovered_and_verifies() {
-    for name in ["crashed", "epochs", "never-flushed", "flushed-0.12.0", "many-chunks", "stale-rows"] {
+    for name in
+        ["crashed", "epochs", "never-flushed", "flushed-0.12.0", "many-chunks", "stale-rows", "after-official-tool"]
+    {
         let cluster = support::captured(name);
         let (plan, run) = cluster.plan("run");
         cluster.apply(&plan, &run).unwrap();

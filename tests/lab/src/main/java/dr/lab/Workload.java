@@ -10,6 +10,7 @@ import io.pravega.client.stream.ScalingPolicy;
 import io.pravega.client.stream.StreamConfiguration;
 import io.pravega.client.stream.TransactionalEventStreamWriter;
 import io.pravega.client.tables.KeyValueTable;
+import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
@@ -240,14 +241,20 @@ public final class Workload {
         byteStream("bytes", 30_000 * factor, 0, false);
         byteStream("bytes-truncated", 20_000 * factor, 7_777, false);
         byteStream("bytes-sealed", 5_000, 0, true);
-        // Looks like an event stream at first sight: the bytes begin like an event's header.
-        byteStream("bytes-zero", 4_096, 0, false);
+        // Both look like event streams: each eight bytes are the header of an event.
+        byteStream("bytes-zero", 4_097, 0, false);
+        byteStream("bytes-numbers", 8_003, 0, false);
     }
 
     private void byteStream(String name, int length, long head, boolean sealed) throws Exception {
         Cluster.require(cluster.createStream(ALPHA, name, fixed(1)), "create byte stream " + name);
         byte[] content = new byte[length];
-        if (!name.equals("bytes-zero")) {
+        if (name.equals("bytes-numbers")) {
+            ByteBuffer numbers = ByteBuffer.wrap(content);
+            for (long number = 1_000; numbers.remaining() >= Long.BYTES; number += Long.BYTES) {
+                numbers.putLong(number);
+            }
+        } else if (!name.equals("bytes-zero")) {
             for (int i = 0; i < length; i++) {
                 content[i] = (byte) (i * 7 + i / 251);
             }

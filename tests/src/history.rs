@@ -210,10 +210,11 @@ impl Load {
         assert_all_ok(step, &report.report());
         let figures = self.figures(&report);
         eprintln!(
-            "{step}: {figures:?}, {} events in all in Tier-2, {} in segments that the controller does not know; \
-             transactions: acknowledged {}, lost {}, torn {}",
+            "{step}: {figures:?}, {} events in all in Tier-2, {} in segments that the controller does not know, {} keys with holes across a \
+             scaling; transactions: acknowledged {}, lost {}, torn {}",
             self.held.all_events(),
             self.held.unknown_to_controller,
+            self.held.broken_keys,
             report.acknowledged_transactions,
             report.lost_transactions,
             report.torn_transactions,

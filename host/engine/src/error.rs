@@ -79,7 +79,9 @@ impl From<Tier2Error> for OperatorError {
                 "nothing was overwritten; move that object away or find out which recovery made it",
             ),
             Tier2Error::Key { .. } => {
-                OperatorError::new("object-key", what, "rename or remove the object named, it is not Pravega's")
+                let next_step = "check that the root is right. If this is Pravega's (a scope on another disk, say), put the data itself in its place, or mount it there; \
+                     if it is not, move it out of the root";
+                OperatorError::new("object-key", what, next_step)
             }
             Tier2Error::Io { source, .. } => {
                 let next_step = "make the path readable and writable for this user (disk full? permissions? mount?) and run the command again";

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dr_backends::tier1::ZNodes;
+use dr_backends::tier2::TEMPORARY_PREFIX;
 
+use crate::apply::{IN_PROGRESS_KEY, RECORD_PREFIX};
 use crate::cluster::ClusterLayout;
 use crate::contract::{
     AttributeUpdate, Bookie, CallError, CallResult, ContainerId, ContainerImage, ContainerSummary, Decision,
@@ -458,6 +460,14 @@ pub fn check_place(place: &str) -> CallResult<()> {
     if below.split('/').any(bad_part) {
         return Err(CallError::Invalid(format!("objects can be moved below `{ASIDE_PREFIX}` only, not to `{place}`")));
     }
+    let is_own =
+        |own: &str| own.strip_prefix(ASIDE_PREFIX).is_some_and(|own| below.split('/').next() == own.split('/').next());
+    if [TEMPORARY_PREFIX, RECORD_PREFIX, IN_PROGRESS_KEY].into_iter().any(is_own) {
+        let what = format!(
+            "objects cannot be moved to `{place}`, where dr keeps something itself: name another place below `{ASIDE_PREFIX}`"
+        );
+        return Err(CallError::Invalid(what));
+    }
     Ok(())
 }
 
@@ -584,5 +594,28 @@ impl Drop for OpenContainer {
     /// A container that the procedure drops without closing is forgotten and can be opened again.
     fn drop(&mut self) {
         self.staging.lock().open.remove(&self.container);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_place;
+
+    #[test]
+    fn objects_are_moved_below_our_own_folder_and_not_to_what_we_keep_there() {
+        for place in ["_dr/moved-aside", "_dr/a/b", "_dr/temporary-2", "_dr/x/recoveries"] {
+            assert!(check_place(place).is_ok(), "{place}");
+        }
+        let reserved = [
+            "_dr/temporary",
+            "_dr/temporary/x",
+            "_dr/recoveries",
+            "_dr/recoveries/x/y",
+            "_dr/in-progress.json",
+            "_dr/in-progress.json/y",
+        ];
+        for place in reserved.into_iter().chain(["_dr", "_dr/", "moved-aside", "_dr/../x", "_dr//x", "_dr/a\nb"]) {
+            assert!(check_place(place).is_err(), "{place}");
+        }
     }
 }

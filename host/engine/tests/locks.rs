@@ -173,6 +173,25 @@ fn a_claim_in_tier2_says_whether_its_dr_runs() {
 }
 
 #[test]
+fn another_run_of_the_same_plan_is_refused_and_takes_nothing_back() {
+    let planned = planned();
+    let other: &Path = &planned.cluster.directory.path().join("other");
+    std::fs::create_dir(other).unwrap();
+    let tier1 = planned.cluster.znodes.location();
+    let marker = json!({"plan": planned.plan.id, "run_directory": other, "tier1": tier1, "container_count": 4});
+    let path = planned.cluster.tier2.root().join(IN_PROGRESS_KEY);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, serde_json::to_vec(&marker).unwrap()).unwrap();
+    assert_eq!(planned.apply(false).unwrap_err().code, "recovery-in-progress");
+    let error = planned.does(false, |application| roll_back(application, &Silent)).unwrap_err();
+    assert_eq!(error.code, "nothing-applied");
+    assert!(path.exists() && !planned.is_locked());
+    // The run directory was moved to where it is now.
+    std::fs::remove_dir(other).unwrap();
+    planned.apply(false).unwrap();
+}
+
+#[test]
 fn a_run_that_left_only_its_lock_is_rolled_back() {
     let planned = planned();
     planned.lock(&planned.plan.id, &process("began", 1));

@@ -20,6 +20,7 @@ pub(super) fn run(session: &Session, arguments: &ListSegmentsArguments) -> Resul
     let survey = Survey::look(tier2, options, session.progress.as_ref())?;
     let containers = source::containers(survey.container_count(), arguments.source.containers.as_ref())?;
     if let Some(directory) = &arguments.group_by_container {
+        source::refuse_inside(&arguments.source.root, directory, "the directory", "--group-by-container")?;
         list::prepare_group_directory(directory, &containers)?;
     }
     if arguments.output == ListFormat::Csv {

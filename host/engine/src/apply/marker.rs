@@ -14,7 +14,7 @@ use crate::plan::run_directory_error;
 pub const IN_PROGRESS_KEY: &str = "_dr/in-progress.json";
 
 /// Where the markers of finished recoveries stay.
-const RECORD_PREFIX: &str = "_dr/recoveries/";
+pub(crate) const RECORD_PREFIX: &str = "_dr/recoveries/";
 
 /// What the marker holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,8 +105,16 @@ fn record_key(plan: &str) -> String {
     format!("{RECORD_PREFIX}{plan}.json")
 }
 
-/// Claims the root for this plan, or finds that it has it.
-pub(super) fn claim(application: &Application<'_>) -> Result<()> {
+/// True if another run directory with the same plan, which is still there, has made the marker. A run that has begun knows that by itself; of one that
+/// was moved to another place the old directory is gone.
+pub(super) fn is_of_another_run(marker: &InProgress, application: &Application<'_>) -> bool {
+    let other = Path::new(&marker.run_directory).canonicalize();
+    other.is_ok_and(|other| application.directory.canonicalize().is_ok_and(|own| own != other))
+        || marker.tier1 != tier1_location(application)
+}
+
+/// Claims the root for this plan, or finds that it has it; a run that `is_new` does so only if it has claimed it itself.
+pub(super) fn claim(application: &Application<'_>, is_new: bool) -> Result<()> {
     let directory = std::path::absolute(application.directory).unwrap_or_else(|_| application.directory.to_path_buf());
     let marker = InProgress {
         plan: application.plan.id.clone(),
@@ -127,6 +135,7 @@ pub(super) fn claim(application: &Application<'_>) -> Result<()> {
         Ok(()) => Ok(()),
         Err(Tier2Error::Exists { .. }) => match in_progress(application.tier2)? {
             Some(other) if other.plan != application.plan.id => Err(refuse_other_recovery(&other)),
+            Some(other) if is_new && is_of_another_run(&other, application) => Err(refuse_other_recovery(&other)),
             _ => Ok(()),
         },
         Err(error) => Err(error.into()),

@@ -27,8 +27,9 @@ use sha2::{Digest as _, Sha256};
 use self::evidence::refuse_changed;
 pub use self::evidence::refuse_unsteady;
 use self::lock::ClusterLock;
+pub(crate) use self::marker::RECORD_PREFIX;
 pub use self::marker::{IN_PROGRESS_KEY, InProgress, in_progress, recoveries, refuse_other_recovery};
-use self::marker::{claim, claim_ends, refuse_other_place};
+use self::marker::{claim, claim_ends, is_of_another_run, refuse_other_place};
 pub use self::patience::Patience;
 pub use self::restored::verify_restored;
 pub use self::rollback::{RolledBack, roll_back};
@@ -122,6 +123,7 @@ fn apply_once<'a>(
     }
     rollback::refuse_rolled_back(directory)?;
     if steps.is_new() {
+        refuse_another_run(application)?;
         refuse_existing_logs(tier1.znodes, layout, &plan.containers_without_log())?;
         refuse_changed_images(application)?;
         refuse_changed(application, progress)?;
@@ -132,7 +134,7 @@ fn apply_once<'a>(
     if lock.is_none() {
         *lock = Some(ClusterLock::take(application)?);
     }
-    claim(application)?;
+    claim(application, steps.is_new())?;
     if steps.is_new() {
         UndoBundle::take(plan, *tier1)?.save(directory)?;
     }
@@ -141,6 +143,14 @@ fn apply_once<'a>(
     // Given up before the answer is known: if it is lost, another attempt finds out what became of it.
     lock.take().map_or(Ok(()), |lock| lock.remove())?;
     Ok(ledgers)
+}
+
+/// Refuses a run that has not begun, of a plan with which another one has: both would change the same, and neither would know of the other.
+fn refuse_another_run(application: &Application<'_>) -> Result<()> {
+    match in_progress(application.tier2)? {
+        Some(marker) if is_of_another_run(&marker, application) => Err(refuse_other_recovery(&marker)),
+        _ => Ok(()),
+    }
 }
 
 struct Run<'a> {

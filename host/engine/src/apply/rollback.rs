@@ -10,7 +10,7 @@ use dr_backends::tier2::{ObjectInfo, Tier2, Tier2Error};
 use serde::{Deserialize, Serialize};
 
 use super::lock::{self, ClusterLock};
-use super::marker::{claim_again, in_progress, refuse_other_place, remove_marker};
+use super::marker::{claim_again, in_progress, is_of_another_run, refuse_other_place, remove_marker};
 use super::restored::{closings, registrations};
 use super::steps::Steps;
 use super::undo::UndoBundle;
@@ -122,8 +122,12 @@ fn roll_back_once<'a>(
 
 /// A run that was interrupted before its first effect has left its lock and its marker at most.
 fn nothing_but_the_marker(application: &Application<'_>) -> Result<RolledBack> {
+    let marker = in_progress(application.tier2)?.filter(|marker| marker.plan == application.plan.id);
+    if marker.as_ref().is_some_and(|marker| is_of_another_run(marker, application)) {
+        return Err(nothing_applied(application));
+    }
     let had_lock = lock::remove_own(application)?;
-    if in_progress(application.tier2)?.is_some_and(|marker| marker.plan == application.plan.id) {
+    if marker.is_some() {
         remove_marker(application)?;
     } else if !had_lock {
         return Err(nothing_applied(application));

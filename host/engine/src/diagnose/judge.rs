@@ -193,6 +193,13 @@ impl Diagnosis {
         self.scenario == Scenario::RecoveredNotBooted && self.containers.iter().any(is_unread)
     }
 
+    /// True if there are logs, and none lacks anything.
+    pub fn are_logs_whole(&self) -> bool {
+        use ContainerState::{Empty, Recovered, Whole};
+        let has_any = self.has(Whole) || self.has(Recovered);
+        has_any && self.containers.iter().all(|container| matches!(container.state, Empty | Recovered | Whole))
+    }
+
     /// True if a container fares so.
     pub fn has(&self, state: ContainerState) -> bool {
         self.containers.iter().any(|container| container.state == state)
@@ -373,6 +380,8 @@ fn scenario(facts: &Facts, containers: &[ContainerDiagnosis]) -> Scenario {
     match () {
         () if states.is_empty() => Scenario::Undetermined,
         () if states.contains(&AwaitsBookies) => Scenario::RecoveryHalfDone,
+        // To say that nothing is lost, Tier-2 must have been seen.
+        () if facts.tier2.is_err() && all(&[Whole, Recovered]) => Scenario::Undetermined,
         () if all(&[Whole]) => Scenario::Healthy,
         () if all(&[Whole, Recovered]) => Scenario::RecoveredNotBooted,
         // Logs that were whole in ZooKeeper were left as they are; their bookies come back with those of the others.

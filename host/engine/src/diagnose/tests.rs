@@ -283,10 +283,10 @@ fn containers_that_differ_are_told_apart() {
 }
 
 #[test]
-fn containers_are_counted_by_either_tier() {
+fn containers_are_counted_by_either_tier_and_are_not_called_healthy_without_tier_2() {
     let mut facts = facts(vec![log(&[&[HELD, HELD, HELD]]); 2]);
     facts.tier2 = Err(OperatorError::new("root-missing", "no root", "mount it"));
-    check(&facts, Scenario::Healthy, &[ContainerState::Whole; 2]);
+    check(&facts, Scenario::Undetermined, &[ContainerState::Whole; 2]);
     facts.tier1.as_mut().unwrap().logs.clear();
     check(&facts, Scenario::Undetermined, &[]);
 }

@@ -348,6 +348,10 @@ impl Report<'_> {
         let mut steps = Vec::new();
         if let Err(error) = &self.facts.tier2 {
             steps.push(step(&format!("Tier-2: {}", error.next_step)));
+            if self.facts.tier1.is_ok() && self.diagnosis.are_logs_whole() {
+                steps.push(self.diagnose_again());
+                return steps;
+            }
         }
         match &self.facts.tier1 {
             Err(error) if error.code.starts_with("configuration-") => {

@@ -109,6 +109,7 @@ impl Report<'_> {
         let sentence = match (&self.facts.tier1, self.diagnosis.containers.is_empty()) {
             (Err(_), _) => "Tier-1 cannot be looked at. Either it is only down, or it is lost; from here nobody can tell.".to_owned(),
             (Ok(_), true) => "There is no container, neither in Tier-2 nor in Tier-1: nothing can be told.".to_owned(),
+            (Ok(_), false) if self.diagnosis.are_logs_whole() => "No log lacks anything, but Tier-2 cannot be looked at: whether the cluster is healthy cannot be told.".to_owned(),
             (Ok(_), false) => "No container has a log, and no bookie can be asked. If the disks of bookies are left, this is a loss of ZooKeeper (scenario 3); if not, total loss.".to_owned(),
         };
         vec![sentence]

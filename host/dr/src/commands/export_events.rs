@@ -102,9 +102,6 @@ impl Run<'_> {
                 "name a directory with --output, or one segment",
             ));
         }
-        if self.arguments.force {
-            return Ok(());
-        }
         let mut paths: Vec<PathBuf> = self.destination.report().into_iter().collect();
         match &self.destination {
             Destination::StandardOutput => {}
@@ -113,7 +110,7 @@ impl Run<'_> {
                 paths.extend(self.export.sources.iter().filter_map(|source| self.path(source)))
             }
         }
-        export_output::refuse_existing(&paths)
+        export_output::refuse_existing(&paths, self.arguments.force)
     }
 
     /// The file of a segment in a directory.

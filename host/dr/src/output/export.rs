@@ -63,15 +63,19 @@ pub(crate) fn file_name(segment: &str, extension: &str) -> String {
     format!("{}.{extension}", segment.rsplit('/').next().unwrap_or(segment))
 }
 
-/// Refuses to replace files.
+/// Refuses to replace files without `force`, and links, devices and whatever else is no file in any case.
 ///
 /// # Errors
 /// `export-exists`.
-pub(crate) fn refuse_existing(paths: &[PathBuf]) -> Result<()> {
-    match paths.iter().find(|path| path.symlink_metadata().is_ok()) {
-        None => Ok(()),
-        Some(path) => Err(exists(path)),
+pub(crate) fn refuse_existing(paths: &[PathBuf], force: bool) -> Result<()> {
+    for path in paths {
+        match path.symlink_metadata() {
+            Ok(found) if !found.is_file() => return Err(no_file(path)),
+            Ok(_) if !force => return Err(exists(path)),
+            Ok(_) | Err(_) => {}
+        }
     }
+    Ok(())
 }
 
 /// A file in the making: it has its name only when it is whole.
@@ -279,6 +283,14 @@ fn exists(path: &Path) -> OperatorError {
     )
 }
 
+fn no_file(path: &Path) -> OperatorError {
+    OperatorError::new(
+        "export-exists",
+        format!("{} is no file and was not replaced", path.display()),
+        "name another place with --output; `-` is standard output",
+    )
+}
+
 fn unwritable_sentence(path: &Path) -> String {
     format!("{} cannot be written", path.display())
 }
@@ -316,7 +328,11 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"first");
         whole(b"third").publish(true).unwrap();
         assert_eq!((fs::read(&path).unwrap(), names()), (b"third".to_vec(), 1));
-        assert_eq!(refuse_existing(&[path]).unwrap_err().code, "export-exists");
+        assert_eq!(refuse_existing(std::slice::from_ref(&path), false).unwrap_err().code, "export-exists");
+        assert!(refuse_existing(std::slice::from_ref(&path), true).is_ok());
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(refuse_existing(&[link], true).unwrap_err().what.contains("is no file"));
     }
 
     #[test]

@@ -511,11 +511,10 @@ impl Collected {
             ObjectName::RollingHeader { .. } | ObjectName::RollingData { .. } => {
                 return Err(refuse_rolling_layout(&key));
             }
-            ObjectName::JournalBackup(_) => {
-                self.has_journal_backups = true;
+            name @ (ObjectName::JournalBackup(_) | ObjectName::Unknown) => {
+                self.has_journal_backups |= matches!(name, ObjectName::JournalBackup(_));
                 self.unknown.push(ObjectInfo { key, size });
             }
-            ObjectName::Unknown => self.unknown.push(ObjectInfo { key, size }),
         }
         Ok(())
     }

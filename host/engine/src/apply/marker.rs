@@ -113,6 +113,14 @@ pub(super) fn is_of_another_run(marker: &InProgress, application: &Application<'
         || marker.tier1 != tier1_location(application)
 }
 
+/// Refuses a run that has not begun, of a plan with which another one has: both would change the same, and neither would know of the other.
+pub(super) fn refuse_another_run(application: &Application<'_>) -> Result<()> {
+    match in_progress(application.tier2)? {
+        Some(marker) if is_of_another_run(&marker, application) => Err(refuse_other_recovery(&marker)),
+        _ => Ok(()),
+    }
+}
+
 /// Claims the root for this plan, or finds that it has it; a run that `is_new` does so only if it has claimed it itself.
 pub(super) fn claim(application: &Application<'_>, is_new: bool) -> Result<()> {
     let directory = std::path::absolute(application.directory).unwrap_or_else(|_| application.directory.to_path_buf());

@@ -29,7 +29,7 @@ pub use self::evidence::refuse_unsteady;
 use self::lock::ClusterLock;
 pub(crate) use self::marker::RECORD_PREFIX;
 pub use self::marker::{IN_PROGRESS_KEY, InProgress, in_progress, recoveries, refuse_other_recovery};
-use self::marker::{claim, claim_ends, is_of_another_run, refuse_other_place};
+use self::marker::{claim, claim_ends, refuse_another_run, refuse_other_place};
 pub use self::patience::Patience;
 pub use self::restored::verify_restored;
 pub use self::rollback::{RolledBack, roll_back};
@@ -143,14 +143,6 @@ fn apply_once<'a>(
     // Given up before the answer is known: if it is lost, another attempt finds out what became of it.
     lock.take().map_or(Ok(()), |lock| lock.remove())?;
     Ok(ledgers)
-}
-
-/// Refuses a run that has not begun, of a plan with which another one has: both would change the same, and neither would know of the other.
-fn refuse_another_run(application: &Application<'_>) -> Result<()> {
-    match in_progress(application.tier2)? {
-        Some(marker) if is_of_another_run(&marker, application) => Err(refuse_other_recovery(&marker)),
-        _ => Ok(()),
-    }
 }
 
 struct Run<'a> {

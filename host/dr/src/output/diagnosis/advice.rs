@@ -348,7 +348,7 @@ impl Report<'_> {
         let mut steps = Vec::new();
         if let Err(error) = &self.facts.tier2 {
             steps.push(step(&format!("Tier-2: {}", error.next_step)));
-            if self.facts.tier1.is_ok() && self.diagnosis.are_logs_whole() {
+            if self.diagnosis.are_logs_whole() {
                 steps.push(self.diagnose_again());
                 return steps;
             }
